@@ -1,0 +1,2 @@
+//! The `stn` program.
+fn main() {}

@@ -1,0 +1,130 @@
+//! Sampling kernels: how a value between pixels is made from the pixels around it.
+
+use std::fmt::Debug;
+use std::iter::Sum;
+use std::ops::{AddAssign, MulAssign};
+
+use num_traits::Float;
+
+/// A number the sampler computes in: `f32` or `f64`.
+pub trait Real: Float + Default + Debug + Sum + AddAssign + MulAssign + Send + Sync + 'static {
+    /// [`SamplingKernel::weights`] of a kernel behind a trait object.
+    fn weights(kernel: &dyn Sampling, x: &[Self], first: &mut [i32], weights: &mut [Self]);
+    /// [`SamplingKernel::derivatives`] of a kernel behind a trait object.
+    fn derivatives(kernel: &dyn Sampling, x: &[Self], derivatives: &mut [Self]);
+    /// The nearest number of this type.
+    fn of(value: f64) -> Self;
+}
+
+/// Where a [`Boundary`](crate::Boundary) acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoundaryRule {
+    /// On the coordinate, before taps are chosen: the coordinate is clamped or mirrored and its gradient with it.
+    Coordinate,
+    /// On every tap by itself: the coordinate stays, each tap outside is clamped or mirrored.
+    Tap,
+}
+
+/// A separable sampling kernel `k(x - m)`, equation 3 of the paper: what the author of a kernel writes.
+///
+/// Along one axis the value at pixel coordinate `x` (0 at the centre of the first pixel) is `sum_t weights[t] * U[first + t]` over [`support`](Self::support) taps.
+/// Images use the product of two axes, volumes of three.
+///
+/// Both functions serve a row of `n = x.len()` coordinates at a time, so that a kernel found by name costs one dynamic call a row. Weights are stored tap by tap:
+/// tap `t` of coordinate `i` is element `t * n + i`. The sampler calls them with finite `|x| < 2^30` only.
+pub trait SamplingKernel: Debug + Send + Sync + 'static {
+    /// The number of taps along one axis.
+    fn support(&self) -> usize;
+
+    /// Where the boundary acts. By default on the coordinate for one or two taps and on every tap for more, as other frameworks do.
+    fn boundary_rule(&self) -> BoundaryRule {
+        if self.support() <= 2 { BoundaryRule::Coordinate } else { BoundaryRule::Tap }
+    }
+
+    /// Fills the first tap's pixel (`n` long) and every tap's weight (`support * n` long).
+    fn weights<T: Real>(&self, x: &[T], first: &mut [i32], weights: &mut [T]);
+
+    /// Fills the derivative of every tap's weight with respect to `x` (`support * n` long); all zero for a kernel that is flat between jumps.
+    fn derivatives<T: Real>(&self, x: &[T], derivatives: &mut [T]);
+
+    /// The same two functions as CUDA C, or `None` where the kernel runs on the CPU only.
+    fn cuda_source(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A [`SamplingKernel`] behind a trait object: what the sampler and the registry hold. Every sampling kernel is one.
+pub trait Sampling: Debug + Send + Sync {
+    /// See [`SamplingKernel::support`].
+    fn support(&self) -> usize;
+    /// See [`SamplingKernel::boundary_rule`].
+    fn boundary_rule(&self) -> BoundaryRule;
+    /// See [`SamplingKernel::weights`].
+    fn weights_f32(&self, x: &[f32], first: &mut [i32], weights: &mut [f32]);
+    /// See [`SamplingKernel::weights`].
+    fn weights_f64(&self, x: &[f64], first: &mut [i32], weights: &mut [f64]);
+    /// See [`SamplingKernel::derivatives`].
+    fn derivatives_f32(&self, x: &[f32], derivatives: &mut [f32]);
+    /// See [`SamplingKernel::derivatives`].
+    fn derivatives_f64(&self, x: &[f64], derivatives: &mut [f64]);
+    /// See [`SamplingKernel::cuda_source`].
+    fn cuda_source(&self) -> Option<String>;
+}
+
+impl<K: SamplingKernel> Sampling for K {
+    fn support(&self) -> usize {
+        SamplingKernel::support(self)
+    }
+
+    fn boundary_rule(&self) -> BoundaryRule {
+        SamplingKernel::boundary_rule(self)
+    }
+
+    fn weights_f32(&self, x: &[f32], first: &mut [i32], weights: &mut [f32]) {
+        self.weights(x, first, weights);
+    }
+
+    fn weights_f64(&self, x: &[f64], first: &mut [i32], weights: &mut [f64]) {
+        self.weights(x, first, weights);
+    }
+
+    fn derivatives_f32(&self, x: &[f32], derivatives: &mut [f32]) {
+        self.derivatives(x, derivatives);
+    }
+
+    fn derivatives_f64(&self, x: &[f64], derivatives: &mut [f64]) {
+        self.derivatives(x, derivatives);
+    }
+
+    fn cuda_source(&self) -> Option<String> {
+        SamplingKernel::cuda_source(self)
+    }
+}
+
+impl Real for f32 {
+    fn weights(kernel: &dyn Sampling, x: &[Self], first: &mut [i32], weights: &mut [Self]) {
+        kernel.weights_f32(x, first, weights);
+    }
+
+    fn derivatives(kernel: &dyn Sampling, x: &[Self], derivatives: &mut [Self]) {
+        kernel.derivatives_f32(x, derivatives);
+    }
+
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+}
+
+impl Real for f64 {
+    fn weights(kernel: &dyn Sampling, x: &[Self], first: &mut [i32], weights: &mut [Self]) {
+        kernel.weights_f64(x, first, weights);
+    }
+
+    fn derivatives(kernel: &dyn Sampling, x: &[Self], derivatives: &mut [Self]) {
+        kernel.derivatives_f64(x, derivatives);
+    }
+
+    fn of(value: f64) -> Self {
+        value
+    }
+}

@@ -1,0 +1,1 @@
+//! Data sets, distortions, seeded loaders, download, checksum and cache.

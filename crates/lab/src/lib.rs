@@ -1,0 +1,1 @@
+//! Experiment specification, plan, executor, trainer and store.

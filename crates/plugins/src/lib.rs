@@ -1,0 +1,1 @@
+//! The standard registry: every transformation and sampling kernel of this repository, a line each.

@@ -1,0 +1,1 @@
+//! Queries over the store, drawn as figures, tables and pages.

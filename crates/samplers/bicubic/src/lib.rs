@@ -1,0 +1,1 @@
+//! The bicubic sampling kernel.

@@ -1,0 +1,1 @@
+//! What proves a plugin: gradient checks, identity, boundaries, determinism, oracle vectors.
