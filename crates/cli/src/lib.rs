@@ -1,1 +1,62 @@
-//! The command line: turns arguments into calls.
+//! The command line, over any registry of plugins.
+//!
+//! A program with plugins of its own is a few lines:
+//!
+//! ```no_run
+//! # fn main() -> Result<std::process::ExitCode, stn_core::Error> {
+//! let registry = stn_plugins::standard()?;
+//! // registry.add_transformation::<MyTransformation>()?;
+//! Ok(stn_cli::run(&registry))
+//! # }
+//! ```
+
+mod allocator;
+mod arguments;
+mod commands;
+mod npy;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use stn_core::Registry;
+
+use arguments::{Arguments, Command};
+
+/// What a command can end with, other than success.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// A mistake in a file or an argument; the text carries its own `error:` lines.
+    #[error("{0}")]
+    Diagnosed(String),
+    /// Anything else: one line that says what, where and what to do.
+    #[error("error: {0}")]
+    Message(String),
+}
+
+impl Failure {
+    fn message(error: impl std::fmt::Display) -> Self {
+        Self::Message(error.to_string())
+    }
+}
+
+/// Reads the process's arguments and does what they ask for; the exit code is 0 only where all of it was done.
+pub fn run(registry: &Registry) -> ExitCode {
+    allocator::keep_large_blocks();
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Run(run) => commands::run::run(&run, registry),
+        Command::Report(report) => commands::report::run(&report),
+        Command::Data(data) => commands::data::run(&data.action, registry),
+        Command::Plugins(plugins) => commands::plugins::run(&plugins, registry),
+        Command::Op(op) => commands::op::run(&op.operator, registry),
+        Command::Reference(reference) => commands::reference::run(&reference, registry),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            anstream::eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Spatial transformer networks: experiments from a TOML file to figures.
+#[derive(Debug, Parser)]
+#[command(name = "stn", version, about, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every trial of an experiment that is not done yet, then report.
+    Run(Run),
+    /// Make tables and figures anew from an experiment's results.
+    Report(Report),
+    /// List, fetch and preview data sets.
+    Data(Data),
+    /// List transformations and sampling kernels with their parameters.
+    Plugins(Plugins),
+    /// Apply a grid generator or a sampler to .npy files.
+    Op(Op),
+    /// Print the reference of the experiment file, made from the code.
+    Reference(Reference),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The experiment's TOML file.
+    pub(crate) file: PathBuf,
+    /// Changes to the file's keys, such as train.steps=2000 or 'sweep.seeds=[0]'.
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// The folder of all results.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(crate) out: PathBuf,
+    /// Threads for the arithmetic; results do not depend on it. All cores unless given.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<std::num::NonZeroUsize>,
+    /// Show the trials and stop.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// An experiment's folder of results, such as results/quickstart.
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    #[command(subcommand)]
+    pub(crate) action: DataAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataAction {
+    /// Every kind of data set, and the keys it takes.
+    List,
+    /// Download a data set into the cache, checked.
+    Fetch {
+        /// The data set's kind, such as mnist.
+        name: String,
+    },
+    /// Draw a contact sheet of training images.
+    Preview {
+        /// The data set's kind, such as mnist.
+        name: String,
+        /// Keys of the [dataset] table, such as distortion=RTS.
+        #[arg(value_name = "KEY=VALUE")]
+        keys: Vec<String>,
+        /// The PNG to write.
+        #[arg(long, value_name = "FILE", default_value = "preview.png")]
+        out: PathBuf,
+        /// Images a row.
+        #[arg(long, default_value_t = 16)]
+        columns: usize,
+        /// Rows.
+        #[arg(long, default_value_t = 8)]
+        rows: usize,
+        /// The seed of the distortions.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plugins {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reference {
+    /// Print the JSON schema of experiment files instead of Markdown.
+    #[arg(long)]
+    pub(crate) json_schema: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Op {
+    #[command(subcommand)]
+    pub(crate) operator: Operator,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Operator {
+    /// The sampling grid of a transformation: N x H x W x 2 or N x D x H x W x 3.
+    Grid(Grid),
+    /// An image or volume read at a grid, and the gradients of that.
+    Sample(Box<Sample>),
+}
+
+/// A transformation with its theta and target.
+#[derive(Debug, Args)]
+pub(crate) struct Transform {
+    /// The transformation's name: see `stn plugins`.
+    #[arg(long, value_name = "NAME", requires = "theta", requires = "size")]
+    pub(crate) transform: Option<String>,
+    /// theta, N x its length; further axes are flattened, so N x 2 x 3 serves affine.
+    #[arg(long, value_name = "T.npy", requires = "transform")]
+    pub(crate) theta: Option<PathBuf>,
+    /// The target's size: H,W or D,H,W.
+    #[arg(long, value_name = "H,W|D,H,W", value_delimiter = ',', requires = "transform")]
+    pub(crate) size: Vec<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Grid {
+    #[command(flatten)]
+    pub(crate) transform: Transform,
+    /// A parameter of the transformation, such as points=5; may be repeated.
+    #[arg(long = "param", value_name = "KEY=VALUE")]
+    pub(crate) parameters: Vec<String>,
+    /// -1 and 1 are the centres of the outer pixels instead of their outer edges.
+    #[arg(long)]
+    pub(crate) align_corners: bool,
+    /// The grid, written in theta's precision.
+    #[arg(long, value_name = "G.npy")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sample {
+    /// The source: N x C x H x W or N x C x D x H x W, f32 or f64.
+    #[arg(long, value_name = "U.npy")]
+    pub(crate) input: PathBuf,
+    /// The sampling grid; or give --transform, --theta and --size.
+    #[arg(long, value_name = "G.npy", conflicts_with = "transform", required_unless_present = "transform")]
+    pub(crate) grid: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) transform: Transform,
+    /// The sampling kernel's name: see `stn plugins`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kernel: String,
+    /// A parameter of the kernel or of the transformation, such as a=-0.5 or points=5; may be repeated.
+    #[arg(long = "param", value_name = "KEY=VALUE")]
+    pub(crate) parameters: Vec<String>,
+    /// What is read outside the source: zeros, border or reflection.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) boundary: String,
+    /// -1 and 1 are the centres of the outer pixels instead of their outer edges.
+    #[arg(long)]
+    pub(crate) align_corners: bool,
+    /// The output, N x C x target, written in the input's precision.
+    #[arg(long, value_name = "V.npy")]
+    pub(crate) out: PathBuf,
+    /// The gradient with respect to the output: asks for gradients.
+    #[arg(long, value_name = "DV.npy")]
+    pub(crate) grad_out: Option<PathBuf>,
+    /// Where the gradient with respect to the input goes.
+    #[arg(long, value_name = "DU.npy", requires = "grad_out")]
+    pub(crate) grad_input: Option<PathBuf>,
+    /// Where the gradient with respect to the grid goes.
+    #[arg(long, value_name = "DG.npy", requires = "grad_out", requires = "grid")]
+    pub(crate) grad_grid: Option<PathBuf>,
+    /// Where the gradient with respect to theta goes.
+    #[arg(long, value_name = "DT.npy", requires = "grad_out", requires = "transform")]
+    pub(crate) grad_theta: Option<PathBuf>,
+}

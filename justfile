@@ -1,0 +1,35 @@
+# The commands of this project. `just` is one program: `cargo install just`, or your system's package of that name.
+# Every recipe is a plain command, so nothing here is out of reach without it.
+
+set positional-arguments
+
+# Show the recipes.
+default:
+    @just --list
+
+# Run an experiment: just run experiments/quickstart.toml train.steps=200
+run file *arguments:
+    cargo run --release -- run "$@"
+
+# Make an experiment's tables and figures anew: just report results/quickstart
+report dir:
+    cargo run --release -- report "$@"
+
+# Every test.
+test:
+    cargo test --release --workspace
+
+# What a change must pass besides the tests: format, lints, documentation that is current.
+check:
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets -- -D warnings
+    cargo run --release --quiet -- reference | diff docs/src/reference.md -
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+
+# Write the reference pages that are made from the code.
+reference:
+    cargo run --release --quiet -- reference > docs/src/reference.md
+
+# The manual, into docs/book.
+book:
+    mdbook build docs
