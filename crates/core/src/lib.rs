@@ -22,7 +22,7 @@ pub mod transformation;
 pub use boundary::Boundary;
 pub use error::{Error, Result};
 pub use kernel::{BoundaryRule, Real, Sampling, SamplingKernel};
-pub use parameters::{Fault, ParameterDoc};
+pub use parameters::{Fault, NoParameters, ParameterDoc};
 pub use registry::{Plugin, PluginDoc, PluginSpec, Registry};
 pub use target_grid::TargetGrid;
 pub use transformation::{Form, Transformation};

@@ -6,9 +6,14 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+/// The parameters of a plugin that takes none: every key is a mistake.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct NoParameters {}
 
 /// One mistake in a table: which key, what is wrong, what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +51,9 @@ impl Fault {
     /// A name that is none of `known`, with the nearest of them as help.
     pub fn unknown<S: Into<String>>(path: impl IntoIterator<Item = S>, what: &str, name: &str, known: &[&str]) -> Self {
         let fault = Self::at(path, format!("unknown {what} `{name}`"));
+        if known.is_empty() {
+            return fault.help(format!("no {what} is known here"));
+        }
         let listed = format!("known: {}", known.join(", "));
         match nearest(name, known.iter().copied()) {
             Some(near) => fault.help(format!("did you mean `{near}`? ({listed})")),
@@ -189,7 +197,6 @@ fn kind_of(schema: &serde_json::Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
     /// For the tests.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -241,6 +248,14 @@ mod tests {
         assert_eq!((docs[0].kind.as_str(), docs[0].default.as_str(), docs[0].description.as_str()), ("integer", "4", "Points a side."));
         assert_eq!(docs[1].kind, "one of floor, even");
         assert_eq!(docs[2].kind, "number");
+    }
+
+    #[test]
+    fn no_parameters_take_no_key() {
+        assert_eq!(decode::<NoParameters>(&Table::new()), Ok(NoParameters {}));
+        let faults = decode::<NoParameters>(&"angle = 3".parse::<Table>().unwrap()).unwrap_err();
+        assert_eq!(faults[0].to_string(), "`angle`: unknown key `angle`; no key is known here");
+        assert!(describe::<NoParameters>().is_empty());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub trait Transformation: Debug + Send + Sync {
     /// The name of each parameter, in the order in which theta holds them; their number is the length of theta.
     fn theta_names(&self) -> Vec<String>;
 
-    /// The theta that maps every point to itself.
+    /// The theta that maps every point to itself; the one nearest to that where parameters of the plugin leave no such theta.
     fn identity(&self) -> Vec<f64>;
 
     /// `n` distinct starting thetas for `n` parallel transformers, which together look at the whole source; for one transformer, the identity.
