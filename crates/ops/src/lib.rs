@@ -1,1 +1,23 @@
 //! Differentiable tensor operations on candle: the fused spatial sampler, convolution, pooling, dropout, cross-entropy.
+
+mod avg_pool2d;
+mod conv2d;
+mod cross_entropy;
+mod dropout;
+mod linear;
+mod max_pool2d;
+mod relu;
+mod sample;
+mod softmax;
+mod window;
+
+pub use avg_pool2d::avg_pool2d;
+pub use conv2d::conv2d;
+pub use cross_entropy::cross_entropy;
+pub use dropout::dropout;
+pub use linear::linear;
+pub use max_pool2d::max_pool2d;
+pub use relu::relu;
+pub use sample::{Sampler, sample_grid, sample_structured, structured_grid};
+pub use softmax::softmax;
+pub use window::{Pool2d, Rounding, Window2d, conv2d_output};

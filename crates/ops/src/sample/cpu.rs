@@ -1,0 +1,1 @@
+//! The loops over samples, tiles, channels and taps.

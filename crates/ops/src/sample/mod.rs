@@ -1,0 +1,130 @@
+//! The differentiable sampler, equation 3 of the paper, with its gradients, equations 6 and 7:
+//!
+//! `V[n, c, p] = sum over pixels q of U[n, c, q] k(x_p - q_x) k(y_p - q_y) (k(z_p - q_z))`
+//!
+//! The coordinates come from the paper's structured form `M_theta B`, computed on the fly for a tile of target pixels at a time, so that no `N x P x 2` grid is ever
+//! stored; or from an explicit grid. Both share everything else:
+//!
+//! - [`warp`]: where a tile's normalised coordinates come from, and the way back to M and B or to the grid;
+//! - [`taps`]: from coordinates to the pixels that are read and their weights, boundary and kernel applied, an axis at a time;
+//! - [`cpu`]: the loops over samples, tiles, channels and taps;
+//! - [`op`]: the candle operations that hold it together.
+
+mod cpu;
+mod op;
+mod taps;
+mod warp;
+
+use std::sync::Arc;
+
+use candle_core::{DType, Result, Tensor, bail};
+use stn_core::{Boundary, Sampling, TargetGrid};
+
+/// How a source is read between and beyond its pixels.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    /// The sampling kernel.
+    pub kernel: Arc<dyn Sampling>,
+    /// What is read outside the source.
+    pub boundary: Boundary,
+    /// Whether -1 and 1 are the centres of the outer pixels (true) or their outer edges (false).
+    pub align_corners: bool,
+}
+
+/// Samples `input` where `M_theta B` points: `N x C x H x W` (or `N x C x D x H x W`) to `N x C x target size`.
+///
+/// `matrix` is M, `N x R x K`, and `basis` is B, `K x P`, for the P pixels of `target`. R is the number of axes D, or D + 1 for homogeneous coordinates, whose last row
+/// divides the others, guarded near zero by [`HOMOGENEOUS_GUARD`](stn_core::transformation::HOMOGENEOUS_GUARD). Gradients flow to all three tensors, where they are
+/// tracked. A coordinate that is not finite reads zero under [`Boundary::Zeros`] and what [`Boundary::coordinate`] says elsewhere, and passes no gradient.
+///
+/// # Errors
+///
+/// Where a shape or type does not fit: every tensor f32 or all f64, the same `align_corners` for the target and the sampler.
+pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target: &TargetGrid, sampler: &Sampler) -> Result<Tensor> {
+    check_type("sample_structured", &[("input", input), ("matrix", matrix), ("basis", basis)])?;
+    let samples = check_input("sample_structured", input, target.dims())?;
+    check_structure("sample_structured", matrix, basis, target)?;
+    if matrix.dim(0)? != samples {
+        bail!("sample_structured: input has {samples} samples and matrix {}; expected the same number", matrix.dim(0)?);
+    }
+    if target.align_corners() != sampler.align_corners {
+        bail!(
+            "sample_structured: the target grid has align_corners = {} and the sampler {}; use one value for both",
+            target.align_corners(),
+            sampler.align_corners
+        );
+    }
+    let op = op::SampleStructured { sampler: sampler.clone(), target: target.clone() };
+    input.contiguous()?.apply_op3(&matrix.contiguous()?, &basis.contiguous()?, op)
+}
+
+/// Samples `input` at an explicit `grid` of normalised coordinates, `N x H' x W' x 2` (or `N x D' x H' x W' x 3`), x first: to `N x C x H' x W'` (`N x C x D' x H' x W'`).
+///
+/// The same as [`sample_structured`] in every other respect, to the bit.
+///
+/// # Errors
+///
+/// Where a shape or type does not fit.
+pub fn sample_grid(input: &Tensor, grid: &Tensor, sampler: &Sampler) -> Result<Tensor> {
+    check_type("sample_grid", &[("input", input), ("grid", grid)])?;
+    let dims = match grid.dims() {
+        [_, _, _, 2] => 2,
+        [_, _, _, _, 3] => 3,
+        other => bail!("sample_grid: expected a grid of N x H x W x 2 or N x D x H x W x 3, not {other:?}"),
+    };
+    let samples = check_input("sample_grid", input, dims)?;
+    if grid.dim(0)? != samples {
+        bail!("sample_grid: input has {samples} samples and grid {}; expected the same number", grid.dim(0)?);
+    }
+    input.contiguous()?.apply_op2(&grid.contiguous()?, op::SampleGrid { sampler: sampler.clone() })
+}
+
+/// The coordinates that [`sample_structured`] reads at, as an explicit grid `N x H x W x 2` (or `N x D x H x W x 3`), x first; differentiable.
+///
+/// # Errors
+///
+/// Where a shape or type does not fit.
+pub fn structured_grid(matrix: &Tensor, basis: &Tensor, target: &TargetGrid) -> Result<Tensor> {
+    check_type("structured_grid", &[("matrix", matrix), ("basis", basis)])?;
+    check_structure("structured_grid", matrix, basis, target)?;
+    matrix.contiguous()?.apply_op2(&basis.contiguous()?, op::StructuredGrid { target: target.clone() })
+}
+
+/// Every tensor f32, or every tensor f64.
+fn check_type(op: &str, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    let types: Vec<DType> = tensors.iter().map(|(_, tensor)| tensor.dtype()).collect();
+    if [DType::F32, DType::F64].iter().any(|wanted| types.iter().all(|dtype| dtype == wanted)) {
+        return Ok(());
+    }
+    let found: Vec<String> = tensors.iter().map(|(name, tensor)| format!("{name} {:?}", tensor.dtype())).collect();
+    bail!("{op}: expected every tensor f32 or every tensor f64, not {}", found.join(", "))
+}
+
+/// The number of samples of an input of `dims` axes, none too long for a kernel's pixel numbers.
+fn check_input(op: &str, input: &Tensor, dims: usize) -> Result<usize> {
+    match input.dims() {
+        [samples, _, size @ ..] if size.len() == dims => {
+            if size.iter().any(|&n| n > taps::LONGEST_AXIS) {
+                bail!("{op}: an axis of the input {size:?} is longer than {} pixels", taps::LONGEST_AXIS);
+            }
+            Ok(*samples)
+        }
+        other => bail!("{op}: expected an input of N x C x {}, not {other:?}", if dims == 2 { "H x W" } else { "D x H x W" }),
+    }
+}
+
+/// A matrix `N x R x K` and a basis `K x P` that fit each other and the target.
+fn check_structure(op: &str, matrix: &Tensor, basis: &Tensor, target: &TargetGrid) -> Result<()> {
+    let (dims, pixels) = (target.dims(), target.pixels());
+    let (rows, columns) = match matrix.dims() {
+        [_, rows, columns] if *rows == dims || *rows == dims + 1 => (*rows, *columns),
+        other => bail!("{op}: expected a matrix of N x {dims} x K or N x {} x K for {dims} axes, not {other:?}", dims + 1),
+    };
+    match basis.dims() {
+        [k, p] if *k == columns && *p == pixels => Ok(()),
+        other => bail!(
+            "{op}: expected a basis of {columns} x {pixels}, a row for each column of the {rows} x {columns} matrix and a column for each pixel of the target {:?}, not {other:?}",
+            target.size()
+        ),
+    }
+}

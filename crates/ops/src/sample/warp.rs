@@ -1,0 +1,1 @@
+//! Where the coordinates of a tile come from.
