@@ -1,0 +1,87 @@
+//! From planned layers to layers with weights.
+
+use candle_core::{DType, Device};
+use stn_core::Form;
+use stn_ops::Sampler;
+
+use super::{Action, Layer, Parameter, Transformer};
+use crate::initialisation::Place;
+use crate::plan::{Operation, PlannedLayer, PlannedTransformer, Start};
+use crate::{Initialisation, Plan, Result};
+
+pub(super) fn build(plan: &Plan, seed: u64, dtype: DType, device: &Device) -> Result<(Vec<Layer>, Vec<Parameter>)> {
+    let mut builder = Builder { init: plan.init, place: Place { seed, dtype, device: device.clone() }, parameters: Vec::new() };
+    let layers = builder.list(&plan.layers, 1.0)?;
+    Ok((layers, builder.parameters))
+}
+
+struct Builder {
+    init: Initialisation,
+    place: Place,
+    parameters: Vec<Parameter>,
+}
+
+impl Builder {
+    fn list(&mut self, planned: &[PlannedLayer], lr_factor: f64) -> Result<Vec<Layer>> {
+        planned.iter().map(|layer| Ok(Layer { name: layer.name.clone(), action: self.action(layer, lr_factor)? })).collect()
+    }
+
+    fn action(&mut self, layer: &PlannedLayer, lr_factor: f64) -> Result<Action> {
+        let (weight_name, bias_name) = (format!("{}.weight", layer.name), format!("{}.bias", layer.name));
+        let (init, place) = (self.init, &self.place);
+        Ok(match &layer.operation {
+            Operation::Conv { filters, channels, kernel, window, rectified } => {
+                let weight = init.weight(&weight_name, &[*filters, *channels, kernel.0, kernel.1], *rectified, place)?;
+                let bias = init.bias(&bias_name, *filters, channels * kernel.0 * kernel.1, place)?;
+                self.keep(weight_name, &weight, lr_factor, true);
+                self.keep(bias_name, &bias, lr_factor, false);
+                Action::Conv { weight, bias, window: *window }
+            }
+            Operation::Linear { inputs, units, start, takes_theta } => {
+                let (weight, bias) = match start {
+                    Start::Drawn { rectified } => {
+                        (init.weight(&weight_name, &[*units, *inputs], *rectified, place)?, init.bias(&bias_name, *units, *inputs, place)?)
+                    }
+                    Start::Theta { bias } => (place.constant(vec![0.0; units * inputs], &[*units, *inputs])?, place.constant(bias.clone(), &[*units])?),
+                };
+                self.keep(weight_name, &weight, lr_factor, true);
+                self.keep(bias_name, &bias, lr_factor, false);
+                Action::Linear { weight, bias, takes_theta: *takes_theta }
+            }
+            Operation::MaxPool(pool) => Action::MaxPool(*pool),
+            Operation::AvgPool(pool) => Action::AvgPool(*pool),
+            Operation::Relu => Action::Relu,
+            Operation::Dropout { rate, channels } => Action::Dropout { rate: *rate as f32, channels: *channels },
+            Operation::Softmax => Action::Softmax,
+            Operation::LossSoftmax => Action::Nothing,
+            Operation::Transformers(planned) => Action::Transformers {
+                localisers: planned.localisers.iter().map(|list| self.list(list, lr_factor * planned.lr_factor)).collect::<Result<_>>()?,
+                transformers: planned.transformers.iter().map(|transformer| self.transformer(transformer)).collect::<Result<_>>()?,
+                feed_theta: planned.feed_theta,
+            },
+        })
+    }
+
+    fn keep(&mut self, name: String, var: &candle_core::Var, lr_factor: f64, decay: bool) {
+        self.parameters.push(Parameter { name, var: var.clone(), lr_factor, decay });
+    }
+
+    fn transformer(&self, planned: &PlannedTransformer) -> Result<Transformer> {
+        // In 64 bits, then rounded once: a thin plate spline's basis comes out of a linear system.
+        let basis = match planned.transformation.form() {
+            Form::Free => None,
+            Form::Linear | Form::Homogeneous => {
+                let points = planned.target.points(DType::F64, &Device::Cpu)?.unsqueeze(0)?;
+                let basis = planned.transformation.basis(&points)?.squeeze(0)?;
+                Some(basis.to_dtype(self.place.dtype)?.to_device(&self.place.device)?.contiguous()?.detach())
+            }
+        };
+        Ok(Transformer {
+            name: planned.name.clone(),
+            transformation: planned.transformation.clone(),
+            sampler: Sampler { kernel: planned.kernel.clone(), boundary: planned.boundary, align_corners: planned.target.align_corners() },
+            target: planned.target.clone(),
+            basis,
+        })
+    }
+}

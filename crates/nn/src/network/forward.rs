@@ -1,0 +1,110 @@
+//! One pass from images to logits.
+
+use candle_core::{Tensor, Var};
+use stn_core::stream;
+use stn_ops as ops;
+
+use super::{Action, Layer, Mode, Outcome, Transformer, Warp};
+use crate::{Error, Result};
+
+pub(super) fn forward(layers: &[Layer], images: &Tensor, mode: Mode) -> Result<Outcome> {
+    let mut pass = Pass { mode, warps: Vec::new() };
+    let logits = pass.list(layers, images.clone())?;
+    Ok(Outcome { logits, warps: pass.warps })
+}
+
+struct Pass {
+    mode: Mode,
+    warps: Vec<Warp>,
+}
+
+impl Pass {
+    fn list(&mut self, layers: &[Layer], input: Tensor) -> Result<Tensor> {
+        // Every theta that waits for the next fully connected layer.
+        let mut waiting = Vec::new();
+        layers.iter().try_fold(input, |x, layer| {
+            self.layer(layer, &x, &mut waiting).map_err(|error| match error {
+                Error::Tensor(source) => Error::Layer { layer: layer.name.clone(), source },
+                Error::Core(source) => Error::Layer { layer: layer.name.clone(), source: source.into() },
+                named => named,
+            })
+        })
+    }
+
+    fn layer(&mut self, layer: &Layer, x: &Tensor, waiting: &mut Vec<Tensor>) -> Result<Tensor> {
+        Ok(match &layer.action {
+            Action::Conv { weight, bias, window } => ops::conv2d(x, &self.weight(weight), Some(&self.weight(bias)), *window)?,
+            Action::MaxPool(pool) => ops::max_pool2d(x, pool)?,
+            Action::AvgPool(pool) => ops::avg_pool2d(x, pool)?,
+            Action::Linear { weight, bias, takes_theta } => {
+                let mut flat = x.flatten_from(1)?;
+                if *takes_theta {
+                    flat = Tensor::cat(&[std::slice::from_ref(&flat), std::mem::take(waiting).as_slice()].concat(), 1)?;
+                }
+                ops::linear(&flat, &self.weight(weight), Some(&self.weight(bias)))?
+            }
+            Action::Relu => ops::relu(x)?,
+            Action::Dropout { rate, channels } => match self.mode {
+                Mode::Evaluate => x.clone(),
+                Mode::Train { seed, step } => ops::dropout(x, *rate, *channels, stream::stream(seed, &format!("dropout/{}", layer.name), step))?,
+            },
+            Action::Softmax => ops::softmax(x)?,
+            Action::Nothing => x.clone(),
+            Action::Transformers { localisers, transformers, feed_theta } => {
+                let thetas = self.thetas(localisers, transformers, x)?;
+                let outputs = transformers.iter().zip(&thetas).map(|(transformer, theta)| self.warp(transformer, theta, x)).collect::<Result<Vec<_>>>()?;
+                if *feed_theta {
+                    waiting.extend(thetas);
+                }
+                match outputs.as_slice() {
+                    [only] => only.clone(),
+                    several => Tensor::cat(several, 1)?,
+                }
+            }
+        })
+    }
+
+    /// A weight to compute with; outside training it is cut off from gradients, so that no graph is kept.
+    fn weight(&self, var: &Var) -> Tensor {
+        match self.mode {
+            Mode::Evaluate => var.as_detached_tensor(),
+            Mode::Train { .. } => var.as_tensor().clone(),
+        }
+    }
+
+    /// One theta for each transformer, `N x theta_len`.
+    fn thetas(&mut self, localisers: &[Vec<Layer>], transformers: &[Transformer], x: &Tensor) -> Result<Vec<Tensor>> {
+        let predicted = localisers.iter().map(|localiser| self.list(localiser, x.clone())).collect::<Result<Vec<_>>>()?;
+        match predicted.as_slice() {
+            [all] if transformers.len() > 1 => {
+                let mut start = 0;
+                let mut next = |transformer: &Transformer| {
+                    let length = transformer.transformation.theta_len();
+                    start += length;
+                    Ok(all.narrow(1, start - length, length)?.contiguous()?)
+                };
+                transformers.iter().map(&mut next).collect()
+            }
+            _ => Ok(predicted),
+        }
+    }
+
+    fn warp(&mut self, transformer: &Transformer, theta: &Tensor, input: &Tensor) -> Result<Tensor> {
+        let Transformer { transformation, sampler, target, .. } = transformer;
+        let output = match &transformer.basis {
+            Some(basis) => ops::sample_structured(input, &transformation.matrix(theta)?, basis, target, sampler)?,
+            None => ops::sample_grid(input, &transformation.grid(theta, target)?, sampler)?,
+        };
+        let recorded = |tensor: &Tensor| (self.mode == Mode::Evaluate).then(|| tensor.detach());
+        self.warps.push(Warp {
+            layer: transformer.name.clone(),
+            theta: theta.detach(),
+            theta_names: transformation.theta_names(),
+            input: recorded(input),
+            output: recorded(&output),
+            transformation: transformation.clone(),
+            target: target.clone(),
+        });
+        Ok(output)
+    }
+}

@@ -1,0 +1,151 @@
+//! A network with weights.
+
+mod build;
+mod forward;
+mod warp;
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor, Var};
+use stn_core::TargetGrid;
+use stn_ops::{Pool2d, Sampler, Window2d};
+
+use crate::{Error, Plan, Result};
+
+pub use warp::Warp;
+
+/// A tensor that training moves.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Its name, as saved: `conv1.weight`.
+    pub name: String,
+    /// Its value.
+    pub var: Var,
+    /// The factor on the learning rate: 1, or in a localisation network what its transformer says.
+    pub lr_factor: f64,
+    /// Whether weight decay touches it: weights, not biases (a decayed theta bias would leave the identity).
+    pub decay: bool,
+}
+
+/// What a forward pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// No dropout, no gradients; warps are recorded with their images.
+    Evaluate,
+    /// Dropout drawn for this seed and step; gradients; warps are recorded without images.
+    Train {
+        /// The trial's seed.
+        seed: u64,
+        /// The training step.
+        step: u64,
+    },
+}
+
+/// What a forward pass gives.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// `N x classes`: what the softmax of the loss takes.
+    pub logits: Tensor,
+    /// What each spatial transformer did, in the order of computation.
+    pub warps: Vec<Warp>,
+}
+
+/// A network: a plan with weights.
+#[derive(Debug)]
+pub struct Network {
+    input: Vec<usize>,
+    layers: Vec<Layer>,
+    parameters: Vec<Parameter>,
+}
+
+/// A layer with its weights.
+#[derive(Debug)]
+struct Layer {
+    name: String,
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Action {
+    Conv { weight: Var, bias: Var, window: Window2d },
+    MaxPool(Pool2d),
+    AvgPool(Pool2d),
+    Linear { weight: Var, bias: Var, takes_theta: bool },
+    Relu,
+    Dropout { rate: f32, channels: bool },
+    Softmax,
+    Nothing,
+    Transformers { localisers: Vec<Vec<Layer>>, transformers: Vec<Transformer>, feed_theta: bool },
+}
+
+/// Grid generator and sampler of one spatial transformer.
+#[derive(Debug)]
+struct Transformer {
+    name: String,
+    transformation: std::sync::Arc<dyn stn_core::Transformation>,
+    sampler: Sampler,
+    target: TargetGrid,
+    /// B at the target grid, `K x P`; `None` for a transformation without structured form.
+    basis: Option<Tensor>,
+}
+
+impl Network {
+    /// A network whose weights are drawn for `seed`.
+    ///
+    /// # Errors
+    ///
+    /// Where the device cannot hold it, or a plugin fails.
+    pub fn new(plan: &Plan, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
+        let (layers, parameters) = build::build(plan, seed, dtype, device)?;
+        Ok(Self { input: plan.input.clone(), layers, parameters })
+    }
+
+    /// The logits for `N x C x H x W` images (or `N x C x D x H x W` volumes), and what the spatial transformers did.
+    ///
+    /// # Errors
+    ///
+    /// Where the images have another shape than planned, or an operation fails; the message names the layer.
+    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Outcome> {
+        if images.dims().first().is_none_or(|n| *n == 0) || images.dims().get(1..) != Some(self.input.as_slice()) {
+            return Err(Error::Input { expected: crate::plan::shape(&self.input), found: crate::plan::shape(images.dims()) });
+        }
+        forward::forward(&self.layers, images, mode)
+    }
+
+    /// Every parameter, in the order of construction: that of the layers, a localisation network before what follows its transformer.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// Every parameter's value by name: what is saved.
+    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+        self.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.var.as_detached_tensor())).collect()
+    }
+
+    /// Takes saved values. Nothing changes where they do not fit.
+    ///
+    /// # Errors
+    ///
+    /// Where a tensor is missing, unknown, or of another shape.
+    pub fn load(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+        if let Some(unknown) = tensors.keys().find(|name| !self.parameters.iter().any(|parameter| parameter.name == **name)) {
+            return Err(Error::Saved(format!("the saved weights hold `{unknown}`, which this network has not: they belong to another network")));
+        }
+        let values = self.parameters.iter().map(|parameter| saved_tensor(tensors, &parameter.name, &parameter.var)).collect::<Result<Vec<_>>>()?;
+        for (parameter, value) in self.parameters.iter().zip(values) {
+            parameter.var.set(&value)?;
+        }
+        Ok(())
+    }
+}
+
+/// A saved tensor of the shape, type and device of `like`, with storage of its own.
+pub(crate) fn saved_tensor(tensors: &BTreeMap<String, Tensor>, name: &str, like: &Tensor) -> Result<Tensor> {
+    let Some(tensor) = tensors.get(name) else {
+        return Err(Error::Saved(format!("`{name}` is missing from what was saved: it belongs to another network or optimizer")));
+    };
+    if tensor.shape() != like.shape() {
+        return Err(Error::Saved(format!("`{name}` is {} here and {} in what was saved", crate::plan::shape(like.dims()), crate::plan::shape(tensor.dims()))));
+    }
+    Ok(tensor.to_dtype(like.dtype())?.to_device(like.device())?.copy()?)
+}

@@ -1,0 +1,188 @@
+//! Shapes, from the first layer to the last.
+
+use std::collections::BTreeMap;
+
+use stn_core::{Fault, Registry};
+use stn_ops::{Pool2d, Window2d, conv2d_output};
+
+use super::{Operation, PlannedLayer, Start, shape, sides};
+use crate::NetworkSpec;
+use crate::reading::KeyPath;
+use crate::spec::{LayerKind, LayerSpec, PoolKind, Width};
+
+/// Infers every layer with `width` for `"auto"`; or every mistake.
+pub(super) fn infer(spec: &NetworkSpec, input: &[usize], classes: usize, width: usize, registry: &Registry) -> Result<Vec<PlannedLayer>, Vec<Fault>> {
+    let mut inference = Inference { classes, width, registry, faults: Vec::new() };
+    inference.plugins(&spec.layers);
+    let layers = inference.list(&spec.layers, input, "", Last::Logits);
+    match layers {
+        Some(layers) if inference.faults.is_empty() => Ok(layers),
+        _ => Err(inference.faults),
+    }
+}
+
+pub(super) struct Inference<'a> {
+    classes: usize,
+    width: usize,
+    pub(super) registry: &'a Registry,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// What a list ends in.
+pub(super) enum Last<'a> {
+    /// One number a class.
+    Logits,
+    /// Theta; its start and where the localisation network is written.
+    Theta(Vec<f64>, &'a KeyPath),
+}
+
+/// A list on its way: the shape so far, and what is known of it.
+struct Flow<'a> {
+    shape: Vec<usize>,
+    prefix: &'a str,
+    /// How many layers of each kind have been named.
+    numbers: BTreeMap<&'static str, usize>,
+    /// The length of every theta that waits for the next fully connected layer, and who sent the first.
+    waiting: usize,
+    sender: Option<KeyPath>,
+}
+
+impl Flow<'_> {
+    fn name(&mut self, kind: &'static str) -> String {
+        let number = self.numbers.entry(kind).or_default();
+        *number += 1;
+        format!("{}{kind}{number}", self.prefix)
+    }
+}
+
+impl Inference<'_> {
+    pub(super) fn fail<T>(&mut self, fault: Fault) -> Option<T> {
+        self.faults.push(fault);
+        None
+    }
+
+    /// A list of layers whose names begin with `prefix`; `None` after a mistake has been kept.
+    pub(super) fn list(&mut self, specs: &[LayerSpec], input: &[usize], prefix: &str, last: Last) -> Option<Vec<PlannedLayer>> {
+        let mut flow = Flow { shape: input.to_vec(), prefix, numbers: BTreeMap::new(), waiting: 0, sender: None };
+        let mut layers = Vec::with_capacity(specs.len() + 1);
+        let (specs, theta_at) = match &last {
+            Last::Theta(bias, at) => match specs.split_last() {
+                Some((LayerSpec { kind: LayerKind::Fc { units: Width::Fixed(units) }, at }, others)) if *units == bias.len() => (others, Some(at)),
+                _ => (specs, Some(*at)),
+            },
+            Last::Logits => (specs, None),
+        };
+        for (i, spec) in specs.iter().enumerate() {
+            let rest = specs.get(i + 1..).unwrap_or_default();
+            let is_logits = matches!(last, Last::Logits) && rest.is_empty();
+            layers.push(self.layer(spec, rest, is_logits, &mut flow)?);
+        }
+        if let (Last::Theta(bias, _), Some(at)) = (last, theta_at) {
+            let name = format!("{prefix}theta");
+            layers.push(linear(name, at.clone(), bias.len(), Start::Theta { bias }, &mut flow));
+        } else if flow.shape != [self.classes] {
+            let fault =
+                KeyPath::default().key("layers").fault(format!("a network ends in {} numbers, one a class, not in {}", self.classes, shape(&flow.shape)));
+            return self.fail(fault.help("end the list with { fc = \"classes\" }"));
+        }
+        match flow.sender {
+            Some(sender) => self.fail(sender.key("feed_theta").fault("no fc layer follows to which theta could be fed").help("add one, or remove feed_theta")),
+            None => Some(layers),
+        }
+    }
+
+    fn layer(&mut self, spec: &LayerSpec, rest: &[LayerSpec], is_logits: bool, flow: &mut Flow) -> Option<PlannedLayer> {
+        let at = spec.at.clone();
+        let (name, operation) = match &spec.kind {
+            LayerKind::Conv { filters, kernel, stride, padding } => {
+                let operation = self.conv(self.units(*filters), *kernel, Window2d { stride: *stride, padding: *padding }, rest, &at, flow)?;
+                (flow.name("conv"), operation)
+            }
+            LayerKind::Pool { kind, kernel, stride, padding, rounding } => {
+                let kind_name = if *kind == PoolKind::Max { "max" } else { "avg" };
+                let pool = Pool2d { kernel: *kernel, stride: *stride, padding: *padding, rounding: *rounding };
+                self.pool(kind_name, &pool, &at, flow)?;
+                (flow.name(kind_name), if *kind == PoolKind::Max { Operation::MaxPool(pool) } else { Operation::AvgPool(pool) })
+            }
+            LayerKind::Fc { units } => {
+                let name = flow.name("fc");
+                return Some(linear(name, at, self.units(*units), Start::Drawn { rectified: rectified(rest) }, flow));
+            }
+            LayerKind::Relu => (flow.name("relu"), Operation::Relu),
+            LayerKind::Dropout { rate, channels } => (flow.name("dropout"), Operation::Dropout { rate: *rate, channels: *channels }),
+            LayerKind::Softmax if flow.shape.len() > 1 => {
+                return self.fail(at.fault(format!("softmax takes a vector, the input here is {}", shape(&flow.shape))).help("put it behind an fc layer"));
+            }
+            LayerKind::Softmax => (flow.name("softmax"), if is_logits { Operation::LossSoftmax } else { Operation::Softmax }),
+            LayerKind::Transformers(transformers) => {
+                let name = flow.name(if transformers.parallel { "parallel_st" } else { "st" });
+                let (planned, output) = self.transformers(transformers, &name, &flow.shape, &at)?;
+                flow.shape = output;
+                if transformers.feed_theta {
+                    flow.waiting += planned.transformers.iter().map(|t| t.transformation.theta_len()).sum::<usize>();
+                    flow.sender.get_or_insert_with(|| at.clone());
+                }
+                (name, Operation::Transformers(planned))
+            }
+        };
+        Some(PlannedLayer { name, at, output: flow.shape.clone(), operation })
+    }
+
+    fn units(&self, width: Width) -> usize {
+        match width {
+            Width::Fixed(units) => units,
+            Width::Auto => self.width,
+            Width::Classes => self.classes,
+        }
+    }
+
+    fn conv(&mut self, filters: usize, kernel: (usize, usize), window: Window2d, rest: &[LayerSpec], at: &KeyPath, flow: &mut Flow) -> Option<Operation> {
+        let (channels, size) = self.image("conv", &flow.shape, at)?;
+        let Some((h, w)) = conv2d_output(size, kernel, &window) else {
+            return self.misfit("conv", kernel, window.padding, &flow.shape, at);
+        };
+        flow.shape = vec![filters, h, w];
+        Some(Operation::Conv { filters, channels, kernel, window, rectified: rectified(rest) })
+    }
+
+    fn pool(&mut self, kind: &str, pool: &Pool2d, at: &KeyPath, flow: &mut Flow) -> Option<()> {
+        let (channels, size) = self.image(kind, &flow.shape, at)?;
+        let Some((h, w)) = pool.output(size) else {
+            return self.misfit(kind, pool.kernel, pool.padding, &flow.shape, at);
+        };
+        flow.shape = vec![channels, h, w];
+        Some(())
+    }
+
+    /// Channels and size, where the input is an image.
+    fn image(&mut self, kind: &str, input: &[usize], at: &KeyPath) -> Option<(usize, (usize, usize))> {
+        match input {
+            [channels, h, w] => Some((*channels, (*h, *w))),
+            [_] => self
+                .fail(at.fault(format!("{kind} takes an image, the input here is a vector of {}", shape(input))).help("put it in front of the first fc layer")),
+            _ => self.fail(at.fault(format!("{kind} takes an image, the input here is a volume of {}", shape(input)))),
+        }
+    }
+
+    fn misfit<T>(&mut self, kind: &str, kernel: (usize, usize), padding: (usize, usize), input: &[usize], at: &KeyPath) -> Option<T> {
+        let padded = if padding == (0, 0) { String::new() } else { format!(" with padding {}", sides(padding)) };
+        let fault = at.fault(format!("{kind} kernel {} does not fit an input of {}{padded}", sides(kernel), shape(input)));
+        self.fail(fault.help("use a smaller kernel, more padding, or rounding = \"up\" in the pooling before it"))
+    }
+}
+
+/// A fully connected layer on everything before it and every theta that waits.
+fn linear(name: String, at: KeyPath, units: usize, start: Start, flow: &mut Flow) -> PlannedLayer {
+    let flat = flow.shape.iter().fold(1_usize, |product, side| product.saturating_mul(*side));
+    let takes_theta = flow.waiting > 0;
+    let inputs = flat.saturating_add(std::mem::take(&mut flow.waiting));
+    flow.sender = None;
+    flow.shape = vec![units];
+    PlannedLayer { name, at, output: vec![units], operation: Operation::Linear { inputs, units, start, takes_theta } }
+}
+
+/// Whether a ReLU comes next, behind pooling and dropout.
+fn rectified(rest: &[LayerSpec]) -> bool {
+    let next = rest.iter().find(|spec| !matches!(spec.kind, LayerKind::Pool { .. } | LayerKind::Dropout { .. }));
+    matches!(next.map(|spec| &spec.kind), Some(LayerKind::Relu))
+}

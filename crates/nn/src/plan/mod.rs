@@ -1,0 +1,244 @@
+//! A layer list with every shape, width and plugin settled.
+
+mod inference;
+mod transformers;
+mod width;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use stn_core::{Boundary, Fault, Registry, Sampling, TargetGrid, Transformation};
+use stn_ops::{Pool2d, Window2d};
+
+use crate::reading::KeyPath;
+use crate::{Initialisation, NetworkSpec};
+
+/// The most parameters of a network, and the most numbers that a layer gives for one image: beyond them lies a slip of the pen, and memory would not hold them.
+const MOST: usize = 4_000_000_000;
+
+/// A network settled for one input: what [`Network::new`](crate::Network::new) builds.
+///
+/// A layer list on images (`C x H x W`) or volumes (`C x D x H x W`). In front of the first fully connected layer the feature maps are flattened. A network ends in one
+/// number a class.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) input: Vec<usize>,
+    pub(crate) classes: usize,
+    pub(crate) layers: Vec<PlannedLayer>,
+    pub(crate) init: Initialisation,
+    width: Option<usize>,
+}
+
+/// A line of [`Plan::describe`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LayerLine {
+    /// The layer's name, under which its parameters are saved.
+    pub name: String,
+    /// What it is: "conv 32, 9x9".
+    pub layer: String,
+    /// What it gives for one image: "32 x 20 x 20".
+    pub output: String,
+    /// The number of its own parameters.
+    pub parameters: usize,
+}
+
+/// A layer whose shapes are known.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedLayer {
+    pub(crate) name: String,
+    pub(crate) at: KeyPath,
+    /// The shape for one image: channels and size, or a length.
+    pub(crate) output: Vec<usize>,
+    pub(crate) operation: Operation,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Operation {
+    Conv {
+        filters: usize,
+        channels: usize,
+        kernel: (usize, usize),
+        window: Window2d,
+        rectified: bool,
+    },
+    MaxPool(Pool2d),
+    AvgPool(Pool2d),
+    Linear {
+        inputs: usize,
+        units: usize,
+        start: Start,
+        takes_theta: bool,
+    },
+    Relu,
+    Dropout {
+        rate: f64,
+        channels: bool,
+    },
+    Softmax,
+    /// A softmax at the end: the loss computes it.
+    LossSoftmax,
+    Transformers(PlannedTransformers),
+}
+
+/// How a fully connected layer starts.
+#[derive(Debug, Clone)]
+pub(crate) enum Start {
+    /// Drawn; `rectified` where a ReLU follows.
+    Drawn { rectified: bool },
+    /// Weights zero and this bias: the layer that predicts theta.
+    Theta { bias: Vec<f64> },
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedTransformers {
+    /// One for each transformer, or one that predicts every theta, one after another.
+    pub(crate) localisers: Vec<Vec<PlannedLayer>>,
+    pub(crate) transformers: Vec<PlannedTransformer>,
+    pub(crate) lr_factor: f64,
+    pub(crate) feed_theta: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedTransformer {
+    pub(crate) name: String,
+    pub(crate) transformation: Arc<dyn Transformation>,
+    pub(crate) kernel: Arc<dyn Sampling>,
+    pub(crate) boundary: Boundary,
+    pub(crate) target: TargetGrid,
+    /// As it was written: "tps(points=5), bilinear, zeros".
+    pub(crate) label: String,
+}
+
+impl Plan {
+    /// Settles a layer list for images of `input`, `[C, H, W]` (or volumes, `[C, D, H, W]`).
+    ///
+    /// # Errors
+    ///
+    /// Every layer that does not fit, every unknown plugin, a budget that no width meets; each at its path from the model's table.
+    pub fn new(spec: &NetworkSpec, input: impl Into<Vec<usize>>, classes: usize, registry: &Registry) -> Result<Self, Vec<Fault>> {
+        let input = input.into();
+        if !(3..=4).contains(&input.len()) || input.contains(&0) || classes == 0 {
+            let message = format!("a network needs images C x H x W and at least one class, not images of {} and {classes} classes", shape(&input));
+            return Err(vec![KeyPath::default().fault(message)]);
+        }
+        let infer = |width: usize| inference::infer(spec, &input, classes, width, registry);
+        let first = infer(1)?;
+        let width = width::solve(spec, |width| infer(width).map(|layers| count(&layers)))?;
+        let layers = match width {
+            Some(width) => infer(width)?,
+            None => first,
+        };
+        let faults = too_large(&layers);
+        if faults.is_empty() { Ok(Self { input, classes, layers, init: spec.init, width }) } else { Err(faults) }
+    }
+
+    /// The number of parameters.
+    pub fn parameters(&self) -> usize {
+        count(&self.layers)
+    }
+
+    /// What `"auto"` came to, where it is used.
+    pub fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// The shape of one image, `[C, H, W]` or `[C, D, H, W]`.
+    pub fn input(&self) -> &[usize] {
+        &self.input
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// A line a layer, in the order of computation: the layers of a localisation network stand before their transformer.
+    pub fn describe(&self) -> Vec<LayerLine> {
+        let mut lines = Vec::new();
+        each(&self.layers, &mut |layer| {
+            let (layer_text, parameters) = (layer.operation.label(), layer.operation.own_parameters());
+            lines.push(LayerLine { name: layer.name.clone(), layer: layer_text, output: shape(&layer.output), parameters });
+        });
+        lines
+    }
+}
+
+/// Visits every layer in the order of computation.
+fn each<'a>(layers: &'a [PlannedLayer], visit: &mut impl FnMut(&'a PlannedLayer)) {
+    for layer in layers {
+        if let Operation::Transformers(transformers) = &layer.operation {
+            transformers.localisers.iter().for_each(|localiser| each(localiser, visit));
+        }
+        visit(layer);
+    }
+}
+
+fn count(layers: &[PlannedLayer]) -> usize {
+    let mut total = 0_usize;
+    each(layers, &mut |layer| total = total.saturating_add(layer.operation.own_parameters()));
+    total
+}
+
+fn too_large(layers: &[PlannedLayer]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    each(layers, &mut |layer| {
+        let numbers = layer.output.iter().fold(1_usize, |product, side| product.saturating_mul(*side));
+        if numbers > MOST {
+            faults.push(layer.at.fault(format!("this layer gives {} for one image, more than {MOST} numbers", shape(&layer.output))));
+        } else if layer.operation.own_parameters() > MOST {
+            faults.push(layer.at.fault(format!("this layer has {} parameters, more than {MOST}", layer.operation.own_parameters())));
+        }
+    });
+    if faults.is_empty() && count(layers) > MOST {
+        faults.push(KeyPath::default().key("layers").fault(format!("this network has {} parameters, more than {MOST}", count(layers))));
+    }
+    faults
+}
+
+/// "20 x 6 x 6".
+pub(crate) fn shape(dims: &[usize]) -> String {
+    dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+impl Operation {
+    /// The number of parameters, those of localisation networks not counted.
+    fn own_parameters(&self) -> usize {
+        let product = |factors: &[usize]| factors.iter().fold(1_usize, |product, factor| product.saturating_mul(*factor));
+        match self {
+            Self::Conv { filters, channels, kernel, .. } => product(&[*filters, *channels, kernel.0, kernel.1]).saturating_add(*filters),
+            Self::Linear { inputs, units, .. } => product(&[*inputs, *units]).saturating_add(*units),
+            _ => 0,
+        }
+    }
+
+    fn label(&self) -> String {
+        let window = |stride: (usize, usize), padding: (usize, usize), usual: (usize, usize)| {
+            let stride = if stride == usual { String::new() } else { format!(", stride {}", sides(stride)) };
+            let padding = if padding == (0, 0) { String::new() } else { format!(", padding {}", sides(padding)) };
+            stride + &padding
+        };
+        let pool = |kind: &str, pool: &Pool2d| {
+            let rounding = if pool.rounding == stn_ops::Rounding::Up { ", rounding up" } else { "" };
+            format!("{kind} {}{}{rounding}", sides(pool.kernel), window(pool.stride, pool.padding, pool.kernel))
+        };
+        match self {
+            Self::Conv { filters, kernel, window: w, .. } => format!("conv {filters}, {}{}", sides(*kernel), window(w.stride, w.padding, (1, 1))),
+            Self::MaxPool(p) => pool("max", p),
+            Self::AvgPool(p) => pool("avg", p),
+            Self::Linear { units, start: Start::Theta { .. }, .. } => format!("fc {units}, theta"),
+            Self::Linear { units, takes_theta: true, .. } => format!("fc {units}, fed theta"),
+            Self::Linear { units, .. } => format!("fc {units}"),
+            Self::Relu => "relu".into(),
+            Self::Dropout { rate, channels: true } => format!("dropout {rate}, channels"),
+            Self::Dropout { rate, .. } => format!("dropout {rate}"),
+            Self::Softmax => "softmax".into(),
+            Self::LossSoftmax => "softmax, in the loss".into(),
+            Self::Transformers(t) => t.transformers.iter().map(|t| t.label.clone()).collect::<Vec<_>>().join(" | "),
+        }
+    }
+}
+
+/// "9x9".
+pub(crate) fn sides((h, w): (usize, usize)) -> String {
+    format!("{h}x{w}")
+}

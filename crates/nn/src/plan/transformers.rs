@@ -1,0 +1,158 @@
+//! Spatial transformers: plugins, output sizes, localisation networks.
+
+use std::sync::Arc;
+
+use stn_core::{Error, Fault, Sampling, TargetGrid, Transformation};
+
+use super::inference::{Inference, Last};
+use super::{PlannedTransformer, PlannedTransformers, shape};
+use crate::reading::KeyPath;
+use crate::spec::{LayerKind, LayerSpec, LocaliserSpec, PluginAt, TransformerSpec, TransformersSpec};
+
+impl Inference<'_> {
+    /// Keeps every mistake in the plugins of a list, so that they are shown even where an earlier layer does not fit.
+    pub(super) fn plugins(&mut self, layers: &[LayerSpec]) {
+        for layer in layers {
+            let LayerKind::Transformers(spec) = &layer.kind else { continue };
+            for transformer in &spec.transformers {
+                let made = [
+                    self.registry.transformation(&transformer.transform.spec).err().map(|error| faults(error, &transformer.transform)),
+                    self.registry.kernel(&transformer.kernel.spec).err().map(|error| faults(error, &transformer.kernel)),
+                ];
+                for fault in made.into_iter().flatten().flatten() {
+                    // Transformers of one `transform` share its mistakes.
+                    if !self.faults.contains(&fault) {
+                        self.faults.push(fault);
+                    }
+                }
+            }
+            match &spec.localisers {
+                LocaliserSpec::Each(localisers) => localisers.iter().take(distinct(spec)).for_each(|localiser| self.plugins(localiser)),
+                LocaliserSpec::Shared(localiser) => self.plugins(localiser),
+            }
+        }
+    }
+
+    /// The transformers of one layer and the shape they give; `None` where that cannot be known.
+    pub(super) fn transformers(&mut self, spec: &TransformersSpec, name: &str, input: &[usize], at: &KeyPath) -> Option<(PlannedTransformers, Vec<usize>)> {
+        if input.len() < 3 {
+            let fault = at.fault(format!("a spatial transformer takes an image, the input here is a vector of {}", shape(input)));
+            return self.fail(fault.help("put it in front of the first fc layer"));
+        }
+        let count = spec.transformers.len();
+        let planned: Vec<_> = spec
+            .transformers
+            .iter()
+            .enumerate()
+            .map(|(i, transformer)| self.transformer(transformer, if spec.parallel { format!("{name}.{}", i + 1) } else { name.to_owned() }, input))
+            .collect();
+        let transformers = planned.into_iter().collect::<Option<Vec<_>>>()?;
+        let output = self.joined(spec, &transformers, input, at);
+        let starts: Vec<_> = transformers.iter().enumerate().map(|(i, t)| self.start(t, i, count, &spec.transformers[i])).collect();
+        let starts = starts.into_iter().collect::<Option<Vec<_>>>();
+        let localisers = self.localisers(spec, starts?, name, input, at);
+        Some((PlannedTransformers { localisers: localisers?, transformers, lr_factor: spec.lr_factor, feed_theta: spec.feed_theta }, output?))
+    }
+
+    fn transformer(&mut self, spec: &TransformerSpec, name: String, input: &[usize]) -> Option<PlannedTransformer> {
+        let axes = input.len() - 1;
+        // Mistakes in plugins have been kept already.
+        let transformation: Arc<dyn Transformation> = self.registry.transformation(&spec.transform.spec).ok()?;
+        let kernel: Arc<dyn Sampling> = self.registry.kernel(&spec.kernel.spec).ok()?;
+        if transformation.dims() != axes {
+            let works_on = if transformation.dims() == 2 { "images (C x H x W)" } else { "volumes (C x D x H x W)" };
+            return self.fail(spec.transform.name_at.fault(format!("`{}` works on {works_on}, the input here is {}", spec.transform.spec.kind, shape(input))));
+        }
+        let size = match &spec.output {
+            Some((size, at)) if size.len() != axes => {
+                return self.fail(at.fault(format!("an output of {} does not fit an input of {}: it needs {axes} sides", shape(size), shape(input))));
+            }
+            Some((size, _)) => size.clone(),
+            None => input.get(1..).unwrap_or_default().to_vec(),
+        };
+        let target = match TargetGrid::new(size, spec.align_corners) {
+            Ok(target) => target,
+            Err(error) => return self.fail(spec.at.fault(error.to_string())),
+        };
+        let label = format!("{}, {}, {}", spec.transform.spec, spec.kernel.spec, spec.boundary.name());
+        Some(PlannedTransformer { name, transformation, kernel, boundary: spec.boundary, target, label })
+    }
+
+    /// The outputs joined along channels.
+    fn joined(&mut self, spec: &TransformersSpec, transformers: &[PlannedTransformer], input: &[usize], at: &KeyPath) -> Option<Vec<usize>> {
+        let size = transformers.first()?.target.size();
+        for (other, other_spec) in transformers.iter().zip(&spec.transformers) {
+            if other.target.size() != size {
+                let at = other_spec.output.as_ref().map_or(&other_spec.at, |(_, at)| at);
+                let message = format!("an output of {} cannot be joined to one of {}", shape(other.target.size()), shape(size));
+                return self.fail(at.fault(message).help("give every transformer of one layer the same output"));
+            }
+        }
+        let Some(channels) = input.first().and_then(|channels| channels.checked_mul(transformers.len())) else {
+            return self.fail(at.fault("too many channels"));
+        };
+        Some([&[channels], size].concat())
+    }
+
+    /// Where theta starts: the identity, or for one of several parallel transformers its tile.
+    fn start(&mut self, transformer: &PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
+        if count == 1 {
+            return Some(transformer.transformation.identity());
+        }
+        let tile = transformer.transformation.tiles(count).map(|tiles| tiles.into_iter().nth(i));
+        let length = transformer.transformation.theta_len();
+        match tile {
+            Ok(Some(tile)) if tile.len() == length => Some(tile),
+            Ok(_) => self.fail(spec.transform.at.fault(format!("`{}` has no starting place for transformer {} of {count}", spec.transform.spec.kind, i + 1))),
+            Err(error) => self.fail(spec.transform.at.fault(error.to_string())),
+        }
+    }
+
+    fn localisers(
+        &mut self,
+        spec: &TransformersSpec,
+        starts: Vec<Vec<f64>>,
+        name: &str,
+        input: &[usize],
+        at: &KeyPath,
+    ) -> Option<Vec<Vec<super::PlannedLayer>>> {
+        match &spec.localisers {
+            LocaliserSpec::Shared(layers) => {
+                let prefix = format!("{name}.localiser.");
+                Some(vec![self.list(layers, input, &prefix, Last::Theta(starts.concat(), &at.key("shared_localiser")))?])
+            }
+            LocaliserSpec::Each(lists) => {
+                let mut planned = Vec::with_capacity(lists.len());
+                for (i, (layers, start)) in lists.iter().zip(starts).enumerate() {
+                    let number = if spec.parallel { (i + 1).to_string() } else { String::new() };
+                    let before = self.faults.len();
+                    let list = self.list(layers, input, &format!("{name}.localiser{number}."), Last::Theta(start, at));
+                    if list.is_none() && self.faults.get(..before).is_some_and(|known| self.faults[before..].iter().all(|fault| known.contains(fault))) {
+                        // Transformers with one localiser written for all share its mistakes.
+                        self.faults.truncate(before);
+                    }
+                    planned.push(list);
+                }
+                planned.into_iter().collect()
+            }
+        }
+    }
+}
+
+/// How many of the localisation networks are written out: one where all were made from one.
+fn distinct(spec: &TransformersSpec) -> usize {
+    let same = spec.transformers.windows(2).all(|pair| pair[0].at == pair[1].at);
+    if same { 1 } else { spec.transformers.len() }
+}
+
+/// A registry's error as mistakes in the file.
+fn faults(error: Error, plugin: &PluginAt) -> Vec<Fault> {
+    match error {
+        Error::UnknownPlugin { what, name, known, .. } if name == plugin.spec.kind => {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            vec![plugin.name_at.unknown(what, &name, &known)]
+        }
+        Error::Parameters { faults, .. } => faults.into_iter().map(|fault| plugin.at.above(fault)).collect(),
+        other => vec![plugin.at.fault(other.to_string())],
+    }
+}

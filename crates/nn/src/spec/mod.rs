@@ -1,0 +1,75 @@
+//! A network as it is written in a file: a list of layers.
+
+mod layer;
+mod transformer;
+
+pub(crate) use layer::{LayerKind, LayerSpec, PoolKind, Width};
+pub(crate) use transformer::{LocaliserSpec, PluginAt, TransformerSpec, TransformersSpec};
+
+use serde::{Serialize, Serializer};
+use stn_core::Fault;
+use toml::Value;
+
+use crate::Initialisation;
+use crate::reading::{KeyPath, Reader};
+
+/// The largest number of filters, units, kernel sizes and the like that is read from a file: beyond it lies a slip of the pen.
+pub(crate) const LARGEST: usize = 1_000_000;
+
+/// A network, as written in a `[models.NAME]` table.
+///
+/// Keys: `layers`, the list; `parameters`, the number of parameters that widths written `"auto"` are solved for; `init`, how weights start, `"kaiming_normal"` (the
+/// default) or `"pytorch"`.
+///
+/// A layer is a string or a table with one key:
+///
+/// | layer | meaning |
+/// |---|---|
+/// | `{ conv = [filters, kernel, stride, padding] }` | convolution; stride 1 and padding 0 where left out; also as a table of these names |
+/// | `{ max = 2 }`, `{ avg = 2 }` | pooling; also `{ kernel, stride, padding, rounding = "down" or "up" }`, stride = kernel where left out |
+/// | `{ fc = 256 }` | fully connected; `"classes"` stands for the number of classes |
+/// | `"relu"`, `"softmax"` | non-linearities; a softmax at the end is left to the loss |
+/// | `{ dropout = 0.5 }` | dropout; also `{ rate, channels = true }`, which drops whole feature maps |
+/// | `{ st = { transform = "affine", localiser = [..], .. } }` | a spatial transformer |
+/// | `{ parallel_st = { transformers = [{..}, ..], .. } }` | several side by side, their outputs joined along channels; also `count = n` with one `transform` |
+///
+/// Kernels, strides and paddings are a number or `[h, w]`. Filters and units may be `"auto"`: one number for all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkSpec {
+    pub(crate) layers: Vec<LayerSpec>,
+    pub(crate) budget: Option<usize>,
+    pub(crate) init: Initialisation,
+    source: Value,
+}
+
+impl NetworkSpec {
+    /// Reads a `[models.NAME]` table.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake, at its path from the table.
+    pub fn from_value(value: &Value) -> Result<Self, Vec<Fault>> {
+        let mut reader = Reader::default();
+        let root = KeyPath::default();
+        let spec = reader.table(value, &["layers", "parameters", "init"], &root).and_then(|table| {
+            let layers = match table.get("layers") {
+                Some(list) => layer::read_list(&mut reader, list, &root.key("layers")),
+                None => reader.fail(root.fault("a network needs `layers`").help("write for example layers = [{ fc = 32 }, \"relu\", { fc = \"classes\" }]")),
+            };
+            let budget = table.get("parameters").map(|budget| reader.integer(budget, 1..=4_000_000_000, &root.key("parameters")));
+            let init = table.get("init").map(|init| reader.choice(init, "initialisation", &Initialisation::NAMES, &root.key("init")));
+            Some(Self { layers: layers?, budget: budget.flatten(), init: init.flatten().unwrap_or_default(), source: value.clone() })
+        });
+        match spec {
+            Some(spec) if reader.faults.is_empty() => Ok(spec),
+            _ => Err(reader.faults),
+        }
+    }
+}
+
+/// As it was written.
+impl Serialize for NetworkSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.source.serialize(serializer)
+    }
+}
