@@ -1,10 +1,129 @@
 //! Average pooling.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
+use rayon::prelude::*;
 
 use crate::Pool2d;
+use crate::cpu::{Number, by_number, elements, expect_images, expect_numbers, numbers};
+use crate::window::Axis;
 
-/// stub
-pub fn avg_pool2d(_input: &Tensor, _pool: &Pool2d) -> Result<Tensor> {
-    bail!("avg_pool2d is being written")
+/// The mean of each window: `N C H W` to `N C` and [`Pool2d::output`].
+///
+/// Padding counts as zeros. A last window that [`Rounding::Up`](crate::Rounding::Up) lets reach beyond the far padding is divided by the part of it that lies within
+/// image and padding. Both are the defaults of other frameworks (`count_include_pad` with `ceil_mode`).
+///
+/// # Errors
+///
+/// Where `input` is not `N C H W` of f32 or f64, or no window fits; the message says which size is at fault.
+pub fn avg_pool2d(input: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    expect_numbers("avg_pool2d", &[("input", input)])?;
+    let [samples, channels, height, width] = expect_images("avg_pool2d", "input", input)?;
+    let (vertical, horizontal) = pool.axes((height, width))?;
+    input.contiguous()?.apply_op1(AvgPool2d { planes: [samples, channels], vertical, horizontal })
+}
+
+#[derive(Clone, Copy)]
+struct AvgPool2d {
+    /// Samples, channels.
+    planes: [usize; 2],
+    vertical: Axis,
+    horizontal: Axis,
+}
+
+struct AvgPool2dGradient(AvgPool2d);
+
+impl CustomOp1 for AvgPool2d {
+    fn name(&self) -> &'static str {
+        "avg_pool2d"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_number!(self.name(), storage, T => self.forward::<T>(numbers(storage, layout)?))
+    }
+
+    fn bwd(&self, input: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !input.track_op() {
+            return Ok(None);
+        }
+        Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(&AvgPool2dGradient(*self))?))
+    }
+}
+
+impl CustomOp1 for AvgPool2dGradient {
+    fn name(&self) -> &'static str {
+        "avg_pool2d gradient"
+    }
+
+    fn cpu_fwd(&self, gradient: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_number!(self.name(), gradient, T => self.0.backward::<T>(numbers(gradient, layout)?))
+    }
+}
+
+impl AvgPool2d {
+    fn forward<T: Number>(&self, input: &[T]) -> Result<(CpuStorage, Shape)> {
+        let [samples, channels] = self.planes;
+        let shape = [samples, channels, self.vertical.output, self.horizontal.output];
+        let mut output = vec![T::zero(); elements("avg_pool2d", &shape)?];
+        let plane = self.vertical.input * self.horizontal.input;
+        output.par_chunks_mut(self.vertical.output * self.horizontal.output).zip(input.par_chunks(plane)).for_each(|(output, input)| {
+            for (y, row) in output.chunks_mut(self.horizontal.output).enumerate() {
+                for line in self.vertical.covered(y) {
+                    self.gather(row, &input[line * self.horizontal.input..][..self.horizontal.input]);
+                }
+                self.divide(y, row);
+            }
+        });
+        Ok((T::to_cpu_storage_owned(output), Shape::from(&shape)))
+    }
+
+    fn backward<T: Number>(&self, gradient: &[T]) -> Result<(CpuStorage, Shape)> {
+        let [samples, channels] = self.planes;
+        let shape = [samples, channels, self.vertical.input, self.horizontal.input];
+        let mut result = vec![T::zero(); elements("avg_pool2d", &shape)?];
+        let plane = self.vertical.input * self.horizontal.input;
+        let windows = self.vertical.output * self.horizontal.output;
+        result.par_chunks_mut(plane).zip(gradient.par_chunks(windows)).for_each_init(
+            || vec![T::zero(); self.horizontal.output],
+            |share, (result, gradient)| {
+                for (y, row) in gradient.chunks(self.horizontal.output).enumerate() {
+                    share.copy_from_slice(row);
+                    self.divide(y, share);
+                    for line in self.vertical.covered(y) {
+                        self.scatter(share, &mut result[line * self.horizontal.input..][..self.horizontal.input]);
+                    }
+                }
+            },
+        );
+        Ok((T::to_cpu_storage_owned(result), Shape::from(&shape)))
+    }
+
+    /// Adds to every window of `row` what it covers of an input `line`.
+    fn gather<T: Number>(&self, row: &mut [T], line: &[T]) {
+        for tap in 0..self.horizontal.kernel {
+            let (windows, first) = self.horizontal.windows(tap);
+            let Some(row) = row.get_mut(windows) else { continue };
+            for (sum, &value) in row.iter_mut().zip(line[first..].iter().step_by(self.horizontal.stride)) {
+                *sum += value;
+            }
+        }
+    }
+
+    /// The transpose of [`gather`](Self::gather): adds every window's value to the pixels of `line` that it covers.
+    fn scatter<T: Number>(&self, row: &[T], line: &mut [T]) {
+        for tap in 0..self.horizontal.kernel {
+            let (windows, first) = self.horizontal.windows(tap);
+            let Some(row) = row.get(windows) else { continue };
+            for (&value, sum) in row.iter().zip(line[first..].iter_mut().step_by(self.horizontal.stride)) {
+                *sum += value;
+            }
+        }
+    }
+
+    /// Divides row `y` of windows by the number of pixels of each, padding included.
+    fn divide<T: Number>(&self, y: usize, row: &mut [T]) {
+        let lines = self.vertical.within_padding(y);
+        for (x, value) in row.iter_mut().enumerate() {
+            *value = *value / <T as WithDType>::from_f64((lines * self.horizontal.within_padding(x)) as f64);
+        }
+    }
 }

@@ -1,8 +1,103 @@
-//! cross-entropy
+//! The loss of a classifier.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
 
-/// stub
-pub fn cross_entropy(_logits: &Tensor, _labels: &Tensor) -> Result<Tensor> {
-    bail!("cross_entropy is being written")
+use crate::cpu::{Number, by_number, expect_numbers, numbers};
+use crate::softmax::{normalise, rows_block};
+
+/// Mean over the batch of `log sum_j exp(logit_j) - logit_label`: the negative log-likelihood of the right class under a softmax.
+///
+/// `logits` is N x C, `labels` N class numbers (u32) from 0 to C - 1; the result is a scalar. The gradient is `(softmax - one-hot) / N`.
+///
+/// # Errors
+///
+/// Where a shape or type does not fit, the batch is empty, or a label is not below C; the message names the sample.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    expect_numbers("cross_entropy", &[("logits", logits)])?;
+    let [samples, classes] = *logits.dims() else { bail!("cross_entropy: logits have shape {:?}; expected N x C", logits.dims()) };
+    if labels.dims() != [samples] {
+        bail!("cross_entropy: labels have shape {:?} beside logits of {samples} x {classes}; expected one label a sample", labels.dims());
+    }
+    if labels.dtype() != DType::U32 {
+        bail!("cross_entropy: labels are {:?}; convert them to u32", labels.dtype());
+    }
+    if samples == 0 {
+        bail!("cross_entropy: the batch is empty; its mean loss is not a number. Leave empty batches out");
+    }
+    logits.contiguous()?.apply_op2(&labels.contiguous()?, CrossEntropy)
+}
+
+struct CrossEntropy;
+
+struct CrossEntropyGradient;
+
+impl CustomOp2 for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn cpu_fwd(&self, logits: &CpuStorage, logits_layout: &Layout, labels: &CpuStorage, labels_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_number!(self.name(), logits, T => forward::<T>(logits, logits_layout, labels, labels_layout))
+    }
+
+    fn bwd(&self, logits: &Tensor, labels: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        if !logits.track_op() {
+            return Ok((None, None));
+        }
+        Ok((Some(logits.apply_op3_no_bwd(labels, &gradient.contiguous()?, &CrossEntropyGradient)?), None))
+    }
+}
+
+impl CustomOp3 for CrossEntropyGradient {
+    fn name(&self) -> &'static str {
+        "cross_entropy gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        logits: &CpuStorage,
+        logits_layout: &Layout,
+        labels: &CpuStorage,
+        labels_layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        by_number!(self.name(), logits, T => {
+            let gradient = numbers::<T>(gradient, gradient_layout)?.first().copied().unwrap_or_else(num_traits::Zero::zero);
+            backward::<T>(numbers(logits, logits_layout)?, numbers(labels, labels_layout)?, gradient, logits_layout.shape())
+        })
+    }
+}
+
+fn forward<T: Number>(logits: &CpuStorage, logits_layout: &Layout, labels: &CpuStorage, labels_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    let (samples, classes) = logits_layout.shape().dims2()?;
+    let (logits, labels) = (numbers::<T>(logits, logits_layout)?, numbers::<u32>(labels, labels_layout)?);
+    if let Some((sample, label)) = labels.iter().enumerate().find(|&(_, &label)| label as usize >= classes) {
+        bail!("cross_entropy: sample {sample} has label {label}, but there are {classes} classes, numbered from 0");
+    }
+    let mut rows = logits.to_vec();
+    let losses: Vec<T> = (rows.par_chunks_mut(classes), logits.par_chunks(classes), labels)
+        .into_par_iter()
+        .map(|(row, logits, &label)| normalise(row) - logits[label as usize])
+        .collect();
+    let mean = losses.iter().copied().sum::<T>() / <T as candle_core::WithDType>::from_f64(samples as f64);
+    Ok((T::to_cpu_storage_owned(vec![mean]), Shape::from(())))
+}
+
+fn backward<T: Number>(logits: &[T], labels: &[u32], gradient: T, shape: &Shape) -> Result<(CpuStorage, Shape)> {
+    let (samples, classes) = shape.dims2()?;
+    let scale = gradient / <T as candle_core::WithDType>::from_f64(samples as f64);
+    let mut result = logits.to_vec();
+    let block = rows_block(classes);
+    result.par_chunks_mut(block).zip(labels.par_chunks(block / classes.max(1))).for_each(|(rows, labels)| {
+        for (row, &label) in rows.chunks_mut(classes).zip(labels) {
+            normalise(row);
+            for (class, value) in row.iter_mut().enumerate() {
+                let target = if class == label as usize { T::one() } else { T::zero() };
+                *value = (*value - target) * scale;
+            }
+        }
+    });
+    Ok((T::to_cpu_storage_owned(result), shape.clone()))
 }

@@ -1,9 +1,82 @@
-//! dropout
+//! Dropout, of elements or of whole channels.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use rayon::prelude::*;
 
-/// stub
-pub fn dropout(_x: &Tensor, _rate: f32, _channels: bool, _rng: ChaCha8Rng) -> Result<Tensor> {
-    bail!("dropout is being written")
+use crate::cpu::{Number, by_number, expect_numbers, numbers};
+
+/// Sets elements to zero, each with probability `rate`, and divides the others by `1 - rate`, so that the expectation stays.
+///
+/// With `channels`, whole channels of `N C ...` are dropped or kept. What is dropped is drawn from `rng`: one number an element (or channel), in row-major order, so the
+/// same generator drops the same elements at any thread count and in either number type. Rate 0 is the identity.
+///
+/// # Errors
+///
+/// Where `rate` is not in \[0, 1), `x` is neither f32 nor f64, or channels are to be dropped of a tensor that has none.
+pub fn dropout(x: &Tensor, rate: f32, channels: bool, rng: ChaCha8Rng) -> Result<Tensor> {
+    expect_numbers("dropout", &[("x", x)])?;
+    if !(0.0..1.0).contains(&rate) {
+        bail!("dropout: a rate of {rate} is not a probability in [0, 1)");
+    }
+    let draws = match *x.dims() {
+        [samples, count, ..] if channels => samples * count,
+        ref dims if channels => bail!("dropout: x has shape {dims:?}; whole channels can only be dropped of N x C x ..."),
+        _ => x.elem_count(),
+    };
+    if rate == 0.0 {
+        return Ok(x.clone());
+    }
+    x.contiguous()?.apply_op1(Dropout { kept: draw(draws, rate, rng), scale: 1.0 / (1.0 - f64::from(rate)) })
+}
+
+/// Which are kept, each with probability `1 - rate`.
+fn draw(count: usize, rate: f32, mut rng: ChaCha8Rng) -> Vec<bool> {
+    let threshold = (f64::from(rate) * 4_294_967_296.0) as u64;
+    (0..count).map(|_| u64::from(rng.next_u32()) >= threshold).collect()
+}
+
+struct Dropout {
+    kept: Vec<bool>,
+    scale: f64,
+}
+
+impl CustomOp1 for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = by_number!(self.name(), storage, T => T::to_cpu_storage_owned(self.apply::<T>(numbers(storage, layout)?)));
+        Ok((y, layout.shape().clone()))
+    }
+
+    /// The same factors, on the gradient.
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !x.track_op() {
+            return Ok(None);
+        }
+        Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(self)?))
+    }
+}
+
+impl Dropout {
+    fn apply<T: Number>(&self, x: &[T]) -> Vec<T> {
+        let scale = <T as WithDType>::from_f64(self.scale);
+        // A product, not a choice: NaN and infinity stay visible, as in other frameworks.
+        let factor = |kept: bool| if kept { scale } else { T::zero() };
+        let group = x.len() / self.kept.len().max(1);
+        let mut y = vec![T::zero(); x.len()];
+        if group == 1 {
+            (&mut y, x, &self.kept).into_par_iter().with_min_len(crate::cpu::BLOCK).for_each(|(y, &x, &kept)| *y = x * factor(kept));
+        } else if group > 1 {
+            (y.par_chunks_mut(group), x.par_chunks(group), &self.kept).into_par_iter().for_each(|(y, x, &kept)| {
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = x * factor(kept);
+                }
+            });
+        }
+        y
+    }
 }

@@ -2,10 +2,13 @@
 
 mod avg_pool2d;
 mod conv2d;
+mod cpu;
 mod cross_entropy;
 mod dropout;
 mod linear;
+mod matmul;
 mod max_pool2d;
+mod patches;
 mod relu;
 mod sample;
 mod softmax;

@@ -1,8 +1,151 @@
-//! linear
+//! Fully connected layers.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
 
-/// stub
-pub fn linear(_x: &Tensor, _weight: &Tensor, _bias: Option<&Tensor>) -> Result<Tensor> {
-    bail!("linear is being written")
+use crate::cpu::{Number, by_number, elements, expect_numbers, numbers};
+use crate::matmul::{Matrix, Store, multiply};
+
+/// `x W^T + b`: every row of `x`, N x I, times `weight`, O x I, plus `bias`, O; the result is N x O.
+///
+/// # Errors
+///
+/// Where a shape or type does not fit.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    expect_numbers("linear", &[("x", x), ("weight", weight)])?;
+    let ([_, inputs], [outputs, expected]) = (matrix("x", x)?, matrix("weight", weight)?);
+    if inputs != expected {
+        bail!("linear: x has {inputs} columns, weight {expected}; expected the same number");
+    }
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let Some(bias) = bias else { return x.apply_op2(&weight, Linear) };
+    expect_numbers("linear", &[("x", &x), ("bias", bias)])?;
+    if bias.dims() != [outputs] {
+        bail!("linear: bias has shape {:?}; expected [{outputs}], one number an output", bias.dims());
+    }
+    x.apply_op3(&weight, &bias.contiguous()?, Linear)
+}
+
+fn matrix(name: &str, tensor: &Tensor) -> Result<[usize; 2]> {
+    match *tensor.dims() {
+        [rows, columns] => Ok([rows, columns]),
+        ref other => bail!("linear: {name} has shape {other:?}; expected two axes"),
+    }
+}
+
+struct Linear;
+
+/// `left right^T`, which is the layer itself; or with the flags, products with a factor transposed, which are its gradients.
+struct Product {
+    left_transposed: bool,
+    right_transposed: bool,
+}
+
+/// The sum of a matrix over its rows.
+struct SumRows;
+
+impl Linear {
+    fn gradients(x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let product = |left: &Tensor, right: &Tensor, left_transposed| left.apply_op2_no_bwd(right, &Product { left_transposed, right_transposed: false });
+        let to_x = x.track_op().then(|| product(gradient, weight, false)).transpose()?;
+        let to_weight = weight.track_op().then(|| product(gradient, x, true)).transpose()?;
+        Ok((to_x, to_weight))
+    }
+}
+
+impl CustomOp2 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, x_layout: &Layout, weight: &CpuStorage, weight_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let op = Product { left_transposed: false, right_transposed: true };
+        by_number!(CustomOp2::name(self), x, T => op.apply::<T>(numbers(x, x_layout)?, x_layout, numbers(weight, weight_layout)?, weight_layout, None))
+    }
+
+    fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Self::gradients(x, weight, &gradient.contiguous()?)
+    }
+}
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let op = Product { left_transposed: false, right_transposed: true };
+        by_number!(CustomOp3::name(self), x, T => {
+            let bias = numbers::<T>(bias, bias_layout)?;
+            op.apply::<T>(numbers(x, x_layout)?, x_layout, numbers(weight, weight_layout)?, weight_layout, Some(bias))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let gradient = gradient.contiguous()?;
+        let (to_x, to_weight) = Self::gradients(x, weight, &gradient)?;
+        let to_bias = bias.track_op().then(|| gradient.apply_op1_no_bwd(&SumRows)).transpose()?;
+        Ok((to_x, to_weight, to_bias))
+    }
+}
+
+impl CustomOp2 for Product {
+    fn name(&self) -> &'static str {
+        "linear gradient"
+    }
+
+    fn cpu_fwd(&self, left: &CpuStorage, left_layout: &Layout, right: &CpuStorage, right_layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_number!(self.name(), left, T => self.apply::<T>(numbers(left, left_layout)?, left_layout, numbers(right, right_layout)?, right_layout, None))
+    }
+}
+
+/// Rows of a product that one task makes: enough to make good use of a factor read once, and the same at any thread count.
+const ROWS: usize = 32;
+
+impl Product {
+    fn apply<T: Number>(&self, left: &[T], left_layout: &Layout, right: &[T], right_layout: &Layout, bias: Option<&[T]>) -> Result<(CpuStorage, Shape)> {
+        let oriented = |numbers, layout: &Layout, transposed| -> Result<Matrix<T>> {
+            let (rows, columns) = layout.shape().dims2()?;
+            let matrix = Matrix::by_rows(numbers, rows, columns, columns);
+            Ok(if transposed { matrix.transposed() } else { matrix })
+        };
+        let left = oriented(left, left_layout, self.left_transposed)?;
+        let right = oriented(right, right_layout, self.right_transposed)?;
+        let (rows, columns) = (left.rows, right.columns);
+        let mut out = vec![T::zero(); elements("linear", &[rows, columns])?];
+        if !out.is_empty() {
+            out.par_chunks_mut(ROWS * columns).enumerate().for_each(|(block, out)| {
+                if let Some(bias) = bias {
+                    out.chunks_mut(columns).for_each(|row| row.copy_from_slice(bias));
+                }
+                multiply(out, columns, left.rows_from(block * ROWS, out.len() / columns), right, Store::Add);
+            });
+        }
+        Ok((T::to_cpu_storage_owned(out), Shape::from((rows, columns))))
+    }
+}
+
+impl CustomOp1 for SumRows {
+    fn name(&self) -> &'static str {
+        "linear bias gradient"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, columns) = layout.shape().dims2()?;
+        by_number!(self.name(), storage, T => {
+            let mut sum = vec![<T as num_traits::Zero>::zero(); columns];
+            for row in numbers::<T>(storage, layout)?.chunks(columns.max(1)) {
+                sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
+            }
+            Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(sum), Shape::from(columns)))
+        })
+    }
 }

@@ -1,5 +1,7 @@
 //! Where the windows of a convolution or a pooling lie, along one axis and two.
 
+use std::ops::Range;
+
 use candle_core::{Result, bail};
 
 /// The step and the padding of a convolution's windows, as (height, width), in pixels.
@@ -129,9 +131,81 @@ impl Axis {
         Ok(Self { input, kernel, stride, padding, output })
     }
 
-    /// The input pixels that window `i` covers.
-    pub(crate) fn covered(&self, i: usize) -> std::ops::Range<usize> {
+    /// The input pixels that window `i` covers; never none.
+    pub(crate) fn covered(&self, i: usize) -> Range<usize> {
         let start = i * self.stride;
-        start.saturating_sub(self.padding)..(start + self.kernel).saturating_sub(self.padding).min(self.input)
+        start.saturating_sub(self.padding)..(start + self.kernel - self.padding).min(self.input)
+    }
+
+    /// The length of the part of window `i` that lies within image and padding.
+    pub(crate) fn within_padding(&self, i: usize) -> usize {
+        let start = i * self.stride;
+        self.kernel.min(self.input + 2 * self.padding - start)
+    }
+
+    /// The windows whose pixel number `tap` lies inside the image, and which image pixel that is for the first of them. An empty range starts at 0 and has pixel 0.
+    pub(crate) fn windows(&self, tap: usize) -> (Range<usize>, usize) {
+        let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
+        let end = (self.input + self.padding).saturating_sub(tap).div_ceil(self.stride).min(self.output);
+        if first >= end { (0..0, 0) } else { (first..end, first * self.stride + tap - self.padding) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis(input: usize, kernel: usize, stride: usize, padding: usize, rounding: Rounding) -> Axis {
+        Axis::new("test", "axis", Extent { input, kernel, stride, padding }, rounding).unwrap()
+    }
+
+    #[test]
+    fn taps_and_windows_tell_the_same_story() {
+        for (input, kernel, stride, padding, rounding) in
+            [(7, 3, 2, 1, Rounding::Up), (5, 2, 3, 1, Rounding::Up), (1, 1, 1, 0, Rounding::Down), (9, 4, 1, 2, Rounding::Down), (1, 2, 2, 0, Rounding::Up), (4, 3, 5, 1, Rounding::Down)]
+        {
+            let axis = axis(input, kernel, stride, padding, rounding);
+            let mut by_window: Vec<(usize, usize)> = (0..axis.output).flat_map(|i| axis.covered(i).map(move |pixel| (i, pixel))).collect();
+            let mut by_tap = Vec::new();
+            for tap in 0..kernel {
+                let (windows, first) = axis.windows(tap);
+                by_tap.extend(windows.enumerate().map(|(step, i)| (i, first + step * stride)));
+            }
+            by_window.sort_unstable();
+            by_tap.sort_unstable();
+            assert_eq!(by_window, by_tap, "{axis:?}");
+            assert!((0..axis.output).all(|i| !axis.covered(i).is_empty() && axis.within_padding(i) >= axis.covered(i).len()));
+        }
+    }
+
+    #[test]
+    fn rounding_up_counts_the_last_partial_window() {
+        let mut pool = Pool2d::square(2);
+        assert_eq!(pool.output((13, 6)), Some((6, 3)));
+        pool.rounding = Rounding::Up;
+        assert_eq!(pool.output((13, 6)), Some((7, 3)));
+    }
+
+    #[test]
+    fn rounding_up_leaves_out_a_window_that_starts_in_the_far_padding() {
+        // Windows at -1, 1, 3, 5: the last would start beyond pixel 4 and its padding at 5.
+        assert_eq!(axis(5, 3, 2, 1, Rounding::Up).output, 3);
+        assert_eq!(axis(3, 2, 3, 1, Rounding::Up).output, 2);
+        assert_eq!(axis(2, 2, 3, 1, Rounding::Up).output, 1);
+    }
+
+    #[test]
+    fn a_window_equal_to_the_input_gives_one_pixel() {
+        assert_eq!(conv2d_output((7, 5), (7, 5), &Window2d::default()), Some((1, 1)));
+    }
+
+    #[test]
+    fn what_does_not_fit_has_no_output() {
+        assert_eq!(conv2d_output((6, 7), (7, 7), &Window2d::default()), None);
+        assert_eq!(conv2d_output((6, 7), (0, 7), &Window2d::default()), None);
+        assert_eq!(conv2d_output((6, 7), (3, 3), &Window2d { stride: (0, 1), padding: (0, 0) }), None);
+        assert_eq!(Pool2d { padding: (2, 0), ..Pool2d::square(3) }.output((9, 9)), None);
+        assert_eq!(Pool2d::square(3).output((0, 9)), None);
+        assert_eq!(Pool2d { padding: (usize::MAX, 0), ..Pool2d::square(usize::MAX) }.output((9, 9)), None);
     }
 }

@@ -1,0 +1,106 @@
+//! What every operation needs of a number, of CPU storage and of threads.
+
+use std::cell::RefCell;
+use std::thread::LocalKey;
+
+use candle_core::{CpuStorage, DType, Layout, Result, Tensor, WithDType, bail};
+use num_traits::Float;
+
+/// A number the operations compute in: `f32` or `f64`.
+pub(crate) trait Number: WithDType + Float + std::iter::Sum {
+    /// Working memory of the calling thread. It stays with the thread, so that a training step maps no new pages.
+    fn scratch() -> &'static LocalKey<RefCell<Vec<Self>>>;
+}
+
+macro_rules! number {
+    ($number:ty) => {
+        impl Number for $number {
+            fn scratch() -> &'static LocalKey<RefCell<Vec<Self>>> {
+                thread_local!(static SCRATCH: RefCell<Vec<$number>> = const { RefCell::new(Vec::new()) });
+                &SCRATCH
+            }
+        }
+    };
+}
+
+number!(f32);
+number!(f64);
+
+/// Lends `lengths[i]` numbers of working memory as slice `i`. What they hold is left over from earlier.
+pub(crate) fn with_scratch<T: Number, const N: usize, R>(lengths: [usize; N], work: impl FnOnce([&mut [T]; N]) -> R) -> R {
+    T::scratch().with_borrow_mut(|memory| {
+        let total = lengths.iter().sum();
+        if memory.len() < total {
+            memory.resize(total, T::zero());
+        }
+        let mut rest = memory.as_mut_slice();
+        let parts = lengths.map(|length| {
+            let (part, tail) = std::mem::take(&mut rest).split_at_mut(length);
+            rest = tail;
+            part
+        });
+        work(parts)
+    })
+}
+
+/// Runs `$body` with the type alias `$number` standing for the number type of `$storage`.
+macro_rules! by_number {
+    ($operation:expr, $storage:expr, $number:ident => $body:expr) => {
+        match $storage {
+            candle_core::CpuStorage::F32(_) => {
+                type $number = f32;
+                $body
+            }
+            candle_core::CpuStorage::F64(_) => {
+                type $number = f64;
+                $body
+            }
+            _ => candle_core::bail!("{}: only f32 and f64 are supported; convert the tensors first", $operation),
+        }
+    };
+}
+pub(crate) use by_number;
+
+/// The numbers of a contiguous tensor.
+pub(crate) fn numbers<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    let all = T::cpu_storage_as_slice(storage)?;
+    match layout.contiguous_offsets().and_then(|(start, end)| all.get(start..end)) {
+        Some(numbers) => Ok(numbers),
+        None => bail!("a tensor of shape {:?} and strides {:?} is not contiguous", layout.shape(), layout.stride()),
+    }
+}
+
+/// Refuses tensors that are neither all f32 nor all f64, naming the operation and the tensor at fault.
+pub(crate) fn expect_numbers(operation: &str, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    let Some((first_name, first)) = tensors.first() else { return Ok(()) };
+    for (name, tensor) in tensors {
+        let dtype = tensor.dtype();
+        if !matches!(dtype, DType::F32 | DType::F64) {
+            bail!("{operation}: {name} is {dtype:?}; convert it to f32 or f64");
+        }
+        if dtype != first.dtype() {
+            bail!("{operation}: {first_name} is {:?} and {name} is {dtype:?}; convert one to the other's type", first.dtype());
+        }
+    }
+    Ok(())
+}
+
+/// The four sizes of `N C H W` images, or an error that says what was given instead.
+pub(crate) fn expect_images(operation: &str, name: &str, tensor: &Tensor) -> Result<[usize; 4]> {
+    match *tensor.dims() {
+        [samples, channels, height, width] => Ok([samples, channels, height, width]),
+        ref other => bail!("{operation}: {name} has shape {other:?}; expected four axes"),
+    }
+}
+
+/// The number of elements of a tensor about to be made, or an error where no memory could hold it.
+pub(crate) fn elements(operation: &str, sizes: &[usize]) -> Result<usize> {
+    let total = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+    match total.filter(|&total| total <= isize::MAX as usize / 16) {
+        Some(total) => Ok(total),
+        None => bail!("{operation}: a tensor of shape {sizes:?} is too large for any memory"),
+    }
+}
+
+/// Elements that one task of an elementwise operation handles: enough to outweigh handing it out, and the same at any thread count.
+pub(crate) const BLOCK: usize = 1 << 14;
