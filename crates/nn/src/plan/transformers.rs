@@ -49,9 +49,9 @@ impl Inference<'_> {
         let transformers = planned.into_iter().collect::<Option<Vec<_>>>()?;
         let output = self.joined(spec, &transformers, input, at);
         let starts: Vec<_> = transformers.iter().enumerate().map(|(i, t)| self.start(t, i, count, &spec.transformers[i])).collect();
-        let starts = starts.into_iter().collect::<Option<Vec<_>>>();
-        let localisers = self.localisers(spec, starts?, name, input, at);
-        Some((PlannedTransformers { localisers: localisers?, transformers, lr_factor: spec.lr_factor, feed_theta: spec.feed_theta }, output?))
+        // A mistake in a localisation network is kept and does not hide those of the next layers: the output's shape is known all the same.
+        let localisers = starts.into_iter().collect::<Option<Vec<_>>>().and_then(|starts| self.localisers(spec, starts, name, input, at)).unwrap_or_default();
+        Some((PlannedTransformers { localisers, transformers, lr_factor: spec.lr_factor, feed_theta: spec.feed_theta }, output?))
     }
 
     fn transformer(&mut self, spec: &TransformerSpec, name: String, input: &[usize]) -> Option<PlannedTransformer> {

@@ -96,7 +96,7 @@ pub(crate) fn read_parallel(reader: &mut Reader, value: &Value, at: &KeyPath) ->
     let listed = match (section.get("transformers"), section.get("count")) {
         (Some((list, at)), None) => listed(reader, list, &at),
         (None, Some((count, at))) => reader.integer(count, 1..=MOST_TRANSFORMERS, &at).map(|n| vec![None; n]),
-        (Some(_), Some(_)) => {
+        (Some(_), Some((_, at))) => {
             reader.fail(at.fault("`transformers` and `count` cannot stand together").help("list every transformer, or give a count with one `transform`"))
         }
         (None, None) => reader.fail(
