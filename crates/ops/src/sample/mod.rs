@@ -117,7 +117,7 @@ fn check_input(op: &str, input: &Tensor, dims: usize) -> Result<usize> {
 fn check_structure(op: &str, matrix: &Tensor, basis: &Tensor, target: &TargetGrid) -> Result<()> {
     let (dims, pixels) = (target.dims(), target.pixels());
     let (rows, columns) = match matrix.dims() {
-        [_, rows, columns] if *rows == dims || *rows == dims + 1 => (*rows, *columns),
+        [_, rows, columns] if (*rows == dims || *rows == dims + 1) && *columns > 0 => (*rows, *columns),
         other => bail!("{op}: expected a matrix of N x {dims} x K or N x {} x K for {dims} axes, not {other:?}", dims + 1),
     };
     match basis.dims() {

@@ -1,1 +1,212 @@
-//! Where the coordinates of a tile come from.
+//! Where the normalised coordinates of a tile of target pixels come from: `M_theta B`, or an explicit grid; and the gradient's way back.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use stn_core::Real;
+use stn_core::transformation::HOMOGENEOUS_GUARD;
+
+/// The pixels of a tile: what a kernel is asked for at a time.
+pub(super) const TILE: usize = 64;
+
+/// The pixels of a block: what a task works on. Partial sums follow blocks, never threads.
+pub(super) const BLOCK: usize = 4 * TILE;
+
+/// A value for every pixel of a tile on up to four rows: x, y, z, and the homogeneous divisor after the last axis.
+pub(super) type Rows<T> = [[T; TILE]; 4];
+
+/// The coordinates at which a source is read.
+pub(super) trait Coordinates<T>: Sync {
+    /// Fills rows x, y (, z) with the normalised coordinates of a tile's pixels in sample `n`.
+    fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>);
+}
+
+/// An explicit grid, `N x P x dims`.
+pub(super) struct Grid<'a, T> {
+    pub values: &'a [T],
+    pub dims: usize,
+    pub pixels: usize,
+}
+
+impl<T: Real> Grid<'_, T> {
+    /// The gradient's way back: one tile of the grid's gradient, from rows of it.
+    pub(super) fn store(rows: &Rows<T>, dims: usize, grid: &mut [T]) {
+        for (i, point) in grid.chunks_exact_mut(dims).enumerate() {
+            for (value, row) in point.iter_mut().zip(rows) {
+                *value = row[i];
+            }
+        }
+    }
+}
+
+impl<T: Real> Coordinates<T> for Grid<'_, T> {
+    fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
+        let first = n * self.pixels;
+        let points = &self.values[(first + pixels.start) * self.dims..(first + pixels.end) * self.dims];
+        for (i, point) in points.chunks_exact(self.dims).enumerate() {
+            for (row, &value) in rows.iter_mut().zip(point) {
+                row[i] = value;
+            }
+        }
+    }
+}
+
+/// The structured form: M, `N x R x K`, times B, `K x P`; R is `dims`, or one more for homogeneous coordinates.
+pub(super) struct Structured<'a, T> {
+    pub matrix: &'a [T],
+    pub basis: &'a [T],
+    pub samples: usize,
+    pub rows: usize,
+    pub terms: usize,
+    pub dims: usize,
+    pub pixels: usize,
+}
+
+impl<T: Real> Coordinates<T> for Structured<'_, T> {
+    fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
+        for (row, weights) in rows.iter_mut().zip(self.matrix_of(n).chunks_exact(self.terms)) {
+            let row = &mut row[..pixels.len()];
+            row.fill(T::zero());
+            for (&weight, basis) in weights.iter().zip(self.basis.chunks_exact(self.pixels)) {
+                for (value, &term) in row.iter_mut().zip(&basis[pixels.clone()]) {
+                    *value += weight * term;
+                }
+            }
+        }
+        if self.rows > self.dims {
+            let (coordinates, divisor) = rows.split_at_mut(self.dims);
+            for (i, &w) in divisor[0][..pixels.len()].iter().enumerate() {
+                let (w, _) = guarded(w);
+                coordinates.iter_mut().for_each(|row| row[i] = row[i] / w);
+            }
+        }
+    }
+}
+
+impl<T: Real> Structured<'_, T> {
+    /// M of sample `n`, `R x K`.
+    fn matrix_of(&self, n: usize) -> &[T] {
+        let length = self.rows * self.terms;
+        &self.matrix[n * length..(n + 1) * length]
+    }
+
+    /// The gradients to M, `N x R x K`, and, where it is wanted, to B, `K x P`.
+    ///
+    /// `coordinate_gradient(scratch, n, pixels, coordinates, gradient)` gives the gradient to the coordinates of a tile. Each block of pixels has a partial sum of
+    /// its own, and these are added in order. A block of B's gradient is summed over the samples by one task.
+    pub(super) fn gradients<S>(
+        &self,
+        basis_wanted: bool,
+        scratch: impl Fn() -> S + Sync,
+        coordinate_gradient: impl Fn(&mut S, usize, Range<usize>, &Rows<T>, &mut Rows<T>) + Sync,
+    ) -> (Vec<T>, Option<Vec<T>>) {
+        let (length, blocks) = (self.rows * self.terms, self.pixels.div_ceil(BLOCK));
+        let samples_per_task = if basis_wanted { self.samples.max(1) } else { 1 };
+        let mut partial = vec![T::zero(); blocks * self.samples * length];
+        let mut basis = vec![T::zero(); if basis_wanted { self.basis.len() } else { 0 }];
+        let basis_blocks = basis.chunks_mut(self.terms * BLOCK).map(Some).chain(std::iter::repeat_with(|| None));
+        let tasks: Vec<_> = partial.chunks_mut(samples_per_task * length).zip(basis_blocks).collect();
+        tasks.into_par_iter().enumerate().for_each_init(
+            || (scratch(), zeros(), zeros()),
+            |(scratch, rows, gradient), (task, (sums, mut basis))| {
+                for (i, matrix) in sums.chunks_exact_mut(length).enumerate() {
+                    let index = task * samples_per_task + i;
+                    let (block, n) = (block_of(index / self.samples, self.pixels), index % self.samples);
+                    for pixels in tiles(&block) {
+                        self.fill(n, pixels.clone(), rows);
+                        coordinate_gradient(scratch, n, pixels.clone(), rows, gradient);
+                        self.through_divisor(rows, gradient, pixels.len());
+                        self.accumulate(n, pixels, gradient, matrix, basis.as_deref_mut().map(|sums| (sums, &block)));
+                    }
+                }
+            },
+        );
+        (self.sum_of_blocks(&partial), basis_wanted.then(|| self.in_rows(&basis)))
+    }
+
+    /// Partial sums, `blocks x N x R x K`, added in order.
+    fn sum_of_blocks(&self, partial: &[T]) -> Vec<T> {
+        let mut total = vec![T::zero(); self.matrix.len()];
+        for block in partial.chunks_exact(self.matrix.len().max(1)) {
+            total.iter_mut().zip(block).for_each(|(total, &part)| *total += part);
+        }
+        total
+    }
+
+    /// Blocks of `K x pixels of the block` as one `K x P`.
+    fn in_rows(&self, blocks: &[T]) -> Vec<T> {
+        let mut basis = vec![T::zero(); blocks.len()];
+        for (i, values) in blocks.chunks(self.terms * BLOCK).enumerate() {
+            let block = block_of(i, self.pixels);
+            for (row, values) in basis.chunks_exact_mut(self.pixels).zip(values.chunks_exact(block.len())) {
+                row[block.clone()].copy_from_slice(values);
+            }
+        }
+        basis
+    }
+
+    /// From gradients to coordinates to gradients to `M_theta B`, in place. `rows` is what [`fill`](Coordinates::fill) left.
+    fn through_divisor(&self, rows: &Rows<T>, gradient: &mut Rows<T>, len: usize) {
+        if self.rows == self.dims {
+            return;
+        }
+        for i in 0..len {
+            let (w, passes) = guarded(rows[self.dims][i]);
+            let mut sum = T::zero();
+            for (gradient, row) in gradient.iter_mut().zip(rows).take(self.dims) {
+                gradient[i] = product(gradient[i], w.recip());
+                sum += product(gradient[i], row[i]);
+            }
+            gradient[self.dims][i] = if passes { -sum } else { T::zero() };
+        }
+    }
+
+    /// Adds a tile's part to the gradients to M of its sample, `R x K`, and to a block of B, `K x pixels of the block`, which starts at pixel `origin`.
+    fn accumulate(&self, n: usize, pixels: Range<usize>, gradient: &Rows<T>, matrix: &mut [T], basis: Option<(&mut [T], &Range<usize>)>) {
+        for (sums, row) in matrix.chunks_exact_mut(self.terms).zip(gradient) {
+            for (sum, basis) in sums.iter_mut().zip(self.basis.chunks_exact(self.pixels)) {
+                *sum += row.iter().zip(&basis[pixels.clone()]).map(|(&g, &b)| product(g, b)).sum();
+            }
+        }
+        if let Some((sums, block)) = basis {
+            let inside = pixels.start - block.start..pixels.end - block.start;
+            for (weights, row) in self.matrix_of(n).chunks_exact(self.terms).zip(gradient) {
+                for (&weight, sums) in weights.iter().zip(sums.chunks_exact_mut(block.len())) {
+                    for (sum, &g) in sums[inside.clone()].iter_mut().zip(row) {
+                        *sum += product(g, weight);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A divisor of homogeneous coordinates with its least magnitude, and whether it passes a gradient.
+fn guarded<T: Real>(w: T) -> (T, bool) {
+    let least = T::of(HOMOGENEOUS_GUARD);
+    match w.abs() < least {
+        true => (if w < T::zero() { -least } else { least }, false),
+        false => (w, true),
+    }
+}
+
+/// A gradient times a factor: zero where the gradient is, though the factor be infinite.
+fn product<T: Real>(gradient: T, factor: T) -> T {
+    if gradient == T::zero() { T::zero() } else { gradient * factor }
+}
+
+/// The pixels of block `i`.
+pub(super) fn block_of(i: usize, pixels: usize) -> Range<usize> {
+    i * BLOCK..pixels.min((i + 1) * BLOCK)
+}
+
+/// The tiles of a block.
+pub(super) fn tiles(block: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+    let end = block.end;
+    block.clone().step_by(TILE).map(move |start| start..end.min(start + TILE))
+}
+
+/// Rows of zeros.
+pub(super) fn zeros<T: Real>() -> Rows<T> {
+    [[T::zero(); TILE]; 4]
+}
