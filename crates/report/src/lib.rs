@@ -4,10 +4,20 @@
 //! curves, the comparison and the montage of warped test images, each figure as SVG and PNG with its data as CSV beside it. Made again from the same trials, every
 //! file is the same byte for byte: no clock, no random order, no font of the machine's.
 
+mod canvas;
 mod error;
+mod figures;
+mod output;
+mod png;
+mod query;
+mod settings;
+mod style;
+mod summary;
+mod table;
 
 pub use error::{BadFile, Error, Result};
 
+use figures::{Figure, comparison, learning_curves, montage};
 use std::path::{Path, PathBuf};
 
 /// How the report is made.
@@ -39,6 +49,26 @@ pub struct Report {
 /// [`Error::NoFolder`] and [`Error::NoTrials`] where nothing has run yet; [`Error::Settings`] for mistakes in the `[report]` table of `experiment.toml`;
 /// [`Error::Unreadable`] when files are damaged, after everything that the others allow has been written.
 pub fn write(dir: &Path, options: &Options) -> Result<Report> {
-    let _ = options;
-    Err(Error::NoFolder(dir.into()))
+    let mut store = query::trials(dir)?;
+    let settings = settings::Settings::read(&dir.join("experiment.toml"))?;
+    if store.trials.is_empty() {
+        return Err(Error::Unreadable { files: store.bad, report: None });
+    }
+    let measurements = query::metrics(&mut store)?;
+    let experiment = dir.canonicalize().ok().and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned())).unwrap_or_default();
+    let summary = summary::summarise(&experiment, &store, &settings);
+    let mut drawn: Vec<Figure> = learning_curves::figure(&summary, &measurements)?.into_iter().chain(comparison::figure(&summary)?).collect();
+    drawn.extend(montage::figures(&summary, &mut store)?);
+    let summary = summary::Summary { left_out: summary::left_out(&store, &settings), ..summary };
+
+    let mut output = output::Output::to(dir.join("report"))?;
+    output.put("table.md", table::markdown(&summary).as_bytes())?;
+    output.put("table.csv", table::csv(&summary).as_bytes())?;
+    for figure in &drawn {
+        output.put(&format!("{}.svg", figure.name), &figure.svg)?;
+        output.put(&format!("{}.png", figure.name), &figure.png)?;
+        output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
+    }
+    let report = Report { table: table::terminal(&summary, options.columns), files: output.files() };
+    if store.bad.is_empty() { Ok(report) } else { Err(Error::Unreadable { files: store.bad, report: Some(Box::new(report)) }) }
 }

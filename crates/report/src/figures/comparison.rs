@@ -1,0 +1,131 @@
+//! Final test errors side by side: one bar a model, one group a distortion, published numbers as diamonds.
+
+use super::axis::Axis;
+use super::legend::{self, Entry, Mark};
+use super::{Area, Figure, distortion_title, draw_note, draw_vertical};
+use crate::canvas::{Anchor, Canvas, Stroke, render};
+use crate::error::{Error, Result};
+use crate::style::{INK, Type, WIDTH, colour};
+use crate::summary::{Row, Summary};
+use crate::table;
+
+/// Room for the bars, mm.
+const HEIGHT: f64 = 62.0;
+const LEFT: f64 = 13.0;
+const RIGHT: f64 = 2.0;
+const TOP: f64 = 4.0;
+
+/// Draws the figure; `None` where no trial succeeded.
+pub fn figure(summary: &Summary) -> Result<Option<Figure>> {
+    if summary.rows.iter().all(|row| row.error.is_none()) {
+        return Ok(None);
+    }
+    let layout = Layout::new(summary);
+    let name = "comparison".to_string();
+    let [svg, png] = render((WIDTH, layout.height), |canvas| layout.draw(canvas, summary)).map_err(|reason| Error::Drawing { figure: name.clone(), reason })?;
+    Ok(Some(Figure { name, svg, png, csv: table::csv(summary) }))
+}
+
+struct Layout {
+    area: Area,
+    errors: Axis,
+    /// Width of a group with the gap after it.
+    group: f64,
+    /// Width that a bar has, with the gap after it.
+    slot: f64,
+    /// Names under the bars of a single group, where they fit.
+    names: Option<Vec<Vec<String>>>,
+    entries: Vec<Entry>,
+    height: f64,
+}
+
+impl Layout {
+    fn new(summary: &Summary) -> Self {
+        let area = Area { left: LEFT, top: TOP, width: WIDTH - LEFT - RIGHT, height: HEIGHT };
+        let groups = summary.distortions.len() as f64;
+        let bars = (0..summary.distortions.len()).map(|d| summary.rows.iter().filter(|r| r.distortion == d).count()).max().unwrap_or(1).max(1) as f64;
+        let group = area.width / groups;
+        let slot = (group * 0.9 / bars).min(26.0);
+        let greatest = summary.rows.iter().flat_map(|row| [row.error.map(|e| e.mean + e.deviation.unwrap_or(0.0)), row.published]).flatten().fold(0.0, f64::max);
+        let names = names(summary, slot);
+        let mut entries: Vec<Entry> = Vec::new();
+        if names.is_none() {
+            entries.extend(summary.series.iter().enumerate().map(|(i, s)| (Mark::Patch(colour(i)), s.label.clone())));
+        }
+        if summary.rows.iter().any(|row| row.published.is_some()) {
+            entries.push((Mark::Published, "published".into()));
+        }
+        let under = names.iter().flatten().map(Vec::len).max().unwrap_or(0) as f64 * 3.2;
+        let height = area.bottom() + 3.0 + under + 5.0 + legend::height(&entries, WIDTH - 8.0) + if summary.synthetic { 5.0 } else { 1.5 };
+        // Room above the highest bar for its value.
+        Self { area, errors: Axis::linear(0.0, greatest * 1.06, 5, true), group, slot, names, entries, height }
+    }
+
+    fn draw(&self, canvas: &mut Canvas, summary: &Summary) {
+        draw_vertical(canvas, self.area, &self.errors, true);
+        canvas.text_upwards((3.6, self.area.top + self.area.height / 2.0), "test error (%)", Type::LABEL, INK, Anchor::Middle);
+        for (d, distortion) in summary.distortions.iter().enumerate() {
+            let rows: Vec<&Row> = summary.rows.iter().filter(|row| row.distortion == d).collect();
+            let centre = self.area.left + (d as f64 + 0.5) * self.group;
+            let first = centre - self.slot * rows.len() as f64 / 2.0;
+            for (i, row) in rows.iter().enumerate() {
+                self.draw_bar(canvas, row, first + (i as f64 + 0.5) * self.slot);
+            }
+            let mut baseline = self.area.bottom() + 2.0 + Type::SMALL.cap();
+            if let Some(names) = &self.names {
+                for (i, lines) in names.iter().enumerate() {
+                    for (k, line) in lines.iter().enumerate() {
+                        canvas.text((first + (i as f64 + 0.5) * self.slot, baseline + 3.2 * k as f64), line, Type::SMALL, INK, Anchor::Middle);
+                    }
+                }
+                baseline += 3.2 * names.iter().map(Vec::len).max().unwrap_or(0) as f64 + 1.0;
+            }
+            let title = distortion_title(distortion);
+            let title = if Type::TITLE.width(&title) < self.group { &title } else { distortion };
+            canvas.text((centre, baseline + 1.0), title, Type::TITLE, INK, Anchor::Middle);
+        }
+        canvas.line(&[(self.area.left, self.area.bottom()), (self.area.right(), self.area.bottom())], Stroke { colour: INK, width: 0.2 });
+        let bottom = if summary.synthetic { 5.0 } else { 1.5 };
+        legend::draw(canvas, &self.entries, (4.0, self.height - bottom - legend::height(&self.entries, WIDTH - 8.0)), WIDTH - 8.0);
+        if summary.synthetic {
+            draw_note(canvas, (WIDTH - 3.0, self.height - 1.5), "synthetic data");
+        }
+    }
+
+    fn draw_bar(&self, canvas: &mut Canvas, row: &Row, centre: f64) {
+        let y = |percent: f64| self.area.bottom() - self.errors.share(percent).clamp(0.0, 1.0) * self.area.height;
+        let width = self.slot * 0.82;
+        let mut top = self.area.bottom();
+        if let Some(error) = row.error {
+            canvas.rectangle((centre - width / 2.0, y(error.mean)), (width, self.area.bottom() - y(error.mean)), colour(row.series));
+            top = y(error.mean);
+            if let Some(deviation) = error.deviation {
+                let (low, high, cap) = (y(error.mean - deviation), y(error.mean + deviation), (width * 0.22).min(1.3));
+                let whisker = Stroke { colour: INK, width: 0.22 };
+                canvas.line(&[(centre, low), (centre, high)], whisker);
+                canvas.line(&[(centre - cap, low), (centre + cap, low)], whisker);
+                canvas.line(&[(centre - cap, high), (centre + cap, high)], whisker);
+                top = high;
+            }
+        }
+        let published = row.published.map(y);
+        if let Some(y) = published {
+            legend::draw_published(canvas, (centre, y));
+        }
+        let label = row.error.map_or("–".into(), |e| if e.mean < 9.95 { format!("{:.2}", e.mean) } else { format!("{:.1}", e.mean) });
+        let kind = if Type::SMALL.width(&label) <= self.slot { Type::SMALL } else { Type::TINY };
+        if kind.width(&label) <= self.slot * 1.02 {
+            // Above whatever stands on the bar, so that nothing covers the number.
+            let clear = |base: f64| published.is_some_and(|p| p + 1.5 > base - kind.cap() - 0.5 && p - 1.5 < base);
+            let base = if clear(top - 1.0) { published.unwrap_or(top).min(top) - 2.2 } else { top - 1.0 };
+            canvas.text((centre, base), &label, kind, INK, Anchor::Middle);
+        }
+    }
+}
+
+/// Names under the bars of a single group; `None` with several groups, or where a name does not fit.
+fn names(summary: &Summary, slot: f64) -> Option<Vec<Vec<String>>> {
+    let [_] = summary.distortions.as_slice() else { return None };
+    let names: Vec<Vec<String>> = summary.rows.iter().map(|row| Type::SMALL.wrap(&summary.series[row.series].label, slot - 1.0)).collect();
+    names.iter().flatten().all(|line| Type::SMALL.width(line) <= slot - 0.6).then_some(names).filter(|names| names.iter().all(|lines| lines.len() <= 3))
+}

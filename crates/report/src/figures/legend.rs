@@ -1,0 +1,100 @@
+//! The key of a figure: marks and labels, in centred lines below the panels, and the marks themselves.
+
+use crate::canvas::{Anchor, Canvas, Point, Stroke};
+use crate::style::{INK, PAPER, Type};
+use plotters::style::RGBColor;
+
+/// What stands before a label.
+#[derive(Debug, Clone, Copy)]
+pub enum Mark {
+    /// A line with the marker of a series on it.
+    Line(RGBColor, usize),
+    /// A thin line.
+    ThinLine(RGBColor),
+    /// A patch.
+    Patch(RGBColor),
+    /// The diamond of a published number.
+    Published,
+}
+
+/// A mark and its label.
+pub type Entry = (Mark, String);
+
+const MARK: f64 = 6.0;
+const GAP: f64 = 1.2;
+const BETWEEN: f64 = 5.0;
+const LINE: f64 = 4.2;
+
+/// The entries in lines no wider than `width` mm.
+fn lines(entries: &[Entry], width: f64) -> Vec<&[Entry]> {
+    let mut lines = Vec::new();
+    let (mut from, mut used) = (0, 0.0);
+    for (i, entry) in entries.iter().enumerate() {
+        let needed = entry_width(entry) + BETWEEN;
+        if i > from && used + needed - BETWEEN > width {
+            lines.push(&entries[from..i]);
+            (from, used) = (i, 0.0);
+        }
+        used += needed;
+    }
+    if from < entries.len() {
+        lines.push(&entries[from..]);
+    }
+    lines
+}
+
+/// Height of the legend, mm.
+pub fn height(entries: &[Entry], width: f64) -> f64 {
+    lines(entries, width).len() as f64 * LINE
+}
+
+/// Draws the legend from `top` down, centred between `left` and `left + width`.
+pub fn draw(canvas: &mut Canvas, entries: &[Entry], (left, top): Point, width: f64) {
+    for (i, line) in lines(entries, width).into_iter().enumerate() {
+        let used: f64 = line.iter().map(|entry| entry_width(entry) + BETWEEN).sum::<f64>() - BETWEEN;
+        let mut x = left + (width - used) / 2.0;
+        let middle = top + (i as f64 + 0.5) * LINE;
+        for entry in line {
+            draw_mark(canvas, entry.0, x, middle);
+            canvas.text((x + MARK + GAP, middle + Type::SMALL.cap() / 2.0), &entry.1, Type::SMALL, INK, Anchor::Start);
+            x += entry_width(entry) + BETWEEN;
+        }
+    }
+}
+
+fn entry_width(entry: &Entry) -> f64 {
+    MARK + GAP + Type::SMALL.width(&entry.1)
+}
+
+fn draw_mark(canvas: &mut Canvas, mark: Mark, x: f64, middle: f64) {
+    match mark {
+        Mark::Line(colour, series) => {
+            canvas.line(&[(x, middle), (x + MARK, middle)], Stroke { colour, width: 0.5 });
+            draw_marker(canvas, series, (x + MARK / 2.0, middle), colour);
+        }
+        Mark::ThinLine(colour) => canvas.line(&[(x, middle), (x + MARK, middle)], Stroke { colour, width: 0.3 }),
+        Mark::Patch(colour) => canvas.rectangle((x + MARK - 3.6, middle - 1.3), (3.6, 2.6), colour),
+        Mark::Published => draw_published(canvas, (x + MARK - 1.8, middle)),
+    }
+}
+
+/// The marker of the `series`-th model: its shape tells it apart where its colour does not.
+pub fn draw_marker(canvas: &mut Canvas, series: usize, (x, y): Point, colour: RGBColor) {
+    for (radius, colour) in [(1.15, PAPER), (0.85, colour)] {
+        let scaled = |points: &[Point]| points.iter().map(|(dx, dy)| (x + dx * radius, y + dy * radius)).collect::<Vec<_>>();
+        match series % 5 {
+            0 => canvas.disc((x, y), radius, colour),
+            1 => canvas.polygon(&scaled(&[(-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)]), colour, 1.0),
+            2 => canvas.polygon(&scaled(&[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)]), colour, 1.0),
+            3 => canvas.polygon(&scaled(&[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)]), colour, 1.0),
+            _ => canvas.polygon(&scaled(&[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)]), colour, 1.0),
+        }
+    }
+}
+
+/// A white diamond with an outline: a published number.
+pub fn draw_published(canvas: &mut Canvas, (x, y): Point) {
+    let corners = |r: f64| [(x, y - r), (x + r, y), (x, y + r), (x - r, y)];
+    canvas.polygon(&corners(1.3), INK, 1.0);
+    canvas.polygon(&corners(0.9), PAPER, 1.0);
+}

@@ -1,0 +1,242 @@
+//! The paper's picture: test images, one a class; the sampling grid of each transformer drawn over them; and what the transformer made of them.
+
+mod grid;
+mod pictures;
+
+use super::Figure;
+use crate::canvas::{Anchor, Canvas, Stroke, render};
+use crate::error::{Error, Result};
+use crate::output::file_part;
+use crate::query::{Store, Warp, warps};
+use crate::style::{GREY, INK, RULE, Type, WIDTH, WRONG, colour};
+use crate::summary::Summary;
+use crate::table::csv_line;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most columns of images.
+const COLUMNS: usize = 10;
+/// Most blocks on a sheet: with more, it no longer fits a page.
+const BLOCKS: usize = 8;
+/// Room for the names at the left, mm.
+const NAMES: f64 = 27.0;
+const GAP: f64 = 0.7;
+const BETWEEN: f64 = 2.4;
+const LARGEST_CELL: f64 = 16.0;
+
+/// What one transformer of one model did to the images of a sheet.
+struct Block {
+    series: usize,
+    /// The transformer's layer, where the model has several.
+    layer: Option<String>,
+    trial: String,
+    /// One a column; `None` where the trial has no such sample.
+    warps: Vec<Option<Warp>>,
+    /// Whether the images are not those of the block before: then they are shown.
+    new_input: bool,
+}
+
+/// One sheet for each distortion that has a model with transformers: the first seed of each. What cannot be read goes to the store's bad files.
+pub fn figures(summary: &Summary, store: &mut Store) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (d, distortion) in summary.distortions.iter().enumerate() {
+        let mut chosen: Vec<(usize, String, Vec<Warp>)> = Vec::new();
+        for row in summary.rows.iter().filter(|row| row.distortion == d) {
+            for &trial in &row.trials {
+                let found = warps(&store.trials[trial], &mut store.bad)?;
+                if !found.is_empty() {
+                    chosen.push((row.series, store.trials[trial].id.clone(), found));
+                    break;
+                }
+            }
+        }
+        let columns = columns(&chosen);
+        let blocks = blocks(chosen, &columns);
+        if blocks.is_empty() {
+            continue;
+        }
+        let name = format!("montage_{}", file_part(distortion));
+        let sheet = Sheet::new(&blocks, columns.len(), summary.synthetic);
+        let [svg, png] = render((sheet.width, sheet.height), |canvas| sheet.draw(canvas, summary, &blocks))
+            .map_err(|reason| Error::Drawing { figure: name.clone(), reason })?;
+        figures.push(Figure { name, svg, png, csv: csv(summary, &blocks) });
+    }
+    Ok(figures)
+}
+
+/// The samples shown: the first of each class, then the second, as far as there are columns; ordered by class.
+fn columns(chosen: &[(usize, String, Vec<Warp>)]) -> Vec<i64> {
+    let mut samples: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    for warp in chosen.first().iter().flat_map(|(_, _, warps)| warps) {
+        samples.entry(warp.class).or_default().insert(warp.sample);
+    }
+    let longest = samples.values().map(BTreeSet::len).max().unwrap_or(0);
+    let rounds = (0..longest).flat_map(|round| samples.iter().filter_map(move |(class, of_class)| of_class.iter().nth(round).map(|sample| (*class, *sample))));
+    let mut shown: Vec<(i64, i64)> = rounds.take(COLUMNS).collect();
+    shown.sort_unstable();
+    shown.into_iter().map(|(_, sample)| sample).collect()
+}
+
+fn blocks(chosen: Vec<(usize, String, Vec<Warp>)>, columns: &[i64]) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for (series, trial, warps) in chosen {
+        let mut layers: Vec<&str> = Vec::new();
+        for warp in &warps {
+            if !layers.contains(&warp.layer.as_str()) {
+                layers.push(&warp.layer);
+            }
+        }
+        for layer in &layers {
+            let of = |sample: &i64| warps.iter().find(|w| w.sample == *sample && w.layer == *layer).cloned();
+            let row: Vec<Option<Warp>> = columns.iter().map(of).collect();
+            let inputs = |row: &[Option<Warp>]| row.iter().map(|w| w.as_ref().map(|w| w.input.clone())).collect::<Vec<_>>();
+            let new_input = blocks.last().is_none_or(|before| inputs(&before.warps) != inputs(&row));
+            if row.iter().any(Option::is_some) {
+                let layer = (layers.len() > 1).then(|| layer.to_string());
+                blocks.push(Block { series, layer, trial: trial.clone(), warps: row, new_input });
+            }
+        }
+    }
+    blocks
+}
+
+/// Sizes of a sheet.
+struct Sheet {
+    cell: f64,
+    width: f64,
+    height: f64,
+    /// How far the pictures with a grid reach, in normalised coordinates: 1 is the edge of the image.
+    extent: f64,
+    shown: usize,
+    notes: Vec<String>,
+}
+
+impl Sheet {
+    fn new(blocks: &[Block], columns: usize, synthetic: bool) -> Self {
+        let room = WIDTH - NAMES - 1.0;
+        let cell = ((room - GAP * (columns as f64 - 1.0)) / columns as f64).min(LARGEST_CELL);
+        let pictures = NAMES + columns as f64 * (cell + GAP) - GAP + 1.0;
+        let shown = blocks.len().min(BLOCKS);
+        let mut notes = vec!["Dot: the output's upper left corner.".to_string()];
+        if blocks.iter().take(shown).flat_map(|b| b.warps.iter().flatten()).any(|w| w.predicted != w.class) {
+            notes.push("Red: read as the digit beside it.".into());
+        }
+        if shown < blocks.len() {
+            notes.push(format!("{} more transformers are not shown.", blocks.len() - shown));
+        }
+        if synthetic {
+            notes.push("Synthetic data.".into());
+        }
+        let extent = grid::extent(blocks.iter().take(shown).flat_map(|b| b.warps.iter().flatten()).map(|w| &w.grid));
+        let mut sheet = Self { cell, width: 0.0, height: 0.0, extent, shown, notes };
+        sheet.width = pictures.max(NAMES + Type::TINY.width(&sheet.notes.join(" ")) + 1.0).min(WIDTH);
+        sheet.height = sheet.rows(blocks).last().map_or(0.0, |(_, top)| top + cell) + 4.5;
+        sheet
+    }
+
+    /// What each row of pictures shows, and where its upper edge lies.
+    fn rows(&self, blocks: &[Block]) -> Vec<((usize, Part), f64)> {
+        let mut rows = Vec::new();
+        let mut top = 4.6;
+        for (i, block) in blocks.iter().enumerate().take(self.shown) {
+            let parts: &[Part] = if block.new_input { &[Part::Input, Part::Grid, Part::Output] } else { &[Part::Grid, Part::Output] };
+            for &part in parts {
+                rows.push(((i, part), top));
+                // The images stand apart from the transformers that share them.
+                top += self.cell + if part == Part::Input { BETWEEN } else { GAP };
+            }
+            top += BETWEEN - GAP;
+        }
+        rows
+    }
+
+    fn draw(&self, canvas: &mut Canvas, summary: &Summary, blocks: &[Block]) {
+        let left = |column: usize| NAMES + column as f64 * (self.cell + GAP);
+        for (column, class) in self.classes(blocks).into_iter().enumerate() {
+            canvas.text((left(column) + self.cell / 2.0, 3.4), &class, Type::SMALL, INK, Anchor::Middle);
+        }
+        for ((i, part), top) in self.rows(blocks) {
+            let block = &blocks[i];
+            self.draw_names(canvas, summary, block, part, top);
+            for (column, warp) in block.warps.iter().enumerate() {
+                let corner = (left(column), top);
+                match (warp, part) {
+                    (None, _) => canvas.frame(corner, (self.cell, self.cell), Stroke { colour: RULE, width: 0.15 }),
+                    (Some(warp), Part::Input) => self.draw_image(canvas, &warp.input, corner),
+                    (Some(warp), Part::Grid) => grid::draw(canvas, warp, corner, self.cell, self.extent, colour(block.series)),
+                    (Some(warp), Part::Output) => self.draw_output(canvas, warp, corner),
+                }
+            }
+        }
+        canvas.text((NAMES, self.height - 1.2), &self.notes.join(" "), Type::TINY, GREY, Anchor::Start);
+    }
+
+    fn draw_image(&self, canvas: &mut Canvas, image: &crate::query::Array, corner: (f64, f64)) {
+        if let Some(picture) = pictures::picture(image) {
+            canvas.picture(corner, (self.cell, self.cell), &picture);
+        }
+        canvas.frame(corner, (self.cell, self.cell), Stroke { colour: RULE, width: 0.15 });
+    }
+
+    fn draw_output(&self, canvas: &mut Canvas, warp: &Warp, corner: (f64, f64)) {
+        self.draw_image(canvas, &warp.output, corner);
+        if warp.predicted != warp.class {
+            canvas.frame(corner, (self.cell, self.cell), Stroke { colour: WRONG, width: 0.4 });
+            let read = warp.predicted.to_string();
+            canvas.text((corner.0 + self.cell - 0.8, corner.1 + 0.8 + Type::NAME.cap()), &read, Type::NAME, WRONG, Anchor::End);
+        }
+    }
+
+    /// The class of each column.
+    fn classes(&self, blocks: &[Block]) -> Vec<String> {
+        let columns = blocks.first().map_or(0, |block| block.warps.len());
+        let class = |column: usize| blocks.iter().find_map(|block| block.warps[column].as_ref()).map(|warp| warp.class.to_string()).unwrap_or_default();
+        (0..columns).map(class).collect()
+    }
+
+    fn draw_names(&self, canvas: &mut Canvas, summary: &Summary, block: &Block, part: Part, top: f64) {
+        let middle = top + self.cell / 2.0 + Type::SMALL.cap() / 2.0;
+        let word = match part {
+            Part::Input => "input",
+            Part::Grid => "grid",
+            Part::Output => "output",
+        };
+        let edge = NAMES - 2.0;
+        canvas.text((edge, middle), word, Type::SMALL, GREY, Anchor::End);
+        if part != Part::Grid {
+            return;
+        }
+        // The model's name stands at the head of its block, its colour as a bar along grid and output.
+        canvas.rectangle((0.6, top), (0.8, 2.0 * self.cell + GAP), colour(block.series));
+        let room = NAMES - 5.0 - Type::SMALL.width("output");
+        let lines = Type::NAME.wrap(&summary.series[block.series].label, room);
+        let mut baseline = top + Type::NAME.cap() + 0.4;
+        for line in &lines {
+            canvas.text((2.4, baseline), line, Type::NAME, INK, Anchor::Start);
+            baseline += 3.2;
+        }
+        for line in block.layer.iter().flat_map(|layer| Type::TINY.wrap(layer, room)) {
+            canvas.text((2.4, baseline), &line, Type::TINY, GREY, Anchor::Start);
+            baseline += 2.8;
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Input,
+    Grid,
+    Output,
+}
+
+fn csv(summary: &Summary, blocks: &[Block]) -> String {
+    let mut text = String::from("model,trial,layer,sample,class,predicted,theta\n");
+    for block in blocks.iter() {
+        for warp in block.warps.iter().flatten() {
+            let theta = warp.theta.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            let label = summary.series[block.series].label.clone();
+            let numbers = [warp.sample, warp.class, warp.predicted].map(|n| n.to_string());
+            text.push_str(&csv_line(&[vec![label, block.trial.clone(), warp.layer.clone()], numbers.to_vec(), vec![theta]].concat()));
+        }
+    }
+    text
+}

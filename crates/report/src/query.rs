@@ -1,0 +1,326 @@
+//! What the store holds, read through polars: facts and metrics of all trials at once, warped images only of the trials that are drawn.
+
+use crate::error::{BadFile, Error, Result};
+use polars::prelude::*;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The facts of one finished trial.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Name of its folder.
+    pub id: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Name of the model.
+    pub model: String,
+    /// What else sets it apart in the sweep besides model, seed and distortion, as "key=value, key=value".
+    pub variant: String,
+    /// Name of the distortion.
+    pub distortion: String,
+    /// Name of the data set.
+    pub dataset: String,
+    /// Seed.
+    pub seed: i64,
+    /// Trained parameters.
+    pub parameters: i64,
+    /// Steps trained.
+    pub steps: i64,
+    /// Final test error, percent.
+    pub test_error: f64,
+    /// Median time of a step, ms.
+    pub step_ms: f64,
+    /// Device it ran on.
+    pub device: String,
+    /// Threads it ran with.
+    pub threads: i64,
+    /// Where the data came from.
+    pub data_source: String,
+    /// Whether the data are made up.
+    pub synthetic: bool,
+    /// How it ended.
+    pub status: String,
+}
+
+/// The finished trials of an experiment, and what else its folder holds.
+#[derive(Debug, Default)]
+pub struct Store {
+    /// Finished trials in order of their folders' names.
+    pub trials: Vec<Trial>,
+    /// Folders of trials without facts: running, or stopped half-way.
+    pub unfinished: Vec<String>,
+    /// Files that cannot be read.
+    pub bad: Vec<BadFile>,
+}
+
+/// One evaluation during training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// Index into [`Store::trials`].
+    pub trial: usize,
+    /// Step.
+    pub step: i64,
+    /// On the test set; otherwise on training batches.
+    pub test: bool,
+    /// Error, percent.
+    pub error: f64,
+}
+
+/// Numbers with a shape, row-major.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Array {
+    /// Length of each dimension.
+    pub shape: Vec<usize>,
+    /// The numbers.
+    pub data: Vec<f32>,
+}
+
+/// What one transformer did to one test image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Warp {
+    /// Index of the image in the test set.
+    pub sample: i64,
+    /// Name of the transformer's layer.
+    pub layer: String,
+    /// Its class.
+    pub class: i64,
+    /// What the network took it for.
+    pub predicted: i64,
+    /// Parameters of the transformation.
+    pub theta: Vec<f32>,
+    /// `C H W` or `C D H W`.
+    pub input: Array,
+    /// `H W 2` or `D H W 3`.
+    pub grid: Array,
+    /// `C H W` or `C D H W`.
+    pub output: Array,
+}
+
+/// Reads the facts of every trial under `dir/trials`.
+pub fn trials(dir: &Path) -> Result<Store> {
+    if !dir.is_dir() {
+        return Err(Error::NoFolder(dir.into()));
+    }
+    let root = dir.join("trials");
+    let mut store = Store::default();
+    let mut paths = Vec::new();
+    for folder in folders(&root)? {
+        let facts = folder.join("facts.parquet");
+        if facts.is_file() {
+            paths.push(facts);
+        } else {
+            store.unfinished.push(name(&folder));
+        }
+    }
+    if paths.is_empty() {
+        return Err(Error::NoTrials { folder: root, started: store.unfinished.len() });
+    }
+    let texts = ["model", "differs", "distortion", "dataset", "device", "data_source", "status"];
+    let whole = ["seed", "parameters", "steps", "threads"];
+    let columns: Vec<Expr> = texts
+        .iter()
+        .map(|name| col(*name).cast(DataType::String))
+        .chain(whole.iter().map(|name| col(*name).cast(DataType::Int64)))
+        .chain(["test_error", "step_ms"].map(|name| col(name).cast(DataType::Float64)))
+        .chain([col("synthetic").cast(DataType::Boolean)])
+        .collect();
+    let frame = scan_sound(&paths, &columns, &mut store.bad)?;
+    let Some(frame) = frame else { return Ok(store) };
+    let text = |name: &str| -> PolarsResult<Vec<String>> { Ok(frame.column(name)?.str()?.iter().map(|v| v.unwrap_or_default().to_string()).collect()) };
+    let int = |name: &str| -> PolarsResult<Vec<i64>> { Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect()) };
+    let real = |name: &str| -> PolarsResult<Vec<f64>> { Ok(frame.column(name)?.f64()?.iter().map(|v| v.unwrap_or(f64::NAN)).collect()) };
+    let path = text(PATH)?;
+    let [model, differs, distortion, dataset, device, data_source, status] = texts.map(text);
+    let (model, differs, distortion, dataset, device, data_source, status) = (model?, differs?, distortion?, dataset?, device?, data_source?, status?);
+    let [seed, parameters, steps, threads] = whole.map(int);
+    let (seed, parameters, steps, threads) = (seed?, parameters?, steps?, threads?);
+    let (test_error, step_ms) = (real("test_error")?, real("step_ms")?);
+    let synthetic: Vec<bool> = frame.column("synthetic")?.bool()?.iter().map(Option::unwrap_or_default).collect();
+    for row in 0..frame.height() {
+        let folder = Path::new(&path[row]).parent().map(Path::to_path_buf).unwrap_or_default();
+        store.trials.push(Trial {
+            id: name(&folder),
+            folder,
+            model: model[row].clone(),
+            variant: variant(&differs[row]),
+            distortion: distortion[row].clone(),
+            dataset: dataset[row].clone(),
+            seed: seed[row],
+            parameters: parameters[row],
+            steps: steps[row],
+            test_error: test_error[row],
+            step_ms: step_ms[row],
+            device: device[row].clone(),
+            threads: threads[row],
+            data_source: data_source[row].clone(),
+            synthetic: synthetic[row],
+            status: status[row].clone(),
+        });
+    }
+    store.trials.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(store)
+}
+
+/// Reads the metrics of every finished trial, in order of trial, split and step.
+pub fn metrics(store: &mut Store) -> Result<Vec<Measurement>> {
+    let mut index = BTreeMap::new();
+    for (i, trial) in store.trials.iter().enumerate() {
+        index.insert(trial.folder.join("metrics.parquet"), i);
+    }
+    let paths: Vec<PathBuf> = index.keys().cloned().collect();
+    let columns = [col("step").cast(DataType::Int64), col("split").cast(DataType::String), col("error").cast(DataType::Float64)];
+    let Some(frame) = scan_sound(&paths, &columns, &mut store.bad)? else { return Ok(Vec::new()) };
+    let mut measurements = Vec::with_capacity(frame.height());
+    let (path, split) = (frame.column(PATH)?.str()?, frame.column("split")?.str()?);
+    let (step, error) = (frame.column("step")?.i64()?, frame.column("error")?.f64()?);
+    for (((path, split), step), error) in path.iter().zip(split.iter()).zip(step.iter()).zip(error.iter()) {
+        if let (Some(&trial), Some(split), Some(step)) = (path.and_then(|p| index.get(Path::new(p))), split, step) {
+            measurements.push(Measurement { trial, step, test: split == "test", error: error.unwrap_or(f64::NAN) });
+        }
+    }
+    measurements.sort_by_key(|m| (m.trial, !m.test, m.step));
+    Ok(measurements)
+}
+
+/// Reads the warped test images of one trial; empty where the model has no transformer.
+pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
+    let path = trial.folder.join("warps.parquet");
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let numbers = ["theta", "input", "grid", "output"];
+    let shapes = ["input_shape", "grid_shape", "output_shape"];
+    let columns: Vec<Expr> = ["sample", "class", "predicted"]
+        .iter()
+        .map(|name| col(*name).cast(DataType::Int64))
+        .chain([col("layer").cast(DataType::String)])
+        .chain(numbers.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Float32)))))
+        .chain(shapes.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Int64)))))
+        .collect();
+    let Some(frame) = scan_sound(std::slice::from_ref(&path), &columns, bad)? else { return Ok(Vec::new()) };
+    let int = |name: &str| -> PolarsResult<Vec<i64>> { Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect()) };
+    let list = |name: &str, row: usize| -> PolarsResult<Vec<f32>> {
+        let Some(values) = frame.column(name)?.list()?.get_as_series(row) else { return Ok(Vec::new()) };
+        Ok(values.f32()?.iter().map(|v| v.unwrap_or(f32::NAN)).collect())
+    };
+    let array = |name: &str, row: usize| -> PolarsResult<Array> {
+        let shape = frame.column(&format!("{name}_shape"))?.list()?.get_as_series(row);
+        let shape = shape.map_or(Ok(Vec::new()), |s| Ok::<_, PolarsError>(s.i64()?.iter().map(|v| v.unwrap_or(0).max(0) as usize).collect()))?;
+        Ok(Array { shape, data: list(name, row)? })
+    };
+    let (sample, class, predicted) = (int("sample")?, int("class")?, int("predicted")?);
+    let layer = frame.column("layer")?.str()?;
+    let mut warps = Vec::with_capacity(frame.height());
+    for (row, layer) in layer.iter().enumerate() {
+        let warp = Warp {
+            sample: sample[row],
+            layer: layer.unwrap_or_default().to_string(),
+            class: class[row],
+            predicted: predicted[row],
+            theta: list("theta", row)?,
+            input: array("input", row)?,
+            grid: array("grid", row)?,
+            output: array("output", row)?,
+        };
+        let whole = |a: &Array| a.shape.iter().try_fold(1usize, |n, &len| n.checked_mul(len)) == Some(a.data.len()) && !a.data.is_empty();
+        if [&warp.input, &warp.grid, &warp.output].into_iter().all(whole) {
+            warps.push(warp);
+        } else {
+            bad.push(BadFile { path, reason: format!("row {row}: the shapes do not fit the lengths of input, grid and output") });
+            return Ok(Vec::new());
+        }
+    }
+    Ok(warps)
+}
+
+/// The column that names the file a row is from.
+const PATH: &str = "path";
+
+/// One scan over all files; where it fails, each file on its own, and those that cannot be read go to `bad`.
+fn scan_sound(paths: &[PathBuf], columns: &[Expr], bad: &mut Vec<BadFile>) -> Result<Option<DataFrame>> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(frame) = scan(paths, columns) {
+        return Ok(Some(frame));
+    }
+    let mut whole: Option<DataFrame> = None;
+    for path in paths {
+        match scan(std::slice::from_ref(path), columns) {
+            Ok(frame) => match &mut whole {
+                Some(whole) => {
+                    whole.vstack_mut_owned(frame)?;
+                }
+                None => whole = Some(frame),
+            },
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "cannot be read");
+                bad.push(BadFile { path: path.clone(), reason: reason(path, &error) });
+            }
+        }
+    }
+    Ok(whole)
+}
+
+fn scan(paths: &[PathBuf], columns: &[Expr]) -> PolarsResult<DataFrame> {
+    let sources = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>()?;
+    let arguments = ScanArgsParquet { include_file_paths: Some(PATH.into()), glob: false, cache: false, ..Default::default() };
+    let columns = columns.iter().cloned().chain([col(PATH)]).collect::<Vec<_>>();
+    LazyFrame::scan_parquet_files(sources.into(), arguments)?.select(columns).collect()
+}
+
+/// The first line of what polars says, without its tail of query plans.
+fn reason(path: &Path, error: &PolarsError) -> String {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.len() == 0 => "the file is empty".into(),
+        Err(error) => error.to_string(),
+        Ok(_) => error.to_string().lines().next().unwrap_or_default().trim().to_string(),
+    }
+}
+
+fn folders(root: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::Io { action: "list", path: root.into(), source }),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|source| Error::Io { action: "list", path: root.into(), source })?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn name(folder: &Path) -> String {
+    folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The swept values besides model, seed and distortion, from the JSON object in `differs`.
+fn variant(differs: &str) -> String {
+    let Ok(serde_json::Value::Object(values)) = serde_json::from_str(differs) else { return String::new() };
+    let values: BTreeMap<_, _> = values.iter().collect();
+    let pairs = values.into_iter().filter(|(key, _)| !["model", "seed", "seeds", "distortion"].contains(&last_key(key))).map(|(key, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+        format!("{}={value}", last_key(key))
+    });
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
+fn last_key(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_is_what_the_sweep_changes_besides_model_seed_and_distortion() {
+        assert_eq!(variant(r#"{"model":"cnn","train.lr":"0.1","seed":"2","dataset.distortion":"R","a.b":3}"#), "b=3, lr=0.1");
+        assert_eq!(variant("not json"), "");
+    }
+}

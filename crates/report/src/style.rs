@@ -1,0 +1,150 @@
+//! Colours, fonts and sizes: one look for every figure.
+//!
+//! Lengths are millimetres on paper, type sizes points. A figure is two columns wide.
+
+use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor, register_font};
+use std::sync::OnceLock;
+
+/// Width of a two-column figure.
+pub const WIDTH: f64 = 180.0;
+/// Millimetres a typographic point.
+pub const POINT: f64 = 25.4 / 72.0;
+/// The name that the embedded font is registered under: as an SVG's font family it also names what to take where DejaVu Sans is not installed, nearest widths first.
+pub const FAMILY: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
+/// Plotters takes a font's size to be its line height, which is this many em in the embedded fonts (see fonts/subset.py).
+pub const LINE_HEIGHT: f64 = 1.24;
+
+/// Text and axes.
+pub const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+/// What stands back: captions, row labels.
+pub const GREY: RGBColor = RGBColor(0x6A, 0x6A, 0x6A);
+/// Grid lines and frames of pictures.
+pub const RULE: RGBColor = RGBColor(0xD9, 0xD9, 0xD9);
+/// Around an image, where there is none.
+pub const MARGIN: RGBColor = RGBColor(0xF0, 0xF0, 0xF0);
+/// Paper.
+pub const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+/// A wrong prediction.
+pub const WRONG: RGBColor = RGBColor(0xC0, 0x1C, 0x28);
+
+/// Colours of the models, in order: those of Okabe and Ito without the yellow, which is lost on white, then some of Paul Tol's "muted" scheme.
+const PALETTE: [RGBColor; 10] = [
+    RGBColor(0x00, 0x72, 0xB2),
+    RGBColor(0xE6, 0x9F, 0x00),
+    RGBColor(0x00, 0x9E, 0x73),
+    RGBColor(0xCC, 0x79, 0xA7),
+    RGBColor(0xD5, 0x5E, 0x00),
+    RGBColor(0x56, 0xB4, 0xE9),
+    RGBColor(0x33, 0x22, 0x88),
+    RGBColor(0x99, 0x99, 0x33),
+    RGBColor(0x88, 0x22, 0x55),
+    RGBColor(0x55, 0x55, 0x55),
+];
+
+/// The colour of the `index`-th model.
+pub fn colour(index: usize) -> RGBColor {
+    PALETTE[index % PALETTE.len()]
+}
+
+/// `colour` thinned with white: `share` of it stays. Opaque, so that overlapping strokes do not add up.
+pub fn tint(colour: RGBColor, share: f64) -> RGBColor {
+    let mix = |c: u8| (255.0 - (255.0 - f64::from(c)) * share).round() as u8;
+    RGBColor(mix(colour.0), mix(colour.1), mix(colour.2))
+}
+
+/// A size and weight of type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Type {
+    /// Points.
+    pub size: f64,
+    /// Bold or regular.
+    pub bold: bool,
+}
+
+impl Type {
+    /// Tick labels, legends, values.
+    pub const SMALL: Type = Type { size: 7.0, bold: false };
+    /// Notes and values where room is scarce.
+    pub const TINY: Type = Type { size: 6.0, bold: false };
+    /// Axis labels.
+    pub const LABEL: Type = Type { size: 8.0, bold: false };
+    /// Panel titles.
+    pub const TITLE: Type = Type { size: 8.5, bold: true };
+    /// Names of models beside pictures.
+    pub const NAME: Type = Type { size: 7.0, bold: true };
+
+    /// One em in millimetres.
+    pub fn em(self) -> f64 {
+        self.size * POINT
+    }
+
+    /// Height of a capital in millimetres.
+    pub fn cap(self) -> f64 {
+        0.73 * self.em()
+    }
+
+    /// Width of a text in millimetres, in the embedded font.
+    pub fn width(self, text: &str) -> f64 {
+        const EM: f64 = 1000.0;
+        let pixels = font(self.bold, EM).layout_box(text).map_or(0, |((left, _), (right, _))| right - left);
+        f64::from(pixels) / EM * self.em()
+    }
+
+    /// `text` broken at spaces, underscores and hyphens into lines no wider than `width` millimetres, where its words allow.
+    pub fn wrap(self, text: &str, width: f64) -> Vec<String> {
+        let mut lines = vec![String::new()];
+        for word in text.split_inclusive([' ', '_', '-', ',']) {
+            let last = lines.last().map_or("", String::as_str);
+            let joined = format!("{last}{word}");
+            if last.is_empty() || self.width(joined.trim_end()) <= width {
+                lines.pop();
+                lines.push(joined);
+            } else {
+                lines.push(word.to_string());
+            }
+        }
+        lines.iter().map(|line| line.trim_end().to_string()).collect()
+    }
+}
+
+/// The embedded font with an em of `em` pixels.
+pub fn font(bold: bool, em: f64) -> FontDesc<'static> {
+    static REGISTERED: OnceLock<()> = OnceLock::new();
+    REGISTERED.get_or_init(|| {
+        let faces: [(FontStyle, &'static [u8]); 2] = [
+            (FontStyle::Normal, include_bytes!("../fonts/DejaVuSans.subset.ttf")),
+            (FontStyle::Bold, include_bytes!("../fonts/DejaVuSans-Bold.subset.ttf")),
+        ];
+        for (style, bytes) in faces {
+            if register_font(FAMILY, style, bytes).is_err() {
+                tracing::error!("the embedded font cannot be read");
+            }
+        }
+    });
+    FontDesc::new(FontFamily::Name(FAMILY), em * LINE_HEIGHT, if bold { FontStyle::Bold } else { FontStyle::Normal })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_font_has_a_line_height_of_1_24_em_and_the_width_of_dejavu_sans() {
+        // Advance of "0" in DejaVu Sans: 1303 of 2048 units an em.
+        let width = Type { size: 72.0 / 25.4 * 100.0, bold: false }.width("0000000000");
+        assert!((width - 10.0 * 100.0 * 1303.0 / 2048.0).abs() < 1.0, "{width}");
+    }
+
+    #[test]
+    fn wrapping_breaks_at_words_and_loses_nothing() {
+        let lines = Type::SMALL.wrap("ST-CNN thin_plate spline", 14.0);
+        assert!(lines.len() > 1);
+        assert_eq!(lines.concat().replace(' ', ""), "ST-CNNthin_platespline");
+    }
+
+    #[test]
+    fn a_tint_of_nothing_is_paper_and_of_all_the_colour() {
+        assert_eq!(tint(colour(0), 0.0), PAPER);
+        assert_eq!(tint(colour(0), 1.0), colour(0));
+    }
+}

@@ -1,0 +1,291 @@
+//! Trials gathered into the rows of the table and the lines of the figures.
+
+use crate::error::count;
+use crate::query::{Measurement, Store, Trial};
+use crate::settings::Settings;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One line of the figures: a model, with whatever else the sweep varies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// The model's label.
+    pub model: String,
+    /// What else sets it apart, or nothing.
+    pub variant: String,
+    /// Both in one.
+    pub label: String,
+}
+
+impl Series {
+    fn holds(&self, trial: &Trial, settings: &Settings) -> bool {
+        settings.label(&trial.model) == self.model && trial.variant == self.variant
+    }
+}
+
+/// One row of the table: a series on a distortion.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Index into [`Summary::distortions`].
+    pub distortion: usize,
+    /// Index into [`Summary::series`]; also its colour.
+    pub series: usize,
+    /// Indices of the trials averaged, in order of their seeds.
+    pub trials: Vec<usize>,
+    /// Test error in percent; `None` where no trial succeeded.
+    pub error: Option<Spread>,
+    /// Parameters.
+    pub parameters: Option<i64>,
+    /// Median over the trials of the step time, ms.
+    pub step_ms: Option<f64>,
+    /// Step time over that of the baseline.
+    pub ratio: Option<f64>,
+    /// The published error, percent.
+    pub published: Option<f64>,
+}
+
+/// Numbers summed up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// How many.
+    pub n: usize,
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation of the sample (n - 1); `None` for one number.
+    pub deviation: Option<f64>,
+    /// Least.
+    pub least: f64,
+    /// Greatest.
+    pub greatest: f64,
+}
+
+impl Spread {
+    /// Sums up numbers; `None` where there are none or one is not finite.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() || values.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+        let (least, greatest) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, g), &v| (l.min(v), g.max(v)));
+        Some(Self { n: values.len(), mean, deviation: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()), least, greatest })
+    }
+}
+
+/// A point of a learning curve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CurvePoint {
+    /// Step.
+    pub step: i64,
+    /// Error over the seeds, percent; `None` where one of them is not finite.
+    pub error: Option<Spread>,
+}
+
+/// Everything that is drawn and tabled.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Models in order.
+    pub series: Vec<Series>,
+    /// Distortions in order.
+    pub distortions: Vec<String>,
+    /// Distortion by distortion, series by series.
+    pub rows: Vec<Row>,
+    /// Label of the baseline.
+    pub baseline: Option<String>,
+    /// What the trials have in common.
+    pub caption: Vec<String>,
+    /// Trials that are not in the means, one a line.
+    pub left_out: Vec<String>,
+    /// Whether any data are made up.
+    pub synthetic: bool,
+}
+
+/// Gathers the trials of an experiment.
+pub fn summarise(experiment: &str, store: &Store, settings: &Settings) -> Summary {
+    let series = series(&store.trials, settings);
+    let distortions = distortions(&store.trials, settings);
+    let mut rows = Vec::new();
+    for (d, distortion) in distortions.iter().enumerate() {
+        for (s, line) in series.iter().enumerate() {
+            let of_row: Vec<usize> = (0..store.trials.len()).filter(|&i| store.trials[i].distortion == *distortion && line.holds(&store.trials[i], settings)).collect();
+            if !of_row.is_empty() {
+                rows.push(row((d, s), of_row, &store.trials, settings));
+            }
+        }
+    }
+    let mut summary = Summary {
+        experiment: experiment.into(),
+        baseline: None,
+        caption: caption(&store.trials),
+        left_out: left_out(store, settings),
+        synthetic: store.trials.iter().any(|t| t.synthetic),
+        series,
+        distortions,
+        rows,
+    };
+    compare_times(&mut summary, settings);
+    summary
+}
+
+/// The learning curve of a row on the test set or on training batches, at the steps that every one of its trials has.
+pub fn curve(row: &Row, measurements: &[Measurement], test: bool) -> Vec<CurvePoint> {
+    let mut errors: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
+    for &trial in &row.trials {
+        let from = measurements.partition_point(|m| m.trial < trial);
+        for measurement in measurements[from..].iter().take_while(|m| m.trial == trial).filter(|m| m.test == test) {
+            errors.entry(measurement.step).or_default().push(measurement.error);
+        }
+    }
+    let whole = errors.into_iter().filter(|(_, values)| values.len() == row.trials.len());
+    whole.map(|(step, values)| CurvePoint { step, error: Spread::of(&values) }).collect()
+}
+
+/// A trial that may be averaged: it ended well and has a number to show.
+fn sound(trial: &Trial) -> bool {
+    trial.test_error.is_finite() && !failed(trial)
+}
+
+fn failed(trial: &Trial) -> bool {
+    ["fail", "diverged", "error", "aborted"].iter().any(|word| trial.status.to_lowercase().contains(word))
+}
+
+fn series(trials: &[Trial], settings: &Settings) -> Vec<Series> {
+    let place = |model: &str| settings.models.iter().position(|m| m == model).unwrap_or(usize::MAX);
+    let mut places: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for trial in trials {
+        let first = places.entry((settings.label(&trial.model), &trial.variant)).or_insert(usize::MAX);
+        *first = place(&trial.model).min(*first);
+    }
+    let mut ordered: Vec<_> = places.into_iter().map(|((model, variant), place)| (place, model, variant)).collect();
+    ordered.sort();
+    let label = |model: &str, variant: &str| if variant.is_empty() { model.to_string() } else { format!("{model}, {variant}") };
+    ordered.into_iter().map(|(_, model, variant)| Series { model: model.into(), variant: variant.into(), label: label(model, variant) }).collect()
+}
+
+/// The paper's distortions in the paper's order, then others as the sweep names them.
+fn distortions(trials: &[Trial], settings: &Settings) -> Vec<String> {
+    const PUBLISHED: [&str; 6] = ["none", "R", "RTS", "P", "E", "TC"];
+    let key = |name: &str| {
+        let published = PUBLISHED.iter().position(|d| *d == name).unwrap_or(usize::MAX);
+        (published, settings.distortions.iter().position(|d| d == name).unwrap_or(usize::MAX))
+    };
+    let all: BTreeSet<_> = trials.iter().map(|t| (key(&t.distortion), t.distortion.clone())).collect();
+    all.into_iter().map(|(_, name)| name).collect()
+}
+
+fn row((distortion, series): (usize, usize), mut trials: Vec<usize>, all: &[Trial], settings: &Settings) -> Row {
+    let first = &all[trials[0]];
+    let published = settings.published.get(&first.distortion).and_then(|of| of.get(settings.label(&first.model)).or_else(|| of.get(&first.model))).copied();
+    trials.retain(|&i| sound(&all[i]));
+    trials.sort_by_key(|&i| (all[i].seed, i));
+    let numbers = |of: fn(&Trial) -> f64| trials.iter().map(|&i| of(&all[i])).collect::<Vec<f64>>();
+    Row {
+        distortion,
+        series,
+        error: Spread::of(&numbers(|t| t.test_error)),
+        parameters: trials.first().map(|&i| all[i].parameters),
+        step_ms: median(numbers(|t| t.step_ms).into_iter().filter(|ms| ms.is_finite()).collect()),
+        ratio: None,
+        published,
+        trials,
+    }
+}
+
+/// Fills in the ratios of step times: to the baseline on the same distortion, of the same variant where there is one.
+fn compare_times(summary: &mut Summary, settings: &Settings) {
+    let stated = settings.baseline.as_deref().map(|model| settings.label(model).to_string());
+    let Some(model) = stated.or_else(|| summary.series.first().map(|s| s.model.clone())) else { return };
+    let base = |row: &Row| {
+        let candidates = || summary.rows.iter().filter(|r| r.distortion == row.distortion && summary.series[r.series].model == model);
+        let same = candidates().find(|r| summary.series[r.series].variant == summary.series[row.series].variant);
+        same.or_else(|| candidates().next()).and_then(|r| r.step_ms).filter(|ms| *ms > 0.0)
+    };
+    let ratios: Vec<Option<f64>> = summary.rows.iter().map(|row| Some(row.step_ms? / base(row)?)).collect();
+    if summary.series.len() > 1 && ratios.iter().any(Option::is_some) {
+        summary.baseline = Some(model);
+        summary.rows.iter_mut().zip(ratios).for_each(|(row, ratio)| row.ratio = ratio);
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
+}
+
+fn caption(trials: &[Trial]) -> Vec<String> {
+    let distinct = |of: &dyn Fn(&Trial) -> String| trials.iter().map(of).filter(|v| !v.is_empty()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ");
+    let range = |of: fn(&Trial) -> i64| match (trials.iter().map(of).min(), trials.iter().map(of).max()) {
+        (Some(least), Some(greatest)) if least != greatest => format!("{} to {}", thousands(least), thousands(greatest)),
+        (Some(only), _) => thousands(only),
+        _ => String::new(),
+    };
+    let sources = distinct(&|t| {
+        let source = if t.data_source.is_empty() || t.data_source == t.dataset { t.dataset.clone() } else { format!("{} ({})", t.dataset, t.data_source) };
+        if t.synthetic { format!("SYNTHETIC: {source}") } else { source }
+    });
+    vec![
+        format!("Test error in percent after {} training steps: mean ± standard deviation over n seeds.", range(|t| t.steps)),
+        format!("Data: {sources}. Step time: median on {}, {} threads.", distinct(&|t| t.device.clone()), range(|t| t.threads)),
+    ]
+}
+
+/// What is not in the means, one a line: failed trials, unfinished ones, files that cannot be read.
+pub fn left_out(store: &Store, settings: &Settings) -> Vec<String> {
+    let label = |t: &Trial| if t.variant.is_empty() { settings.label(&t.model).to_string() } else { format!("{}, {}", settings.label(&t.model), t.variant) };
+    let mut lines = Vec::new();
+    for trial in store.trials.iter().filter(|t| !sound(t)) {
+        let why = if failed(trial) { trial.status.clone() } else { format!("test error is {}", trial.test_error) };
+        lines.push(format!("{} on {}, seed {} (trial {}): {why}", label(trial), trial.distortion, trial.seed, trial.id));
+    }
+    if !store.unfinished.is_empty() {
+        const SHOWN: usize = 8;
+        let shown = store.unfinished.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let more = store.unfinished.len().saturating_sub(SHOWN);
+        let tail = if more == 0 { String::new() } else { format!(" and {more} more") };
+        lines.push(format!("not finished: {} ({shown}{tail})", count(store.unfinished.len(), "trial")));
+    }
+    lines.extend(store.bad.iter().map(|file| format!("unreadable: {} ({})", file.path.display(), file.reason)));
+    lines
+}
+
+/// "400000" as "400,000".
+pub fn thousands(n: i64) -> String {
+    let digits = n.unsigned_abs().to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    format!("{}{}", if n < 0 { "-" } else { "" }, groups.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_that_of_the_sample() {
+        let spread = Spread::of(&[1.0, 2.0, 3.0, 6.0]).unwrap();
+        // statistics.stdev([1, 2, 3, 6]) of Python
+        assert!((spread.deviation.unwrap() - 2.160246899469287).abs() < 1e-12);
+        assert_eq!((spread.n, spread.mean, spread.least, spread.greatest), (4, 3.0, 1.0, 6.0));
+        assert_eq!(Spread::of(&[1.0]).unwrap().deviation, None);
+        assert_eq!(Spread::of(&[1.0, f64::NAN]), None);
+        assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn a_median_lies_in_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(vec![]), None);
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!([0, 999, 1000, 1234567, -1000].map(thousands), ["0", "999", "1,000", "1,234,567", "-1,000"]);
+    }
+}
