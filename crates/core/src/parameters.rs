@@ -80,10 +80,16 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let wanted = name.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&wanted, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (likeness(&wanted, &candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// From 0 to 1. Two letters swapped or one slipped are near even in a name too short for Jaro and Winkler, such as `tsp` for `tps`.
+fn likeness(a: &str, b: &str) -> f64 {
+    let slip = a.len().min(b.len()) >= 3 && strsim::osa_distance(a, b) == 1;
+    strsim::jaro_winkler(a, b).max(if slip { 0.8 } else { 0.0 })
 }
 
 /// One parameter, as documentation shows it.
@@ -262,5 +268,6 @@ mod tests {
     fn nothing_is_near_to_a_strange_name() {
         assert_eq!(nearest("zzz", ["affine", "tps"]), None);
         assert_eq!(nearest("afine", ["affine", "tps"]), Some("affine"));
+        assert_eq!(nearest("tsp", ["affine", "tps"]), Some("tps"));
     }
 }

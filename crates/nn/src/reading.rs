@@ -36,8 +36,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// Keeps a mistake; one that was written once and read for several transformers, once.
     pub(crate) fn fail<T>(&mut self, fault: Fault) -> Option<T> {
-        self.faults.push(fault);
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
         None
     }
 
@@ -54,7 +57,7 @@ impl Reader {
     pub(crate) fn table<'a>(&mut self, value: &'a Value, known: &[&str], at: &KeyPath) -> Option<&'a Table> {
         let Some(table) = value.as_table() else { return self.expected("a table", value, at) };
         for key in table.keys().filter(|key| !known.contains(&key.as_str())) {
-            self.faults.push(at.key(key).unknown("key", key, known));
+            self.fail::<()>(at.key(key).unknown("key", key, known));
         }
         Some(table)
     }

@@ -163,13 +163,13 @@ fn a_network_ends_in_one_number_a_class() {
 #[test]
 fn unknown_plugins_are_told_the_nearest_name_at_the_name() {
     let found = faults(
-        "{ conv = [2, 99] }, { st = { transform = 'afine', kernel = { kind = 'bilinaer' }, localiser = [{ st = { transform = { kind = 'tpss' }, localiser = ['relu'] } }] } }",
+        "{ conv = [2, 99] }, { st = { transform = 'afine', kernel = { kind = 'bilinaer' }, localiser = [{ st = { transform = { kind = 'tsp' }, localiser = ['relu'] } }] } }",
         &IMAGE,
     );
     let starts = [
         "`layers.1.st.transform`: unknown transformation `afine`; did you mean `affine`? (known: affine, affine3d,",
         "`layers.1.st.kernel.kind`: unknown sampling kernel `bilinaer`; did you mean `bilinear`? (known: bicubic, bilinear, integer)",
-        "`layers.1.st.localiser.0.st.transform.kind`: unknown transformation `tpss`; did you mean `tps`?",
+        "`layers.1.st.localiser.0.st.transform.kind`: unknown transformation `tsp`; did you mean `tps`?",
         "`layers.0.conv`: conv kernel 99x99 does not fit an input of 1 x 28 x 28",
     ];
     assert_eq!(found.len(), starts.len(), "{found:#?}");
@@ -230,8 +230,8 @@ fn one_localiser_written_for_all_is_wrong_once() {
 #[test]
 fn a_network_that_no_machine_holds_is_refused() {
     let found = faults("{ conv = [1000000, 1, 1, 1000] }, { fc = 1000000 }, { fc = 'classes' }", &IMAGE);
-    assert!(found[0].starts_with("`layers.0.conv`: this layer gives 1000000 x 2028 x 2028 for one image, more than 4000000000 numbers"), "{}", found[0]);
-    assert!(found[1].starts_with("`layers.1.fc`: this layer has 4112784000001000000 parameters, more than 4000000000"), "{}", found[1]);
+    assert!(found[0].starts_with("`layers.0.conv`: this layer gives 1000000 x 2028 x 2028 for one image, more than 1073741824 numbers"), "{}", found[0]);
+    assert!(found[1].starts_with("`layers.1.fc`: this layer has 4112784000001000000 parameters, more than 1073741824"), "{}", found[1]);
 }
 
 #[test]

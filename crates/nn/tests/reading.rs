@@ -49,7 +49,7 @@ fn keys_of_the_model_are_checked() {
             "`init`: unknown initialisation `kaiming`; did you mean `kaiming_normal`? (known: kaiming_normal, pytorch)",
         ]
     );
-    assert_eq!(listed(&spec("layers = ['relu']\nparameters = -4").unwrap_err()), ["`parameters`: expected an integer from 1 to 4000000000, found -4"]);
+    assert_eq!(listed(&spec("layers = ['relu']\nparameters = -4").unwrap_err()), ["`parameters`: expected an integer from 1 to 1073741824, found -4"]);
 }
 
 #[test]

@@ -56,8 +56,11 @@ impl Flow<'_> {
 }
 
 impl Inference<'_> {
+    /// Keeps a mistake; one that was written once for several transformers, once.
     pub(super) fn fail<T>(&mut self, fault: Fault) -> Option<T> {
-        self.faults.push(fault);
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
         None
     }
 

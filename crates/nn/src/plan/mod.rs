@@ -14,7 +14,7 @@ use crate::reading::KeyPath;
 use crate::{Initialisation, NetworkSpec};
 
 /// The most parameters of a network, and the most numbers that a layer gives for one image: beyond them lies a slip of the pen, and memory would not hold them.
-const MOST: usize = 4_000_000_000;
+pub(crate) const MOST: usize = 1 << 30;
 
 /// A network settled for one input: what [`Network::new`](crate::Network::new) builds.
 ///

@@ -20,14 +20,11 @@ impl Inference<'_> {
                     self.registry.kernel(&transformer.kernel.spec).err().map(|error| faults(error, &transformer.kernel)),
                 ];
                 for fault in made.into_iter().flatten().flatten() {
-                    // Transformers of one `transform` share its mistakes.
-                    if !self.faults.contains(&fault) {
-                        self.faults.push(fault);
-                    }
+                    self.fail::<()>(fault);
                 }
             }
             match &spec.localisers {
-                LocaliserSpec::Each(localisers) => localisers.iter().take(distinct(spec)).for_each(|localiser| self.plugins(localiser)),
+                LocaliserSpec::Each(localisers) => localisers.iter().for_each(|localiser| self.plugins(localiser)),
                 LocaliserSpec::Shared(localiser) => self.plugins(localiser),
             }
         }
@@ -122,27 +119,15 @@ impl Inference<'_> {
                 Some(vec![self.list(layers, input, &prefix, Last::Theta(starts.concat(), &at.key("shared_localiser")))?])
             }
             LocaliserSpec::Each(lists) => {
-                let mut planned = Vec::with_capacity(lists.len());
-                for (i, (layers, start)) in lists.iter().zip(starts).enumerate() {
+                let mut plan_one = |(i, (layers, start)): (usize, (&Vec<LayerSpec>, Vec<f64>))| {
                     let number = if spec.parallel { (i + 1).to_string() } else { String::new() };
-                    let before = self.faults.len();
-                    let list = self.list(layers, input, &format!("{name}.localiser{number}."), Last::Theta(start, at));
-                    if list.is_none() && self.faults.get(..before).is_some_and(|known| self.faults[before..].iter().all(|fault| known.contains(fault))) {
-                        // Transformers with one localiser written for all share its mistakes.
-                        self.faults.truncate(before);
-                    }
-                    planned.push(list);
-                }
+                    self.list(layers, input, &format!("{name}.localiser{number}."), Last::Theta(start, at))
+                };
+                let planned: Vec<_> = lists.iter().zip(starts).enumerate().map(&mut plan_one).collect();
                 planned.into_iter().collect()
             }
         }
     }
-}
-
-/// How many of the localisation networks are written out: one where all were made from one.
-fn distinct(spec: &TransformersSpec) -> usize {
-    let same = spec.transformers.windows(2).all(|pair| pair[0].at == pair[1].at);
-    if same { 1 } else { spec.transformers.len() }
 }
 
 /// A registry's error as mistakes in the file.

@@ -56,7 +56,7 @@ impl NetworkSpec {
                 Some(list) => layer::read_list(&mut reader, list, &root.key("layers")),
                 None => reader.fail(root.fault("a network needs `layers`").help("write for example layers = [{ fc = 32 }, \"relu\", { fc = \"classes\" }]")),
             };
-            let budget = table.get("parameters").map(|budget| reader.integer(budget, 1..=4_000_000_000, &root.key("parameters")));
+            let budget = table.get("parameters").map(|budget| reader.integer(budget, 1..=crate::plan::MOST, &root.key("parameters")));
             let init = table.get("init").map(|init| reader.choice(init, "initialisation", &Initialisation::NAMES, &root.key("init")));
             Some(Self { layers: layers?, budget: budget.flatten(), init: init.flatten().unwrap_or_default(), source: value.clone() })
         });

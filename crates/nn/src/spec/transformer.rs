@@ -129,11 +129,8 @@ fn listed<'a>(reader: &mut Reader, list: &'a Value, at: &KeyPath) -> Option<Vec<
     tables.into_iter().collect()
 }
 
-/// Reads one thing for every transformer. Where none has a section of its own they are all the same, and so are their mistakes: reading stops at the first.
+/// Reads one thing for every transformer.
 fn every<T>(reader: &mut Reader, sections: &[Vec<Section>], read: impl Fn(&mut Reader, &[Section]) -> Option<T>) -> Option<Vec<T>> {
-    if sections.iter().all(|own| own.len() == 1) {
-        return sections.iter().map(|own| read(reader, own)).collect();
-    }
     let all: Vec<_> = sections.iter().map(|own| read(reader, own)).collect();
     all.into_iter().collect()
 }
