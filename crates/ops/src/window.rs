@@ -63,10 +63,7 @@ impl Pool2d {
             }
             Axis::new("pooling", name, Extent { input, kernel, stride, padding }, self.rounding)
         };
-        Ok((
-            axis("height", height, self.kernel.0, self.stride.0, self.padding.0)?,
-            axis("width", width, self.kernel.1, self.stride.1, self.padding.1)?,
-        ))
+        Ok((axis("height", height, self.kernel.0, self.stride.0, self.padding.0)?, axis("width", width, self.kernel.1, self.stride.1, self.padding.1)?))
     }
 }
 
@@ -121,7 +118,9 @@ impl Axis {
             Rounding::Up => stride - 1,
         };
         if input == 0 || padded + slack < kernel {
-            bail!("{what} {name}: a window of {kernel} does not fit an input of {input} with padding {padding} on each side; use a smaller window or a larger input");
+            bail!(
+                "{what} {name}: a window of {kernel} does not fit an input of {input} with padding {padding} on each side; use a smaller window or a larger input"
+            );
         }
         let mut output = (padded + slack - kernel) / stride + 1;
         // A last window that starts in the far padding would hold nothing.
@@ -161,9 +160,14 @@ mod tests {
 
     #[test]
     fn taps_and_windows_tell_the_same_story() {
-        for (input, kernel, stride, padding, rounding) in
-            [(7, 3, 2, 1, Rounding::Up), (5, 2, 3, 1, Rounding::Up), (1, 1, 1, 0, Rounding::Down), (9, 4, 1, 2, Rounding::Down), (1, 2, 2, 0, Rounding::Up), (4, 3, 5, 1, Rounding::Down)]
-        {
+        for (input, kernel, stride, padding, rounding) in [
+            (7, 3, 2, 1, Rounding::Up),
+            (5, 2, 3, 1, Rounding::Up),
+            (1, 1, 1, 0, Rounding::Down),
+            (9, 4, 1, 2, Rounding::Down),
+            (1, 2, 2, 0, Rounding::Up),
+            (4, 3, 5, 1, Rounding::Down),
+        ] {
             let axis = axis(input, kernel, stride, padding, rounding);
             let mut by_window: Vec<(usize, usize)> = (0..axis.output).flat_map(|i| axis.covered(i).map(move |pixel| (i, pixel))).collect();
             let mut by_tap = Vec::new();
