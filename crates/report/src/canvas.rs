@@ -160,6 +160,9 @@ impl Canvas {
     }
 
     fn write(&mut self, at: Point, text: &str, kind: Type, colour: RGBColor, anchor: Anchor, upwards: bool) {
+        if text.is_empty() {
+            return;
+        }
         let em = (kind.em() * self.scale).round();
         // How far below the given point each backend puts the baseline of a text anchored at its top.
         let drop = match self.surface {

@@ -90,6 +90,15 @@ impl Type {
         f64::from(pixels) / EM * self.em()
     }
 
+    /// `text`, shortened with an ellipsis where it is wider than `width` millimetres.
+    pub fn shortened(self, text: &str, width: f64) -> String {
+        if self.width(text) <= width {
+            return text.to_string();
+        }
+        let ends = text.char_indices().map(|(end, _)| format!("{}…", &text[..end]));
+        ends.take_while(|shorter| self.width(shorter) <= width).last().unwrap_or_default()
+    }
+
     /// `text` broken at spaces, underscores and hyphens into lines no wider than `width` millimetres, where its words allow.
     pub fn wrap(self, text: &str, width: f64) -> Vec<String> {
         let mut lines = vec![String::new()];
@@ -140,6 +149,13 @@ mod tests {
         let lines = Type::SMALL.wrap("ST-CNN thin_plate spline", 14.0);
         assert!(lines.len() > 1);
         assert_eq!(lines.concat().replace(' ', ""), "ST-CNNthin_platespline");
+    }
+
+    #[test]
+    fn shortening_keeps_to_the_width_and_leaves_short_texts_alone() {
+        assert_eq!(Type::SMALL.shortened("short", 50.0), "short");
+        let shorter = Type::SMALL.shortened("a name that is far too long", 20.0);
+        assert!(shorter.ends_with('…') && Type::SMALL.width(&shorter) <= 20.0, "{shorter}");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use super::axis::Axis;
 use super::legend::{self, Entry, Mark};
-use super::{Area, Figure, distortion_title, draw_note, draw_vertical};
+use super::{Area, Figure, distortion_words, draw_note, draw_vertical};
 use crate::canvas::{Anchor, Canvas, Stroke, render};
 use crate::error::{Error, Result};
-use crate::style::{INK, Type, WIDTH, colour};
+use crate::style::{GREY, INK, Type, WIDTH, colour};
 use crate::summary::{Row, Summary};
 use crate::table;
 
@@ -14,6 +14,8 @@ const HEIGHT: f64 = 62.0;
 const LEFT: f64 = 13.0;
 const RIGHT: f64 = 2.0;
 const TOP: f64 = 4.0;
+/// Type of the values above the bars.
+const VALUE: Type = Type { size: 6.5, bold: false };
 
 /// Draws the figure; `None` where no trial succeeded.
 pub fn figure(summary: &Summary) -> Result<Option<Figure>> {
@@ -36,6 +38,8 @@ struct Layout {
     /// Names under the bars of a single group, where they fit.
     names: Option<Vec<Vec<String>>>,
     entries: Vec<Entry>,
+    /// Decimals of the values above the bars; `None` where even whole numbers would touch.
+    decimals: Option<usize>,
     height: f64,
 }
 
@@ -45,7 +49,7 @@ impl Layout {
         let groups = summary.distortions.len() as f64;
         let bars = (0..summary.distortions.len()).map(|d| summary.rows.iter().filter(|r| r.distortion == d).count()).max().unwrap_or(1).max(1) as f64;
         let group = area.width / groups;
-        let slot = (group * 0.9 / bars).min(26.0);
+        let slot = (group * 0.9 / bars).min(24.0);
         let greatest = summary.rows.iter().flat_map(|row| [row.error.map(|e| e.mean + e.deviation.unwrap_or(0.0)), row.published]).flatten().fold(0.0, f64::max);
         let names = names(summary, slot);
         let mut entries: Vec<Entry> = Vec::new();
@@ -56,9 +60,12 @@ impl Layout {
             entries.push((Mark::Published, "published".into()));
         }
         let under = names.iter().flatten().map(Vec::len).max().unwrap_or(0) as f64 * 3.2;
-        let height = area.bottom() + 3.0 + under + 5.0 + legend::height(&entries, WIDTH - 8.0) + if summary.synthetic { 5.0 } else { 1.5 };
+        let words = summary.distortions.iter().map(|d| Type::TINY.wrap(distortion_words(d), group - 2.0).len()).max().unwrap_or(0) as f64 * 2.7;
+        let height = area.bottom() + 3.0 + under + 4.5 + words + legend::height(&entries, WIDTH - 8.0) + if summary.synthetic { 5.0 } else { 1.5 };
+        let fits = |d: &usize| summary.rows.iter().filter_map(|r| r.error).all(|e| VALUE.width(&format!("{:.*}", *d, e.mean)) + 0.5 < slot);
+        let decimals = [2, 1, 0].into_iter().find(fits);
         // Room above the highest bar for its value.
-        Self { area, errors: Axis::linear(0.0, greatest * 1.06, 5, true), group, slot, names, entries, height }
+        Self { decimals, area, errors: Axis::linear(0.0, (greatest * 1.09).max(0.1), 5, false), group, slot, names, entries, height }
     }
 
     fn draw(&self, canvas: &mut Canvas, summary: &Summary) {
@@ -80,9 +87,10 @@ impl Layout {
                 }
                 baseline += 3.2 * names.iter().map(Vec::len).max().unwrap_or(0) as f64 + 1.0;
             }
-            let title = distortion_title(distortion);
-            let title = if Type::TITLE.width(&title) < self.group { &title } else { distortion };
-            canvas.text((centre, baseline + 1.0), title, Type::TITLE, INK, Anchor::Middle);
+            canvas.text((centre, baseline + 1.0), distortion, Type::TITLE, INK, Anchor::Middle);
+            for (k, line) in Type::TINY.wrap(distortion_words(distortion), self.group - 2.0).iter().enumerate() {
+                canvas.text((centre, baseline + 4.0 + 2.7 * k as f64), line, Type::TINY, GREY, Anchor::Middle);
+            }
         }
         canvas.line(&[(self.area.left, self.area.bottom()), (self.area.right(), self.area.bottom())], Stroke { colour: INK, width: 0.2 });
         let bottom = if summary.synthetic { 5.0 } else { 1.5 };
@@ -112,14 +120,11 @@ impl Layout {
         if let Some(y) = published {
             legend::draw_published(canvas, (centre, y));
         }
-        let label = row.error.map_or("–".into(), |e| if e.mean < 9.95 { format!("{:.2}", e.mean) } else { format!("{:.1}", e.mean) });
-        let kind = if Type::SMALL.width(&label) <= self.slot { Type::SMALL } else { Type::TINY };
-        if kind.width(&label) <= self.slot * 1.02 {
-            // Above whatever stands on the bar, so that nothing covers the number.
-            let clear = |base: f64| published.is_some_and(|p| p + 1.5 > base - kind.cap() - 0.5 && p - 1.5 < base);
-            let base = if clear(top - 1.0) { published.unwrap_or(top).min(top) - 2.2 } else { top - 1.0 };
-            canvas.text((centre, base), &label, kind, INK, Anchor::Middle);
-        }
+        let (Some(error), Some(decimals)) = (row.error, self.decimals) else { return };
+        // Above whatever stands on the bar, so that nothing covers the number.
+        let covered = |base: f64| published.is_some_and(|p| p + 1.5 > base - VALUE.cap() - 0.5 && p - 1.5 < base);
+        let base = if covered(top - 1.0) { published.unwrap_or(top).min(top) - 2.2 } else { top - 1.0 };
+        canvas.text((centre, base), &format!("{:.decimals$}", error.mean), VALUE, INK, Anchor::Middle);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::legend::{self, Entry, Mark};
-use super::{Area, Figure, distortion_title, draw_horizontal, draw_note, draw_vertical};
+use super::{Area, Figure, draw_horizontal, draw_note, draw_title, draw_vertical};
 use crate::canvas::{Anchor, Canvas, Point, Stroke, render};
 use crate::error::{Error, Result};
 use crate::query::Measurement;
@@ -20,6 +20,8 @@ struct Curves {
 
 /// Most points of a training curve; more are averaged in bins.
 const BINS: usize = 60;
+/// Most models whose training curves are drawn: more would hide the test errors.
+const TRAINED: usize = 6;
 /// Most markers on a line.
 const MARKERS: usize = 12;
 
@@ -58,7 +60,10 @@ impl Layout {
             2 | 4 => 2,
             _ => 3,
         };
-        let (left, right, between) = (13.0, 3.0, 6.0);
+        let steps = steps(curves, columns);
+        // The last label stands under the end of its panel: half of it lies beyond.
+        let beyond = steps.ticks.last().map_or(0.0, |(_, label)| Type::SMALL.width(label) / 2.0);
+        let (left, right, between) = (13.0, (beyond + 0.8).max(2.5), beyond + 4.0);
         let (title, below) = (6.0, 7.0);
         let width = (WIDTH - left - right - between * (columns as f64 - 1.0)) / columns as f64;
         let height = [82.0, 58.0, 44.0][columns - 1];
@@ -72,14 +77,14 @@ impl Layout {
         let bottom = panels.iter().map(Area::bottom).fold(0.0, f64::max);
         let legend_top = bottom + below + 4.0;
         let height = legend_top + legend::height(&entries, WIDTH - 8.0) + if summary.synthetic { 5.0 } else { 1.5 };
-        Self { panels, columns, steps: steps(curves, columns), errors: errors(curves), entries, legend_top, height }
+        Self { panels, columns, steps, errors: errors(curves), entries, legend_top, height }
     }
 
     fn draw(&self, canvas: &mut Canvas, summary: &Summary, curves: &[Curves]) {
         for (i, &area) in self.panels.iter().enumerate() {
             draw_vertical(canvas, area, &self.errors, i % self.columns == 0);
             draw_horizontal(canvas, area, &self.steps);
-            canvas.text((area.left, area.top - 2.2), &distortion_title(&summary.distortions[i]), Type::TITLE, INK, Anchor::Start);
+            draw_title(canvas, (area.left, area.top - 2.2), &summary.distortions[i]);
             if i % self.columns == 0 {
                 canvas.text_upwards((3.6, area.top + area.height / 2.0), "test error (%)", Type::LABEL, INK, Anchor::Middle);
             }
@@ -87,7 +92,7 @@ impl Layout {
                 canvas.text((area.left + area.width / 2.0, area.bottom() + 7.8), "training steps", Type::LABEL, INK, Anchor::Middle);
             }
             let here = || curves.iter().filter(move |c| c.distortion == i);
-            here().for_each(|c| self.draw_train(canvas, area, c));
+            here().filter(|_| summary.series.len() <= TRAINED).for_each(|c| self.draw_train(canvas, area, c));
             here().for_each(|c| self.draw_band(canvas, area, c));
             here().for_each(|c| self.draw_test(canvas, area, c));
         }
@@ -151,7 +156,7 @@ fn bins(points: &[CurvePoint]) -> Vec<(i64, Option<f64>)> {
 
 fn entries(summary: &Summary, curves: &[Curves]) -> Vec<Entry> {
     let mut entries: Vec<Entry> = summary.series.iter().enumerate().map(|(i, s)| (Mark::Line(colour(i), i), s.label.clone())).collect();
-    if curves.iter().any(|c| c.train.iter().any(|p| p.error.is_some())) {
+    if summary.series.len() <= TRAINED && curves.iter().any(|c| c.train.iter().any(|p| p.error.is_some())) {
         entries.push((Mark::ThinLine(tint(INK, 0.4)), "on training batches".into()));
     }
     if curves.iter().any(|c| c.test.iter().any(|p| p.error.is_some_and(|e| e.n > 1))) {

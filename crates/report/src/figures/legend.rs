@@ -25,7 +25,14 @@ const GAP: f64 = 1.2;
 const BETWEEN: f64 = 5.0;
 const LINE: f64 = 4.2;
 
-/// The entries in lines no wider than `width` mm.
+/// The entries in as few lines as `width` mm allows, those of about one length.
+fn balanced(entries: &[Entry], width: f64) -> Vec<&[Entry]> {
+    let fewest = lines(entries, width).len();
+    let narrower = (1..).map(|i| width - f64::from(i)).take_while(|w| *w > 0.0 && lines(entries, *w).len() == fewest).last();
+    lines(entries, narrower.unwrap_or(width))
+}
+
+/// The entries in lines no wider than `width` mm, each as full as it goes.
 fn lines(entries: &[Entry], width: f64) -> Vec<&[Entry]> {
     let mut lines = Vec::new();
     let (mut from, mut used) = (0, 0.0);
@@ -50,13 +57,15 @@ pub fn height(entries: &[Entry], width: f64) -> f64 {
 
 /// Draws the legend from `top` down, centred between `left` and `left + width`.
 pub fn draw(canvas: &mut Canvas, entries: &[Entry], (left, top): Point, width: f64) {
-    for (i, line) in lines(entries, width).into_iter().enumerate() {
+    for (i, line) in balanced(entries, width).into_iter().enumerate() {
         let used: f64 = line.iter().map(|entry| entry_width(entry) + BETWEEN).sum::<f64>() - BETWEEN;
-        let mut x = left + (width - used) / 2.0;
+        let mut x = left + ((width - used) / 2.0).max(0.0);
         let middle = top + (i as f64 + 0.5) * LINE;
         for entry in line {
             draw_mark(canvas, entry.0, x, middle);
-            canvas.text((x + MARK + GAP, middle + Type::SMALL.cap() / 2.0), &entry.1, Type::SMALL, INK, Anchor::Start);
+            // A label longer than the whole line is shortened.
+            let label = Type::SMALL.shortened(&entry.1, width - MARK - GAP);
+            canvas.text((x + MARK + GAP, middle + Type::SMALL.cap() / 2.0), &label, Type::SMALL, INK, Anchor::Start);
             x += entry_width(entry) + BETWEEN;
         }
     }
@@ -97,4 +106,17 @@ pub fn draw_published(canvas: &mut Canvas, (x, y): Point) {
     let corners = |r: f64| [(x, y - r), (x + r, y), (x, y + r), (x - r, y)];
     canvas.polygon(&corners(1.3), INK, 1.0);
     canvas.polygon(&corners(0.9), PAPER, 1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_as_few_as_possible_and_of_about_one_length() {
+        let entries: Vec<Entry> = (0..7).map(|_| (Mark::Published, "a label".to_string())).collect();
+        let width = 6.5 * (entry_width(&entries[0]) + BETWEEN);
+        assert_eq!(lines(&entries, width).iter().map(|l| l.len()).collect::<Vec<_>>(), [6, 1]);
+        assert_eq!(balanced(&entries, width).iter().map(|l| l.len()).collect::<Vec<_>>(), [4, 3]);
+    }
 }

@@ -48,18 +48,22 @@ impl Area {
     }
 }
 
-/// The plain words for a distortion of the paper's.
-pub fn distortion_title(name: &str) -> String {
-    let words = match name {
-        "none" => return "undistorted".into(),
+/// What a distortion of the paper's does, in words; nothing for others.
+pub fn distortion_words(name: &str) -> &'static str {
+    match name {
         "R" => "rotation",
         "RTS" => "rotation, translation, scale",
         "P" => "projection",
         "E" => "elastic",
         "TC" => "translation, clutter",
-        other => return other.into(),
-    };
-    format!("{name}: {words}")
+        _ => "",
+    }
+}
+
+/// The title of a panel, its baseline at `at`: the distortion's name, and in grey what it does.
+pub fn draw_title(canvas: &mut Canvas, at: Point, distortion: &str) {
+    canvas.text(at, distortion, Type::TITLE, INK, Anchor::Start);
+    canvas.text((at.0 + Type::TITLE.width(distortion) + 1.6, at.1), distortion_words(distortion), Type::LABEL, GREY, Anchor::Start);
 }
 
 /// The vertical axis of a panel: rules across, labels at the left.

@@ -9,7 +9,7 @@ use plotters::style::RGBColor;
 /// Lines of the lattice each way, the outline's included.
 const LATTICE: usize = 7;
 /// The widest margin around an image, for grids that leave it.
-const WIDEST: f64 = 1.45;
+const WIDEST: f64 = 1.4;
 
 /// How far to draw, in normalised coordinates: to the edge of the image (1), or as far as the grids reach.
 pub fn extent<'a>(grids: impl Iterator<Item = &'a Array>) -> f64 {
@@ -38,10 +38,10 @@ pub fn draw(canvas: &mut Canvas, warp: &Warp, (left, top): Point, size: f64, ext
     for line in lattice.inner_lines() {
         stroke(canvas, line, Stroke { colour: tint(colour, 0.75), width: 0.14 });
     }
-    stroke(canvas, lattice.outline(), Stroke { colour, width: 0.42 });
+    stroke(canvas, lattice.outline(), Stroke { colour, width: 0.36 });
     let corner = place(lattice.at(0, 0));
     if corner.0.is_finite() && corner.1.is_finite() && inside(corner, window) {
-        canvas.disc(corner, 0.75, colour);
+        canvas.disc(corner, 0.65, colour);
     }
 }
 

@@ -5,7 +5,7 @@ mod pictures;
 
 use super::Figure;
 use crate::canvas::{Anchor, Canvas, Stroke, render};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, count};
 use crate::output::file_part;
 use crate::query::{Store, Warp, warps};
 use crate::style::{GREY, INK, RULE, Type, WIDTH, WRONG, colour};
@@ -19,6 +19,8 @@ const COLUMNS: usize = 10;
 const BLOCKS: usize = 8;
 /// Room for the names at the left, mm.
 const NAMES: f64 = 27.0;
+/// Room for a name above its block, mm.
+const HEAD: f64 = 4.2;
 const GAP: f64 = 0.7;
 const BETWEEN: f64 = 2.4;
 const LARGEST_CELL: f64 = 16.0;
@@ -55,7 +57,7 @@ pub fn figures(summary: &Summary, store: &mut Store) -> Result<Vec<Figure>> {
             continue;
         }
         let name = format!("montage_{}", file_part(distortion));
-        let sheet = Sheet::new(&blocks, columns.len(), summary.synthetic);
+        let sheet = Sheet::new(summary, &blocks, columns.len());
         let [svg, png] = render((sheet.width, sheet.height), |canvas| sheet.draw(canvas, summary, &blocks))
             .map_err(|reason| Error::Drawing { figure: name.clone(), reason })?;
         figures.push(Figure { name, svg, png, csv: csv(summary, &blocks) });
@@ -104,6 +106,8 @@ struct Sheet {
     cell: f64,
     width: f64,
     height: f64,
+    /// Whether names stand above their blocks, for want of room beside them.
+    headed: bool,
     /// How far the pictures with a grid reach, in normalised coordinates: 1 is the edge of the image.
     extent: f64,
     shown: usize,
@@ -111,23 +115,28 @@ struct Sheet {
 }
 
 impl Sheet {
-    fn new(blocks: &[Block], columns: usize, synthetic: bool) -> Self {
+    fn new(summary: &Summary, blocks: &[Block], columns: usize) -> Self {
         let room = WIDTH - NAMES - 1.0;
         let cell = ((room - GAP * (columns as f64 - 1.0)) / columns as f64).min(LARGEST_CELL);
         let pictures = NAMES + columns as f64 * (cell + GAP) - GAP + 1.0;
         let shown = blocks.len().min(BLOCKS);
-        let mut notes = vec!["Dot: the output's upper left corner.".to_string()];
+        let mut notes = vec!["Dot: upper left corner of the output.".to_string()];
         if blocks.iter().take(shown).flat_map(|b| b.warps.iter().flatten()).any(|w| w.predicted != w.class) {
-            notes.push("Red: read as the digit beside it.".into());
+            notes.push("Red frame: misread, as the digit in its corner.".into());
         }
         if shown < blocks.len() {
-            notes.push(format!("{} more transformers are not shown.", blocks.len() - shown));
+            notes.push(format!("Not shown: {}.", count(blocks.len() - shown, "more transformer")));
         }
-        if synthetic {
+        if summary.synthetic {
             notes.push("Synthetic data.".into());
         }
         let extent = grid::extent(blocks.iter().take(shown).flat_map(|b| b.warps.iter().flatten()).map(|w| &w.grid));
-        let mut sheet = Self { cell, width: 0.0, height: 0.0, extent, shown, notes };
+        let beside = |block: &Block| {
+            let lines = Type::NAME.wrap(&summary.series[block.series].label, name_room());
+            lines.len() <= 3 && lines.iter().all(|line| Type::NAME.width(line) <= name_room())
+        };
+        let headed = !blocks.iter().all(beside);
+        let mut sheet = Self { cell, width: 0.0, height: 0.0, headed, extent, shown, notes };
         sheet.width = pictures.max(NAMES + Type::TINY.width(&sheet.notes.join(" ")) + 1.0).min(WIDTH);
         sheet.height = sheet.rows(blocks).last().map_or(0.0, |(_, top)| top + cell) + 4.5;
         sheet
@@ -140,6 +149,9 @@ impl Sheet {
         for (i, block) in blocks.iter().enumerate().take(self.shown) {
             let parts: &[Part] = if block.new_input { &[Part::Input, Part::Grid, Part::Output] } else { &[Part::Grid, Part::Output] };
             for &part in parts {
+                if self.headed && part == Part::Grid {
+                    top += HEAD;
+                }
                 rows.push(((i, part), top));
                 // The images stand apart from the transformers that share them.
                 top += self.cell + if part == Part::Input { BETWEEN } else { GAP };
@@ -205,20 +217,31 @@ impl Sheet {
         if part != Part::Grid {
             return;
         }
-        // The model's name stands at the head of its block, its colour as a bar along grid and output.
-        canvas.rectangle((0.6, top), (0.8, 2.0 * self.cell + GAP), colour(block.series));
-        let room = NAMES - 5.0 - Type::SMALL.width("output");
-        let lines = Type::NAME.wrap(&summary.series[block.series].label, room);
+        let label = &summary.series[block.series].label;
+        let head = if self.headed { HEAD } else { 0.0 };
+        canvas.rectangle((0.6, top - head), (0.8, 2.0 * self.cell + GAP + head), colour(block.series));
+        if self.headed {
+            let layer = block.layer.as_ref().map(|layer| format!("  {layer}")).unwrap_or_default();
+            let label = Type::NAME.shortened(label, self.width - 4.0 - Type::TINY.width(&layer));
+            canvas.text((2.4, top - 1.3), &label, Type::NAME, INK, Anchor::Start);
+            canvas.text((2.4 + Type::NAME.width(&label), top - 1.3), &layer, Type::TINY, GREY, Anchor::Start);
+            return;
+        }
         let mut baseline = top + Type::NAME.cap() + 0.4;
-        for line in &lines {
-            canvas.text((2.4, baseline), line, Type::NAME, INK, Anchor::Start);
+        for line in Type::NAME.wrap(label, name_room()) {
+            canvas.text((2.4, baseline), &line, Type::NAME, INK, Anchor::Start);
             baseline += 3.2;
         }
-        for line in block.layer.iter().flat_map(|layer| Type::TINY.wrap(layer, room)) {
+        for line in block.layer.iter().flat_map(|layer| Type::TINY.wrap(layer, name_room())) {
             canvas.text((2.4, baseline), &line, Type::TINY, GREY, Anchor::Start);
             baseline += 2.8;
         }
     }
+}
+
+/// Width that a name has beside its block, left of the words for the rows.
+fn name_room() -> f64 {
+    NAMES - 5.0 - Type::SMALL.width("output")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
