@@ -10,6 +10,7 @@
 //! | the gradients of any function of tensors | [`gradient_check`] |
 //! | the same bits at any number of threads | [`same_bits`] |
 //! | agreement with another program | [`oracle`] and [`assert_close`] |
+//! | what a user is told of a wrong parameter | [`build_transformation`], [`build_kernel`] |
 //!
 //! # A transformation of one's own
 //!
@@ -91,6 +92,10 @@
 //! // Its test: identity, tiles, M B, gradients, wrong shapes, and the fused sampler against an explicit grid.
 //! stn_testkit::check_transformation(&Shear { strength: 0.5 });
 //!
+//! // A user's mistakes are answered in words: every one of them, before anything runs.
+//! let mistake = stn_testkit::build_transformation::<Shear>("strenght = 2").unwrap_err().to_string();
+//! assert_eq!(mistake, "`shear`: `strenght`: unknown key `strenght`; did you mean `strength`? (known: strength)");
+//!
 //! // Its place beside the others: from here on every experiment file may say { kind = "shear", strength = 0.5 }.
 //! let mut registry = Registry::new(); // or stn_plugins::standard()?
 //! registry.add_transformation::<Shear>()?;
@@ -106,6 +111,7 @@ mod gradient;
 mod kernel;
 mod mismatch;
 mod oracle;
+mod plugin;
 mod transformation;
 mod values;
 
@@ -113,5 +119,6 @@ pub use determinism::same_bits;
 pub use gradient::gradient_check;
 pub use kernel::{check_gradients, check_kernel, check_weights};
 pub use oracle::{Oracle, oracle};
+pub use plugin::{build_kernel, build_transformation};
 pub use transformation::{check_identity, check_map, check_parameters, check_sampling, check_transformation};
 pub use values::{assert_close, uniform};

@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn weights_at_a_control_point_are_one_for_it_and_zero_for_the_others() -> Result<()> {
         let spline = Spline::new(3, 0.0)?;
-        let points = Tensor::new(spline.centres(), &Device::Cpu)?.t()?.unsqueeze(0)?;
+        let points = Tensor::cat(&[spline.axis(0, &Device::Cpu)?, spline.axis(1, &Device::Cpu)?], 2)?.transpose(1, 2)?;
         let basis = spline.basis(&points)?.squeeze(0)?.to_vec2::<f64>()?;
         for (i, row) in basis.iter().enumerate() {
             for (j, value) in row.iter().enumerate() {
