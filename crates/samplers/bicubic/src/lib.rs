@@ -158,6 +158,12 @@ mod tests {
     }
 
     #[test]
+    fn it_keeps_every_promise_of_a_kernel() -> Result<()> {
+        stn_testkit::check_kernel(Arc::new(Bicubic::new(-0.75)?));
+        Ok(())
+    }
+
+    #[test]
     fn it_is_found_by_name_with_its_parameter() -> Result<()> {
         let mut registry = Registry::new();
         registry.add_kernel::<Bicubic>()?;

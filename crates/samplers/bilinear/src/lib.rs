@@ -90,6 +90,11 @@ mod tests {
     }
 
     #[test]
+    fn it_keeps_every_promise_of_a_kernel() {
+        stn_testkit::check_kernel(Arc::new(Bilinear));
+    }
+
+    #[test]
     fn it_is_found_by_name_and_takes_no_parameter() -> Result<()> {
         let mut registry = Registry::new();
         registry.add_kernel::<Bilinear>()?;

@@ -123,6 +123,13 @@ mod tests {
     }
 
     #[test]
+    fn it_keeps_every_promise_of_a_kernel() {
+        for ties in [Ties::Floor, Ties::Even] {
+            stn_testkit::check_kernel(Arc::new(Integer::new(ties)));
+        }
+    }
+
+    #[test]
     fn it_is_found_by_name_with_its_parameter() -> Result<()> {
         let mut registry = Registry::new();
         registry.add_kernel::<Integer>()?;
