@@ -10,9 +10,9 @@ const STEP: f64 = 1e-5;
 
 /// Checks the gradients of `f` with respect to every input against central differences, in f64.
 ///
-/// The output is contracted with a fixed random cotangent, so one backward pass checks the whole Jacobian's transpose. Inputs are converted to f64; choose values
-/// away from kinks and jumps of `f`, by more than 1e-4. Cost: two evaluations for each input element. A `tolerance` of 1e-6 fits a smooth function of values near 1; it
-/// is relative to the larger of 1 and the difference quotient.
+/// The output is contracted with a fixed random cotangent, so one backward pass checks the whole Jacobian's transpose. Inputs are converted to f64; choose
+/// values away from kinks and jumps of `f`, by more than 1e-4. Cost: two evaluations for each input element. A `tolerance` of 1e-6 fits a smooth function of
+/// values near 1; it is relative to the larger of 1 and the difference quotient.
 ///
 /// ```
 /// # use candle_core::{Device, Tensor};

@@ -20,8 +20,8 @@ pub fn check_kernel(kernel: Arc<dyn Sampling>) {
     report(&kernel, &[weights, gradients]);
 }
 
-/// Checks the two functions of a kernel on rows of coordinates: weights sum to one and their derivatives to zero; the taps stand around the coordinate; derivatives agree with
-/// central differences away from jumps; a row gives what its coordinates give one by one; f32 agrees with f64.
+/// Checks the two functions of a kernel on rows of coordinates: weights sum to one and their derivatives to zero; the taps stand around the coordinate;
+/// derivatives agree with central differences away from jumps; a row gives what its coordinates give one by one; f32 agrees with f64.
 ///
 /// Coordinates nearer than 0.05 to a multiple of one half are left out, since kernels jump or bend there.
 ///
@@ -33,8 +33,8 @@ pub fn check_weights(kernel: Arc<dyn Sampling>) {
     report(&kernel, &[weights]);
 }
 
-/// Checks a kernel in the sampler, on images and volumes, at every boundary and both values of `align_corners`, in f64: gradients with respect to the source and to the grid agree with
-/// central differences; a constant source stays constant inside; the same bits come at any number of threads.
+/// Checks a kernel in the sampler, on images and volumes, at every boundary and both values of `align_corners`, in f64: gradients with respect to the source
+/// and to the grid agree with central differences; a constant source stays constant inside; the same bits come at any number of threads.
 ///
 /// # Panics
 ///
@@ -44,8 +44,11 @@ pub fn check_gradients(kernel: Arc<dyn Sampling>) {
     report(&kernel, &[gradients]);
 }
 
+/// One promise of a kernel, checked.
+type Check = fn(&Arc<dyn Sampling>) -> Outcome;
+
 #[track_caller]
-fn report(kernel: &Arc<dyn Sampling>, checks: &[fn(&Arc<dyn Sampling>) -> Outcome]) {
+fn report(kernel: &Arc<dyn Sampling>, checks: &[Check]) {
     for check in checks {
         if let Err(mismatch) = check(kernel) {
             panic!("{kernel:?}: {mismatch}");

@@ -1,7 +1,7 @@
 //! What proves a plugin: gradient checks, identity, boundaries, determinism, oracle vectors.
 //!
-//! Every check is a function to call in a test; it panics at the caller's line with what was expected, what was found and where. Nothing here needs files, a network or a
-//! data set.
+//! Every check is a function to call in a test; it panics at the caller's line with what was expected, what was found and where. Nothing here needs files, a
+//! network or a data set.
 //!
 //! | to prove | call |
 //! |---|---|
@@ -14,8 +14,9 @@
 //!
 //! # A transformation of one's own
 //!
-//! A crate of its own with `stn-core`, `candle-core` and, for parameters, `serde` and `schemars`; `stn-testkit` among its dev-dependencies. The transformation is written in the
-//! paper's structured form, `T_theta(G) = M_theta B`: the basis B, here (x, y, 1), and the small matrix `M_theta`. It then runs in the fused sampler without another line.
+//! A crate of its own with `stn-core`, `candle-core` and, for parameters, `serde` and `schemars`; `stn-testkit` among its dev-dependencies. The transformation
+//! is written in the paper's structured form, `T_theta(G) = M_theta B`: the basis B, here (x, y, 1), and the small matrix `M_theta`. It then runs in the fused
+//! sampler without another line.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -103,8 +104,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! A transformation that has no structured form says [`Form::Free`](stn_core::Form::Free) and implements [`map`](stn_core::Transformation::map) instead of the basis and the
-//! matrix; the same checks apply, but for those of M and B.
+//! A transformation that has no structured form says [`Form::Free`](stn_core::Form::Free) and implements [`map`](stn_core::Transformation::map) instead of the
+//! basis and the matrix; the same checks apply, but for those of M and B.
 
 mod determinism;
 mod gradient;

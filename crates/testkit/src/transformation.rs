@@ -27,7 +27,8 @@ pub fn check_transformation(transformation: &dyn Transformation) {
     report(transformation, &[parameters, identity, map, sampling]);
 }
 
-/// Checks theta: as many names as parameters, each different; `n` distinct tiles for n parallel transformers, the identity for one; a theta of a wrong shape is an error.
+/// Checks theta: as many names as parameters, each different; `n` distinct tiles for n parallel transformers, the identity for one; a theta of a wrong shape is
+/// an error.
 ///
 /// A transformation that cannot look at a part of the source may refuse tiles with [`Error::Unsupported`].
 ///
@@ -49,8 +50,8 @@ pub fn check_identity(transformation: &dyn Transformation) {
     report(transformation, &[identity]);
 }
 
-/// Checks the map near the identity, in f64: `map` is `M_theta B` of the shapes that the form asks for; one set of points serves every theta; the grid is the map at the
-/// target pixels, in f32 too; gradients with respect to theta and the points agree with central differences.
+/// Checks the map near the identity, in f64: `map` is `M_theta B` of the shapes that the form asks for; one set of points serves every theta; the grid is the
+/// map at the target pixels, in f32 too; gradients with respect to theta and the points agree with central differences.
 ///
 /// # Panics
 ///
@@ -60,8 +61,8 @@ pub fn check_map(transformation: &dyn Transformation) {
     report(transformation, &[map]);
 }
 
-/// Checks that the fused sampler and the explicit grid read the same values and pass the same gradients to theta, at every boundary and both values of `align_corners`, with
-/// the same bits at any number of threads. A [free](Form::Free) transformation has the grid only.
+/// Checks that the fused sampler and the explicit grid read the same values and pass the same gradients to theta, at every boundary and both values of
+/// `align_corners`, with the same bits at any number of threads. A [free](Form::Free) transformation has the grid only.
 ///
 /// # Panics
 ///
@@ -71,8 +72,11 @@ pub fn check_sampling(transformation: &dyn Transformation) {
     report(transformation, &[sampling]);
 }
 
+/// One promise of a transformation, checked.
+type Check = fn(&dyn Transformation) -> Outcome;
+
 #[track_caller]
-fn report(transformation: &dyn Transformation, checks: &[fn(&dyn Transformation) -> Outcome]) {
+fn report(transformation: &dyn Transformation, checks: &[Check]) {
     for check in checks {
         if let Err(mismatch) = check(transformation) {
             panic!("{transformation:?}: {mismatch}");

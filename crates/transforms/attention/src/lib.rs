@@ -10,8 +10,8 @@ use stn_core::{Error, Plugin, Registry, Result, Transformation};
 
 /// `M = [s 0 tx; 0 s ty]` on (x, y, 1): cropping, translation and isotropic scaling, equation 2 of the paper.
 ///
-/// Theta is `s tx ty`, or `tx ty` where the scale is fixed, as in the paper's experiments on birds. With a fixed scale other than 1 no theta maps every point to
-/// itself; [`identity`](Transformation::identity) is then the window in the middle.
+/// Theta is `s tx ty`, or `tx ty` where the scale is fixed, as in the paper's experiments on birds. With a fixed scale other than 1 no theta maps every point
+/// to itself; [`identity`](Transformation::identity) is then the window in the middle.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Attention {
     scale: Option<f64>,

@@ -10,8 +10,8 @@ use stn_core::{Error, Fault, Form, Plugin, PluginSpec, Registry, Result, Transfo
 
 /// `p -> outer(inner(p))`: a target pixel goes through `inner` first.
 ///
-/// Theta is outer's theta followed by inner's. Where the basis of outer is (x, y, 1), the composition is structured again and needs no grid: outer's matrix applied
-/// to the homogeneous coordinates that inner's matrix gives. Otherwise it is free, and sampled through an explicit grid.
+/// Theta is outer's theta followed by inner's. Where the basis of outer is (x, y, 1), the composition is structured again and needs no grid: outer's matrix
+/// applied to the homogeneous coordinates that inner's matrix gives. Otherwise it is free, and sampled through an explicit grid.
 #[derive(Debug, Clone)]
 pub struct Composed {
     outer: Arc<dyn Transformation>,

@@ -6,7 +6,8 @@ use candle_core::Tensor;
 use stn_core::transformation::{Window, affine_basis, check_theta};
 use stn_core::{Form, NoParameters, Plugin, Registry, Result, Transformation};
 
-/// `(x_s, y_s) = (u / w, v / w)` with `(u, v, w) = [t11 t12 t13; t21 t22 t23; t31 t32 1] (x_t, y_t, 1)`: the plane projective transformation of section 3.2. Theta holds the matrix row by row without its last entry.
+/// `(x_s, y_s) = (u / w, v / w)` with `(u, v, w) = [t11 t12 t13; t21 t22 t23; t31 t32 1] (x_t, y_t, 1)`: the plane projective transformation of section 3.2.
+/// Theta holds the matrix row by row without its last entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Projective;
 

@@ -6,7 +6,8 @@ use candle_core::Tensor;
 use stn_core::transformation::{Window, affine_basis, check_theta, column};
 use stn_core::{NoParameters, Plugin, Registry, Result, Transformation};
 
-/// `M = [s cos a, -s sin a, tx; s sin a, s cos a, ty]` on (x, y, 1): a rotation by `a` radians, with y down, and a scale, then a shift. Theta is `a log_s tx ty`; its scale cannot be negative or zero.
+/// `M = [s cos a, -s sin a, tx; s sin a, s cos a, ty]` on (x, y, 1): a rotation by `a` radians, with y down, and a scale, then a shift. Theta is
+/// `a log_s tx ty`; its scale cannot be negative or zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Similarity;
 

@@ -21,11 +21,12 @@ pub const MOST_REGULARISATION: f64 = 1e6;
 
 /// The thin plate spline through n x n control points.
 ///
-/// The points stand on a regular grid over \[-1, 1\]^2, corners included, row by row with x fastest. Theta holds, for each of them, the source x and y that it maps
-/// to: `x0 y0 x1 y1 ...`. The spline is the smoothest map that does so (Bookstein 1989, equations 1 to 7): `phi(r) = r^2 log r` about every point and an affine part.
+/// The points stand on a regular grid over \[-1, 1\]^2, corners included, row by row with x fastest. Theta holds, for each of them, the source x and y that it
+/// maps to: `x0 y0 x1 y1 ...`. The spline is the smoothest map that does so (Bookstein 1989, whose U is twice this phi): `phi(r) = r^2 log r` about every point
+/// and an affine part.
 ///
-/// It is linear in theta, so it has the structured form `M B` of section 3.3 with M the moved points, 2 x n^2, and B the n^2 weights with which a target pixel takes
-/// them: the solve is done once, and folded into B.
+/// It is linear in theta, so it has the structured form `M B` of section 3.2 with M the moved points, 2 x n^2, and B the n^2 weights with which a target pixel
+/// takes them: the solve is done once, and folded into B.
 #[derive(Debug, Clone)]
 pub struct ThinPlateSpline {
     points: usize,
@@ -38,7 +39,8 @@ pub struct ThinPlateSpline {
 pub struct Parameters {
     /// Control points along each axis, 2 to 32: n x n of them, theta is 2 n^2 long.
     pub points: usize,
-    /// Smoothing, 0 to 1e6: added to the diagonal of the system (phi = r^2 log r, coordinates -1 to 1), so that the spline passes near the points; 0 passes through them.
+    /// Smoothing, 0 to 1e6: added to the diagonal of the system (phi = r^2 log r, coordinates -1 to 1), so that the spline passes near the points; 0 passes
+    /// through them.
     pub regularisation: f64,
 }
 
