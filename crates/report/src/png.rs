@@ -6,7 +6,7 @@ use image::{ExtendedColorType, ImageEncoder};
 /// RGB pixels as a PNG; `dpi` is noted in the file, so that a page gives it its size.
 pub fn encode(rgb: &[u8], width: u32, height: u32, dpi: Option<u32>) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
         .write_image(rgb, width, height, ExtendedColorType::Rgb8)
         .map_err(|error| error.to_string())?;
     if let Some(dpi) = dpi {
@@ -40,9 +40,7 @@ pub fn shrink(rgb: &[u8], (width, height): (u32, u32), factor: u32) -> Vec<u8> {
     for y in 0..height / factor {
         for x in 0..width / factor {
             for channel in 0..3 {
-                let sum: u32 = (0..factor * factor)
-                    .map(|i| u32::from(rgb[3 * ((y * factor + i / factor) * width + x * factor + i % factor) + channel]))
-                    .sum();
+                let sum: u32 = (0..factor * factor).map(|i| u32::from(rgb[3 * ((y * factor + i / factor) * width + x * factor + i % factor) + channel])).sum();
                 small.push(((sum + count / 2) / count) as u8);
             }
         }

@@ -150,10 +150,7 @@ mod tests {
 
     #[test]
     fn everything_that_may_stand_in_the_table_is_read() {
-        let settings = read(
-            "[models.cnn]\n[models.st]\nlabel = 'ST-CNN'\n[report]\nbaseline = 'cnn'\npublished = { R = { cnn = 1.2, ST-CNN = 1 } }",
-        )
-        .unwrap();
+        let settings = read("[models.cnn]\n[models.st]\nlabel = 'ST-CNN'\n[report]\nbaseline = 'cnn'\npublished = { R = { cnn = 1.2, ST-CNN = 1 } }").unwrap();
         assert_eq!(settings.baseline.as_deref(), Some("cnn"));
         assert_eq!(settings.published["R"]["ST-CNN"], 1.0);
         assert_eq!((settings.label("st"), settings.label("cnn")), ("ST-CNN", "cnn"));
@@ -162,7 +159,8 @@ mod tests {
     #[test]
     fn the_order_is_that_of_the_sweep_through_all_its_blocks() {
         let settings =
-            read("[[sweep]]\n[sweep.grid]\nmodel = ['st', 'cnn']\n[[sweep]]\n[sweep.grid]\nmodel = ['fcn', 'cnn']\n'dataset.distortion' = ['TC', 'R']").unwrap();
+            read("[[sweep]]\n[sweep.grid]\nmodel = ['st', 'cnn']\n[[sweep]]\n[sweep.grid]\nmodel = ['fcn', 'cnn']\n'dataset.distortion' = ['TC', 'R']")
+                .unwrap();
         assert_eq!(settings.models, ["st", "cnn", "fcn"]);
         assert_eq!(settings.distortions, ["TC", "R"]);
     }

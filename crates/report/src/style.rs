@@ -120,17 +120,18 @@ impl Type {
 pub fn font(bold: bool, em: f64) -> FontDesc<'static> {
     static REGISTERED: OnceLock<()> = OnceLock::new();
     REGISTERED.get_or_init(|| {
-        let faces: [(FontStyle, &'static [u8]); 2] = [
-            (FontStyle::Normal, include_bytes!("../fonts/DejaVuSans.subset.ttf")),
-            (FontStyle::Bold, include_bytes!("../fonts/DejaVuSans-Bold.subset.ttf")),
-        ];
+        let faces: [(FontStyle, &'static [u8]); 2] =
+            [(FontStyle::Normal, include_bytes!("../fonts/DejaVuSans.subset.ttf")), (FontStyle::Bold, include_bytes!("../fonts/DejaVuSans-Bold.subset.ttf"))];
         for (style, bytes) in faces {
             if register_font(FAMILY, style, bytes).is_err() {
                 tracing::error!("the embedded font cannot be read");
             }
         }
     });
-    FontDesc::new(FontFamily::Name(FAMILY), em * LINE_HEIGHT, if bold { FontStyle::Bold } else { FontStyle::Normal })
+    // Of the numbers next to em * LINE_HEIGHT the one that gives em again: an SVG then says 247 and not 246.99999999999997.
+    let height = em * LINE_HEIGHT;
+    let height = [height, height.next_up(), height.next_down()].into_iter().find(|h| h / LINE_HEIGHT == em).unwrap_or(height);
+    FontDesc::new(FontFamily::Name(FAMILY), height, if bold { FontStyle::Bold } else { FontStyle::Normal })
 }
 
 #[cfg(test)]

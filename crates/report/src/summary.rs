@@ -109,7 +109,8 @@ pub fn summarise(experiment: &str, store: &Store, settings: &Settings) -> Summar
     let mut rows = Vec::new();
     for (d, distortion) in distortions.iter().enumerate() {
         for (s, line) in series.iter().enumerate() {
-            let of_row: Vec<usize> = (0..store.trials.len()).filter(|&i| store.trials[i].distortion == *distortion && line.holds(&store.trials[i], settings)).collect();
+            let of_row: Vec<usize> =
+                (0..store.trials.len()).filter(|&i| store.trials[i].distortion == *distortion && line.holds(&store.trials[i], settings)).collect();
             if !of_row.is_empty() {
                 rows.push(row((d, s), of_row, &store.trials, settings));
             }
@@ -220,7 +221,8 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 fn caption(trials: &[Trial]) -> Vec<String> {
-    let distinct = |of: &dyn Fn(&Trial) -> String| trials.iter().map(of).filter(|v| !v.is_empty()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ");
+    let distinct =
+        |of: &dyn Fn(&Trial) -> String| trials.iter().map(of).filter(|v| !v.is_empty()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ");
     let range = |of: fn(&Trial) -> i64| match (trials.iter().map(of).min(), trials.iter().map(of).max()) {
         (Some(least), Some(greatest)) if least != greatest => format!("{} to {}", thousands(least), thousands(greatest)),
         (Some(only), _) => thousands(only),

@@ -4,8 +4,10 @@ mod fixture;
 
 use fixture::Fixture;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use stn_report::{Options, Report, write};
+use stn_report::{Error, Options, Report, write};
 
 fn report(fixture: &Fixture) -> (tempfile::TempDir, PathBuf, Report) {
     let root = tempfile::tempdir().unwrap();
@@ -17,6 +19,11 @@ fn report(fixture: &Fixture) -> (tempfile::TempDir, PathBuf, Report) {
 
 fn names(report: &Report) -> Vec<String> {
     report.files.iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect()
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap())).collect()
 }
 
 /// Eight models with every published number on all four distortions.
@@ -32,8 +39,8 @@ fn table_1() -> Fixture {
 fn the_table_of_one_distortion() {
     let (_root, dir, report) = report(&Fixture::quickstart());
     insta::assert_snapshot!("quickstart_terminal", report.table);
-    insta::assert_snapshot!("quickstart_markdown", std::fs::read_to_string(dir.join("report/table.md")).unwrap());
-    insta::assert_snapshot!("quickstart_csv", std::fs::read_to_string(dir.join("report/table.csv")).unwrap());
+    insta::assert_snapshot!("quickstart_markdown", fs::read_to_string(dir.join("report/table.md")).unwrap());
+    insta::assert_snapshot!("quickstart_csv", fs::read_to_string(dir.join("report/table.csv")).unwrap());
 }
 
 #[test]
@@ -42,6 +49,133 @@ fn the_table_of_four_distortions_beside_published_numbers() {
     insta::assert_snapshot!("table_1_terminal", report.table);
     assert!(report.table.lines().all(|line| line.chars().count() <= 100), "wider than the terminal");
     assert!(report.table.contains("SYNTHETIC"));
+}
+
+#[test]
+fn every_figure_comes_as_svg_png_and_csv_and_nothing_else_is_left() {
+    let (_root, dir, report) = report(&table_1());
+    let expected: Vec<String> = ["comparison", "learning_curves", "montage_E", "montage_P", "montage_R", "montage_RTS"]
+        .iter()
+        .flat_map(|name| ["csv", "png", "svg"].map(|ending| format!("{name}.{ending}")))
+        .chain(["table.csv".to_string(), "table.md".into()])
+        .collect();
+    assert_eq!(names(&report), expected);
+    assert_eq!(files(&dir.join("report")).len(), expected.len());
+}
+
+#[test]
+fn a_report_made_again_is_the_same_byte_for_byte() {
+    let (_root, dir, first) = report(&Fixture { layers: 2, ..Fixture::quickstart() });
+    let before = files(&dir.join("report"));
+    let again = write(&dir, &Options::default()).unwrap();
+    assert_eq!((again.table, again.files), (first.table, first.files));
+    let after = files(&dir.join("report"));
+    let changed: Vec<&String> = before.iter().filter(|(name, bytes)| after.get(*name) != Some(bytes)).map(|(name, _)| name).collect();
+    assert!(changed.is_empty() && before.len() == after.len(), "{changed:?}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_says_what_to_type() {
+    let error = write(Path::new("no/such/folder"), &Options::default()).unwrap_err().to_string();
+    assert_eq!(error, "no results at no/such/folder: there is no such folder. Results appear there once the experiment has run: `stn run EXPERIMENT.toml`");
+}
+
+#[test]
+fn trials_that_only_started_are_no_results() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("trials/abc")).unwrap();
+    let error = write(root.path(), &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::NoTrials { started: 1, .. }), "{error}");
+    assert!(error.to_string().ends_with("(1 started, none finished). Run the experiment first: `stn run EXPERIMENT.toml`"), "{error}");
+    assert!(!root.path().join("report").exists());
+}
+
+#[test]
+fn a_damaged_file_is_named_and_the_rest_is_reported() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture::quickstart().write(root.path());
+    let facts = fixture::trial(root.path(), 0, 1, 0).join("facts.parquet");
+    fs::write(&facts, "PAR1 is not enough").unwrap();
+    let warps = fixture::trial(root.path(), 0, 3, 0).join("warps.parquet");
+    let whole = fs::read(&warps).unwrap();
+    fs::write(&warps, &whole[..whole.len() / 2]).unwrap();
+    let metrics = fixture::trial(root.path(), 0, 0, 0).join("metrics.parquet");
+    fs::write(&metrics, "").unwrap();
+    let error = write(root.path(), &Options::default()).unwrap_err();
+    let text = error.to_string();
+    let Error::Unreadable { files, report: Some(report) } = error else { panic!("{text}") };
+    let named: Vec<&Path> = files.iter().map(|file| file.path.as_path()).collect();
+    assert_eq!(named, [facts.as_path(), metrics.as_path(), warps.as_path()], "{text}");
+    assert!(text.contains("metrics.parquet: the file is empty"), "{text}");
+    assert!(report.table.contains("unreadable: ") && report.table.contains("CNN                         4.97   1"), "{}", report.table);
+    assert!(names(&report).contains(&"montage_R.svg".to_string()));
+}
+
+#[test]
+fn nothing_but_damaged_facts_is_an_error_without_a_report() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("trials/abc")).unwrap();
+    fs::write(root.path().join("trials/abc/facts.parquet"), "x").unwrap();
+    let error = write(root.path(), &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Unreadable { report: None, .. }), "{error}");
+}
+
+#[test]
+fn failed_and_unfinished_trials_are_listed_and_not_averaged() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture::quickstart().write(root.path());
+    let nan = fixture::trial(root.path(), 0, 1, 1);
+    fixture::save(&nan.join("facts.parquet"), &mut fixture::facts(&nan, "CNN", "R", 1, "{}", f64::NAN, 27.0, false));
+    fs::remove_file(fixture::trial(root.path(), 0, 4, 1).join("facts.parquet")).unwrap();
+    let report = write(root.path(), &Options::default()).unwrap();
+    let rows: Vec<&str> = report.table.lines().filter(|line| line.starts_with(" CNN") || line.starts_with(" ST-CNN TPS")).collect();
+    assert!(rows.iter().all(|row| !row.contains('±')), "{}", report.table);
+    assert!(report.table.contains("- CNN on R, seed 1 (trial 0101): test error is NaN"), "{}", report.table);
+    assert!(report.table.contains("- not finished: 1 trial (0401)"), "{}", report.table);
+}
+
+#[test]
+fn a_sweep_over_more_than_the_model_is_not_averaged_over() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { models: vec!["CNN".into()], plain: 1, ..Fixture::quickstart() }.write(root.path());
+    for (seed, lr) in [(0, "0.1"), (1, "0.01")] {
+        let folder = fixture::trial(root.path(), 0, 0, seed);
+        let differs = format!("{{\"train.lr\":\"{lr}\"}}");
+        fixture::save(&folder.join("facts.parquet"), &mut fixture::facts(&folder, "CNN", "R", seed, &differs, 5.0, 27.0, false));
+    }
+    let report = write(root.path(), &Options::default()).unwrap();
+    assert!(report.table.contains(" CNN, lr=0.01 ") && report.table.contains(" CNN, lr=0.1 "), "{}", report.table);
+}
+
+#[test]
+fn one_model_one_seed_and_no_transformer_is_enough() {
+    let fixture = Fixture { models: vec!["a <b> & \"c\"".into()], seeds: 1, plain: 1, experiment: String::new(), ..Fixture::quickstart() };
+    let (_root, dir, report) = report(&fixture);
+    assert!(names(&report).iter().all(|name| !name.starts_with("montage")), "{:?}", report.files);
+    let svg = fs::read_to_string(dir.join("report/learning_curves.svg")).unwrap();
+    assert!(svg.contains("a &lt;b&gt; &amp; &quot;c&quot;"), "escaped");
+}
+
+#[test]
+fn errors_that_are_not_numbers_leave_a_gap_and_a_report() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { models: vec!["CNN".into()], plain: 1, seeds: 1, ..Fixture::quickstart() }.write(root.path());
+    let folder = fixture::trial(root.path(), 0, 0, 0);
+    let mut frame =
+        polars::df!("step" => [1i64, 2, 3], "split" => ["test"; 3], "loss" => [0.0; 3], "error" => [50.0, f64::NAN, 0.0], "lr" => [0.1; 3]).unwrap();
+    fixture::save(&folder.join("metrics.parquet"), &mut frame);
+    write(root.path(), &Options::default()).unwrap();
+    let csv = fs::read_to_string(root.path().join("report/learning_curves.csv")).unwrap();
+    assert!(csv.contains("R,CNN,test,2,,NaN,NaN,NaN"), "{csv}");
+}
+
+#[test]
+fn a_mistake_in_the_report_table_is_an_error_before_anything_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { experiment: "[report]\nbaselin = \"CNN\"\n".into(), ..Fixture::quickstart() }.write(root.path());
+    let error = write(root.path(), &Options::default()).unwrap_err().to_string();
+    assert!(error.ends_with("experiment.toml:\nunknown key `report.baselin`; did you mean `baseline`?"), "{error}");
+    assert!(!root.path().join("report").exists());
 }
 
 /// `cargo test -p stn-report -- --ignored` leaves the figures under target/tmp/look for looking at.
@@ -61,7 +195,7 @@ fn figures_for_looking_at() {
     };
     for (name, fixture) in [("quickstart", Fixture::quickstart()), ("table_1", table_1()), ("deep", deep), ("awkward", awkward)] {
         let dir = look.join(name);
-        let _ = std::fs::remove_dir_all(&dir);
+        let _ = fs::remove_dir_all(&dir);
         fixture.write(&dir);
         println!("{}", write(&dir, &Options::default()).unwrap().table);
     }

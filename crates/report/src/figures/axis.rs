@@ -50,7 +50,7 @@ impl Axis {
     /// Where `value` lies, 0 at the lower end and 1 at the upper; beyond them outside.
     pub fn share(&self, value: f64) -> f64 {
         if self.logarithmic {
-            (value.max(self.least * 1e-3) / self.least).ln() / (self.greatest / self.least).ln()
+            (value.max(self.least * 1e-6) / self.least).ln() / (self.greatest / self.least).ln()
         } else {
             (value - self.least) / (self.greatest - self.least)
         }

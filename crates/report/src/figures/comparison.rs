@@ -5,7 +5,7 @@ use super::legend::{self, Entry, Mark};
 use super::{Area, Figure, distortion_words, draw_note, draw_vertical};
 use crate::canvas::{Anchor, Canvas, Stroke, render};
 use crate::error::{Error, Result};
-use crate::style::{GREY, INK, Type, WIDTH, colour};
+use crate::style::{GREY, INK, PAPER, Type, WIDTH, colour};
 use crate::summary::{Row, Summary};
 use crate::table;
 
@@ -38,7 +38,7 @@ struct Layout {
     /// Names under the bars of a single group, where they fit.
     names: Option<Vec<Vec<String>>>,
     entries: Vec<Entry>,
-    /// Decimals of the values above the bars; `None` where even whole numbers would touch.
+    /// Decimals of the values above the bars (see [`value`]); `None` where even the shortest would touch.
     decimals: Option<usize>,
     height: f64,
 }
@@ -50,7 +50,8 @@ impl Layout {
         let bars = (0..summary.distortions.len()).map(|d| summary.rows.iter().filter(|r| r.distortion == d).count()).max().unwrap_or(1).max(1) as f64;
         let group = area.width / groups;
         let slot = (group * 0.9 / bars).min(24.0);
-        let greatest = summary.rows.iter().flat_map(|row| [row.error.map(|e| e.mean + e.deviation.unwrap_or(0.0)), row.published]).flatten().fold(0.0, f64::max);
+        let greatest =
+            summary.rows.iter().flat_map(|row| [row.error.map(|e| e.mean + e.deviation.unwrap_or(0.0)), row.published]).flatten().fold(0.0, f64::max);
         let names = names(summary, slot);
         let mut entries: Vec<Entry> = Vec::new();
         if names.is_none() {
@@ -62,7 +63,7 @@ impl Layout {
         let under = names.iter().flatten().map(Vec::len).max().unwrap_or(0) as f64 * 3.2;
         let words = summary.distortions.iter().map(|d| Type::TINY.wrap(distortion_words(d), group - 2.0).len()).max().unwrap_or(0) as f64 * 2.7;
         let height = area.bottom() + 3.0 + under + 4.5 + words + legend::height(&entries, WIDTH - 8.0) + if summary.synthetic { 5.0 } else { 1.5 };
-        let fits = |d: &usize| summary.rows.iter().filter_map(|r| r.error).all(|e| VALUE.width(&format!("{:.*}", *d, e.mean)) + 0.5 < slot);
+        let fits = |d: &usize| summary.rows.iter().filter_map(|r| r.error).all(|e| VALUE.width(&value(e.mean, *d)) + 0.4 < slot);
         let decimals = [2, 1, 0].into_iter().find(fits);
         // Room above the highest bar for its value.
         Self { decimals, area, errors: Axis::linear(0.0, (greatest * 1.09).max(0.1), 5, false), group, slot, names, entries, height }
@@ -124,8 +125,18 @@ impl Layout {
         // Above whatever stands on the bar, so that nothing covers the number.
         let covered = |base: f64| published.is_some_and(|p| p + 1.5 > base - VALUE.cap() - 0.5 && p - 1.5 < base);
         let base = if covered(top - 1.0) { published.unwrap_or(top).min(top) - 2.2 } else { top - 1.0 };
-        canvas.text((centre, base), &format!("{:.decimals$}", error.mean), VALUE, INK, Anchor::Middle);
+        let text = value(error.mean, decimals);
+        let width = VALUE.width(&text) + 0.4;
+        // No rule runs through the number.
+        canvas.rectangle((centre - width / 2.0, base - VALUE.cap() - 0.4), (width, VALUE.cap() + 0.7), PAPER);
+        canvas.text((centre, base), &text, VALUE, INK, Anchor::Middle);
     }
+}
+
+/// An error with so many decimals, and one less from ten upwards: "0.52", "9.1" or "14".
+fn value(percent: f64, decimals: usize) -> String {
+    let decimals = if percent < 9.95 { decimals } else { decimals.saturating_sub(1) };
+    format!("{percent:.decimals$}")
 }
 
 /// Names under the bars of a single group; `None` with several groups, or where a name does not fit.

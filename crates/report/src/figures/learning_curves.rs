@@ -1,6 +1,7 @@
 //! Test error against training steps: one line a model, one panel a distortion.
 
 use super::axis::Axis;
+use super::clip::{clipped, inside};
 use super::legend::{self, Entry, Mark};
 use super::{Area, Figure, draw_horizontal, draw_note, draw_title, draw_vertical};
 use crate::canvas::{Anchor, Canvas, Point, Stroke, render};
@@ -103,23 +104,26 @@ impl Layout {
     }
 
     fn place(&self, area: Area, step: i64, error: f64) -> Point {
-        let share = self.errors.share(error).clamp(0.0, 1.0);
-        (area.left + self.steps.share(step as f64) * area.width, area.bottom() - share * area.height)
+        (area.left + self.steps.share(step as f64) * area.width, area.bottom() - self.errors.share(error) * area.height)
     }
 
     fn draw_train(&self, canvas: &mut Canvas, area: Area, curves: &Curves) {
         let binned = bins(&curves.train);
         for piece in pieces(&binned) {
             let points: Vec<Point> = piece.iter().map(|(step, error)| self.place(area, *step, *error)).collect();
-            canvas.line(&points, Stroke { colour: tint(colour(curves.series), 0.4), width: 0.2 });
+            // The scale is that of the test errors; a training curve may leave it.
+            for shown in clipped(&points, area) {
+                canvas.line(&shown, Stroke { colour: tint(colour(curves.series), 0.4), width: 0.2 });
+            }
         }
     }
 
     fn draw_band(&self, canvas: &mut Canvas, area: Area, curves: &Curves) {
         for piece in curves.test.split(|p| p.error.is_none()) {
             let spreads: Vec<_> = piece.iter().filter_map(|p| p.error.map(|e| (p.step, e))).filter(|(_, e)| e.n > 1).collect();
-            let upper = spreads.iter().map(|(step, e)| self.place(area, *step, e.greatest));
-            let lower = spreads.iter().rev().map(|(step, e)| self.place(area, *step, e.least));
+            let within = |(x, y): Point| (x, y.clamp(area.top, area.bottom()));
+            let upper = spreads.iter().map(|(step, e)| within(self.place(area, *step, e.greatest)));
+            let lower = spreads.iter().rev().map(|(step, e)| within(self.place(area, *step, e.least)));
             canvas.polygon(&upper.chain(lower).collect::<Vec<_>>(), colour(curves.series), 0.16);
         }
     }
@@ -132,11 +136,14 @@ impl Layout {
         let marked = |i: usize| (means.len() - 1 - i).is_multiple_of(every);
         for piece in pieces(&means) {
             let points: Vec<Point> = piece.iter().map(|(step, error)| self.place(area, *step, *error)).collect();
-            canvas.line(&points, Stroke { colour, width: 0.5 });
+            for shown in clipped(&points, area) {
+                canvas.line(&shown, Stroke { colour, width: 0.5 });
+            }
         }
         for (i, (step, error)) in means.iter().enumerate() {
-            if let Some(error) = error.filter(|_| marked(i)) {
-                legend::draw_marker(canvas, curves.series, self.place(area, *step, error), colour);
+            let place = error.filter(|_| marked(i)).map(|error| self.place(area, *step, error));
+            if let Some(place) = place.filter(|place| inside(*place, area)) {
+                legend::draw_marker(canvas, curves.series, place, colour);
             }
         }
     }

@@ -17,10 +17,19 @@ pub enum Mark {
     Published,
 }
 
+impl Mark {
+    fn width(self) -> f64 {
+        match self {
+            Mark::Line(..) | Mark::ThinLine(_) => 6.0,
+            Mark::Patch(_) => 3.6,
+            Mark::Published => 2.6,
+        }
+    }
+}
+
 /// A mark and its label.
 pub type Entry = (Mark, String);
 
-const MARK: f64 = 6.0;
 const GAP: f64 = 1.2;
 const BETWEEN: f64 = 5.0;
 const LINE: f64 = 4.2;
@@ -64,26 +73,27 @@ pub fn draw(canvas: &mut Canvas, entries: &[Entry], (left, top): Point, width: f
         for entry in line {
             draw_mark(canvas, entry.0, x, middle);
             // A label longer than the whole line is shortened.
-            let label = Type::SMALL.shortened(&entry.1, width - MARK - GAP);
-            canvas.text((x + MARK + GAP, middle + Type::SMALL.cap() / 2.0), &label, Type::SMALL, INK, Anchor::Start);
+            let label = Type::SMALL.shortened(&entry.1, width - entry.0.width() - GAP);
+            canvas.text((x + entry.0.width() + GAP, middle + Type::SMALL.cap() / 2.0), &label, Type::SMALL, INK, Anchor::Start);
             x += entry_width(entry) + BETWEEN;
         }
     }
 }
 
 fn entry_width(entry: &Entry) -> f64 {
-    MARK + GAP + Type::SMALL.width(&entry.1)
+    entry.0.width() + GAP + Type::SMALL.width(&entry.1)
 }
 
 fn draw_mark(canvas: &mut Canvas, mark: Mark, x: f64, middle: f64) {
+    let width = mark.width();
     match mark {
         Mark::Line(colour, series) => {
-            canvas.line(&[(x, middle), (x + MARK, middle)], Stroke { colour, width: 0.5 });
-            draw_marker(canvas, series, (x + MARK / 2.0, middle), colour);
+            canvas.line(&[(x, middle), (x + width, middle)], Stroke { colour, width: 0.5 });
+            draw_marker(canvas, series, (x + width / 2.0, middle), colour);
         }
-        Mark::ThinLine(colour) => canvas.line(&[(x, middle), (x + MARK, middle)], Stroke { colour, width: 0.3 }),
-        Mark::Patch(colour) => canvas.rectangle((x + MARK - 3.6, middle - 1.3), (3.6, 2.6), colour),
-        Mark::Published => draw_published(canvas, (x + MARK - 1.8, middle)),
+        Mark::ThinLine(colour) => canvas.line(&[(x, middle), (x + width, middle)], Stroke { colour, width: 0.3 }),
+        Mark::Patch(colour) => canvas.rectangle((x, middle - 1.3), (width, 2.6), colour),
+        Mark::Published => draw_published(canvas, (x + width / 2.0, middle)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The figures, each with its data as CSV.
 
 pub mod axis;
+pub mod clip;
 pub mod comparison;
 pub mod learning_curves;
 pub mod legend;

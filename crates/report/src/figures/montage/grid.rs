@@ -2,6 +2,8 @@
 
 use super::pictures;
 use crate::canvas::{Canvas, Point, Stroke};
+use crate::figures::Area;
+use crate::figures::clip::{clipped, inside};
 use crate::query::{Array, Warp};
 use crate::style::{MARGIN, RULE, tint};
 use plotters::style::RGBColor;
@@ -29,7 +31,7 @@ pub fn draw(canvas: &mut Canvas, warp: &Warp, (left, top): Point, size: f64, ext
     let Some(lattice) = Lattice::of(&warp.grid) else { return };
     // A grid's coordinate g lies at pixel ((g + 1) n - 1) / 2 of n, whose centre is half a pixel further: at (g + 1) / 2 of the image.
     let place = |(x, y): Point| (left + (x / extent + 1.0) / 2.0 * size, top + (y / extent + 1.0) / 2.0 * size);
-    let window = [left, top, left + size, top + size];
+    let window = Area { left, top, width: size, height: size };
     let stroke = |canvas: &mut Canvas, points: Vec<Point>, stroke: Stroke| {
         for piece in clipped(&points.into_iter().map(place).collect::<Vec<_>>(), window) {
             canvas.line(&piece, stroke);
@@ -96,61 +98,9 @@ impl Lattice {
     }
 }
 
-fn inside((x, y): Point, [left, top, right, bottom]: [f64; 4]) -> bool {
-    (left..=right).contains(&x) && (top..=bottom).contains(&y)
-}
-
-/// The parts of a line inside a window. Points that are not finite break it.
-fn clipped(points: &[Point], window: [f64; 4]) -> Vec<Vec<Point>> {
-    let mut pieces: Vec<Vec<Point>> = Vec::new();
-    for pair in points.windows(2) {
-        let Some((from, to)) = clip(pair[0], pair[1], window) else { continue };
-        match pieces.last_mut() {
-            Some(piece) if piece.last() == Some(&from) => piece.push(to),
-            _ => pieces.push(vec![from, to]),
-        }
-    }
-    pieces
-}
-
-/// A segment cut to a window (Liang and Barsky).
-fn clip(from: Point, to: Point, [left, top, right, bottom]: [f64; 4]) -> Option<(Point, Point)> {
-    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-    if !(dx.is_finite() && dy.is_finite() && from.0.is_finite() && from.1.is_finite()) {
-        return None;
-    }
-    let (mut enter, mut leave) = (0.0, 1.0);
-    for (step, room) in [(-dx, from.0 - left), (dx, right - from.0), (-dy, from.1 - top), (dy, bottom - from.1)] {
-        if step == 0.0 {
-            if room < 0.0 {
-                return None;
-            }
-        } else if step < 0.0 {
-            enter = f64::max(enter, room / step);
-        } else {
-            leave = f64::min(leave, room / step);
-        }
-    }
-    let at = |t: f64| if t == 0.0 { from } else if t == 1.0 { to } else { (from.0 + t * dx, from.1 + t * dy) };
-    (enter <= leave).then(|| (at(enter), at(leave)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const WINDOW: [f64; 4] = [0.0, 0.0, 10.0, 10.0];
-
-    #[test]
-    fn a_line_is_cut_at_the_window_and_broken_where_it_leaves() {
-        let pieces = clipped(&[(-5.0, 5.0), (5.0, 5.0), (5.0, 15.0), (8.0, 15.0), (8.0, 5.0)], WINDOW);
-        assert_eq!(pieces, [vec![(0.0, 5.0), (5.0, 5.0), (5.0, 10.0)], vec![(8.0, 10.0), (8.0, 5.0)]]);
-    }
-
-    #[test]
-    fn a_point_that_is_not_a_number_breaks_a_line() {
-        assert_eq!(clipped(&[(1.0, 1.0), (f64::NAN, 2.0), (3.0, 3.0), (4.0, 4.0)], WINDOW), [vec![(3.0, 3.0), (4.0, 4.0)]]);
-    }
 
     #[test]
     fn the_lattice_of_one_point_has_an_outline_and_no_lines() {

@@ -18,7 +18,7 @@ const COLUMNS: usize = 10;
 /// Most blocks on a sheet: with more, it no longer fits a page.
 const BLOCKS: usize = 8;
 /// Room for the names at the left, mm.
-const NAMES: f64 = 27.0;
+const NAMES: f64 = 29.0;
 /// Room for a name above its block, mm.
 const HEAD: f64 = 4.2;
 const GAP: f64 = 0.7;
