@@ -1,0 +1,175 @@
+//! A data set that is open: images in memory, distorted batch by batch.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use stn_core::Registry;
+use stn_core::stream::stream;
+
+use crate::distortion::{Distortion, Draw};
+use crate::images::Images;
+use crate::split::{self, FIXED_SEED};
+use crate::{DatasetSpec, Error, Result};
+
+/// Which images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Those to train on.
+    Train,
+    /// Those to measure the error on.
+    Test,
+}
+
+/// Where data came from: what every row of results says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// In words: "MNIST, embedded sample of 8,000 + 2,000".
+    pub source: String,
+    /// SHA-256 of the data as it was read, before any limit: of the files' contents one after another, unpacked where they were gzipped.
+    pub sha256: String,
+    /// Whether the images were made up rather than recorded.
+    pub synthetic: bool,
+    /// The data's licence, "unknown" for the user's own.
+    pub licence: String,
+}
+
+/// A batch of images with their labels.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// N x C x H x W, f32 from 0 to 1, on the CPU.
+    pub images: Tensor,
+    /// N class numbers, u32.
+    pub labels: Tensor,
+    /// Which images of their part these are.
+    pub indices: Vec<usize>,
+}
+
+/// A data set in memory with its distortion.
+#[derive(Debug)]
+pub struct Dataset {
+    train: Images,
+    test: Images,
+    shape: [usize; 3],
+    class_names: Vec<String>,
+    provenance: Provenance,
+    distortion: Distortion,
+}
+
+impl Dataset {
+    /// Loads a data set, fetching it where that is what the spec says.
+    ///
+    /// # Errors
+    ///
+    /// Where a file is missing, damaged or not what it should be; where a part is empty; where the distortion does not fit the images.
+    pub fn open(spec: &DatasetSpec, registry: &Registry) -> Result<Arc<Self>> {
+        let loaded = spec.load()?;
+        let [channels, height, width] = loaded.train.shape();
+        let distortion = spec.distortion.prepare([height, width], registry)?;
+        let [height, width] = spec.distortion.canvas([height, width]);
+        let train = split::limited(loaded.train, spec.train_limit);
+        let test = split::limited(loaded.test, spec.test_limit);
+        tracing::info!(source = loaded.provenance.source, train = train.len(), test = test.len(), "opened data set");
+        let (class_names, provenance) = (loaded.class_names, loaded.provenance);
+        Ok(Arc::new(Self { train, test, shape: [channels, height, width], class_names, provenance, distortion }))
+    }
+
+    /// Channels, height and width of the images, after the distortion.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.class_names.len()
+    }
+
+    /// The name of each class.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// The number of images of a part; never 0.
+    pub fn len(&self, part: Part) -> usize {
+        self.part(part).len()
+    }
+
+    /// Where the data came from.
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    /// The images at `indices` of a part, distorted.
+    ///
+    /// A training image's distortion is a pure function of (seed, epoch, index). A test image's is one and the same for every seed and epoch.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no index, or one that is not there.
+    pub fn batch(&self, part: Part, indices: &[usize], seed: u64, epoch: u64) -> Result<Batch> {
+        let visits: Vec<(usize, u64)> = indices.iter().map(|&index| (index, epoch)).collect();
+        self.prepare(part, &visits, seed)
+    }
+
+    /// [`batch`](Self::batch), with an epoch for each index.
+    pub(crate) fn prepare(&self, part: Part, visits: &[(usize, u64)], seed: u64) -> Result<Batch> {
+        let images = self.part(part);
+        let label = |&(index, _): &(usize, u64)| {
+            let missing = || Error::Unsupported(format!("there is no image {index}: this part has {}", images.len()));
+            images.labels().get(index).copied().ok_or_else(missing)
+        };
+        let labels = visits.iter().map(label).collect::<Result<Vec<_>>>()?;
+        let draws = visits.iter().map(|&(index, epoch)| Draw { index, random: self.stream(part, seed, epoch, index) }).collect();
+        let images = self.distortion.apply(images, draws)?;
+        let labels = Tensor::from_vec(labels, visits.len(), &Device::Cpu)?;
+        Ok(Batch { images, labels, indices: visits.iter().map(|&(index, _)| index).collect() })
+    }
+
+    /// The whole test part in order, `batch` images at a time; the last batch may be smaller. A `batch` of 0 counts as 1.
+    pub fn test_batches(&self, batch: usize) -> TestBatches<'_> {
+        TestBatches { dataset: self, next: 0, batch: batch.max(1) }
+    }
+
+    fn part(&self, part: Part) -> &Images {
+        match part {
+            Part::Train => &self.train,
+            Part::Test => &self.test,
+        }
+    }
+
+    fn stream(&self, part: Part, seed: u64, epoch: u64, index: usize) -> rand_chacha::ChaCha8Rng {
+        match part {
+            Part::Train => stream(seed, "distortion", epoch << 32 | index as u64),
+            Part::Test => stream(FIXED_SEED, "test distortion", index as u64),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(shape: [usize; 3], train: Vec<u8>, labels: Vec<u32>, spec: &crate::DistortionSpec, registry: &Registry) -> Arc<Self> {
+        let images = Images::new(std::path::Path::new("test"), shape, crate::images::Pixels::Bytes(train), labels).unwrap();
+        let [channels, height, width] = shape;
+        let distortion = spec.prepare([height, width], registry).unwrap();
+        let [height, width] = spec.canvas([height, width]);
+        let provenance = Provenance { source: "test".into(), sha256: String::new(), synthetic: true, licence: "none".into() };
+        let class_names = (0..=images.labels().iter().max().copied().unwrap_or(0)).map(|c| c.to_string()).collect();
+        Arc::new(Self { train: images.clone(), test: images, shape: [channels, height, width], class_names, provenance, distortion })
+    }
+}
+
+/// The batches of the test part; see [`Dataset::test_batches`].
+#[derive(Debug)]
+pub struct TestBatches<'a> {
+    dataset: &'a Dataset,
+    next: usize,
+    batch: usize,
+}
+
+impl Iterator for TestBatches<'_> {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = self.next.saturating_add(self.batch).min(self.dataset.len(Part::Test));
+        let indices: Vec<usize> = (self.next..end).collect();
+        self.next = end;
+        (!indices.is_empty()).then(|| self.dataset.batch(Part::Test, &indices, FIXED_SEED, 0))
+    }
+}

@@ -1,0 +1,161 @@
+//! TC: translated among clutter.
+
+use candle_core::{Device, Tensor};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use stn_core::Fault;
+
+use super::frame::Frame;
+use super::{Declared, Draw, canvas_faults};
+use crate::images::Images;
+use crate::{Error, Result};
+
+/// TC of the paper: the image at a random place of a black canvas, with `patches` square pieces cut from other images of the same part.
+///
+/// Pieces are cut at random places of images drawn at random (never the image itself, where there is another) and put at random places. Where two things meet, the
+/// brighter pixel is seen. All places are whole pixels, so nothing is interpolated and no sampler is needed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Clutter {
+    /// How many pieces.
+    pub patches: usize,
+    /// Height and width of a piece.
+    pub patch: usize,
+    /// Height and width of the output.
+    pub canvas: [usize; 2],
+}
+
+impl Default for Clutter {
+    fn default() -> Self {
+        Self { patches: 6, patch: 6, canvas: [60, 60] }
+    }
+}
+
+impl Declared for Clutter {
+    const NAME: &'static str = "TC";
+    const SUMMARY: &'static str = "At a random place of a larger canvas, among pieces of other images.";
+
+    fn faults(&self) -> Vec<Fault> {
+        let patches = (self.patches > 10_000).then(|| Fault::at(["patches"], format!("must be at most 10000; it is {}", self.patches)));
+        let patch = (self.patch == 0).then(|| Fault::at(["patch"], "must be at least 1"));
+        patches.into_iter().chain(patch).chain(canvas_faults(Some(self.canvas))).collect()
+    }
+}
+
+impl Clutter {
+    /// An error where the pieces are larger than the images they are cut from.
+    pub(crate) fn check_patch(&self, image: [usize; 2]) -> Result<()> {
+        if self.patches == 0 || image.iter().all(|&n| n >= self.patch) {
+            return Ok(());
+        }
+        Err(Error::Unsupported(format!(
+            "pieces of {0} x {0} cannot be cut from images of {1} x {2}; give a smaller `patch` to distortion TC",
+            self.patch, image[0], image[1]
+        )))
+    }
+
+    pub(crate) fn apply(&self, images: &Images, draws: Vec<Draw>, frame: Frame) -> Result<Tensor> {
+        let [channels, ..] = images.shape();
+        let [height, width] = frame.canvas;
+        let size = channels * height * width;
+        let count = draws.len();
+        let mut values = vec![0.0; count * size];
+        let mut image = vec![0.0; images.size()];
+        for (mut draw, canvas) in draws.into_iter().zip(values.chunks_exact_mut(size)) {
+            self.draw_one(images, &mut draw, frame, &mut image, canvas)?;
+        }
+        Ok(Tensor::from_vec(values, (count, channels, height, width), &Device::Cpu)?)
+    }
+
+    fn draw_one(&self, images: &Images, draw: &mut Draw, frame: Frame, image: &mut [f32], canvas: &mut [f32]) -> Result<()> {
+        let random = &mut draw.random;
+        let whole = frame.image;
+        images.read(draw.index, image)?;
+        let place = corner(random, whole, frame.canvas);
+        paste(image, frame, [0, 0], whole, place, canvas);
+        for _ in 0..self.patches {
+            images.read(other(random, draw.index, images.len()), image)?;
+            let piece = [self.patch; 2];
+            let cut = corner(random, piece, whole);
+            let place = corner(random, piece, frame.canvas);
+            paste(image, frame, cut, piece, place, canvas);
+        }
+        Ok(())
+    }
+}
+
+/// An index other than `index`, where there is one.
+fn other(random: &mut ChaCha8Rng, index: usize, count: usize) -> usize {
+    if count < 2 {
+        return index;
+    }
+    (index + random.random_range(1..count)) % count
+}
+
+/// The top left of a random place for something of `size` inside `room`.
+fn corner(random: &mut ChaCha8Rng, size: [usize; 2], room: [usize; 2]) -> [usize; 2] {
+    [0, 1].map(|axis| random.random_range(0..=room[axis].saturating_sub(size[axis])))
+}
+
+/// Copies the `size` piece at `cut` of the image to `place` of the canvas, the brighter pixel winning; every channel.
+fn paste(image: &[f32], frame: Frame, cut: [usize; 2], size: [usize; 2], place: [usize; 2], canvas: &mut [f32]) {
+    let planes = image.chunks_exact(frame.image[0] * frame.image[1]).zip(canvas.chunks_exact_mut(frame.canvas[0] * frame.canvas[1]));
+    for (source, target) in planes {
+        for row in 0..size[0] {
+            let from = (cut[0] + row) * frame.image[1] + cut[1];
+            let to = (place[0] + row) * frame.canvas[1] + place[1];
+            for (out, value) in target[to..to + size[1]].iter_mut().zip(&source[from..from + size[1]]) {
+                *out = out.max(*value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::images::Pixels;
+    use std::path::Path;
+    use stn_core::stream::stream;
+
+    fn apply(clutter: &Clutter, images: &Images, index: usize, key: u64) -> Vec<f32> {
+        let frame = Frame { image: [images.shape()[1], images.shape()[2]], canvas: clutter.canvas };
+        let draws = vec![Draw { index, random: stream(0, "test", key) }];
+        clutter.apply(images, draws, frame).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn the_image_is_whole_somewhere_and_pieces_come_from_others() {
+        // Image 0 is dim, image 1 bright: what is bright is clutter.
+        let pixels = [[51; 16], [255; 16]].concat();
+        let images = Images::new(Path::new("x"), [1, 4, 4], Pixels::Bytes(pixels), vec![0, 1]).unwrap();
+        let clutter = Clutter { patches: 1, patch: 2, canvas: [9, 11] };
+        for key in 0..50 {
+            let values = apply(&clutter, &images, 0, key);
+            let bright = values.iter().filter(|&&v| v == 1.0).count();
+            let dim = values.iter().filter(|&&v| v == 0.2).count();
+            assert_eq!(bright, 4);
+            assert!((12..=16).contains(&dim));
+        }
+    }
+
+    #[test]
+    fn a_lone_image_gives_its_own_pieces() {
+        let images = Images::new(Path::new("x"), [1, 2, 2], Pixels::Bytes(vec![255; 4]), vec![0]).unwrap();
+        let values = apply(&Clutter { patches: 3, patch: 2, canvas: [2, 2] }, &images, 0, 0);
+        assert_eq!(values, [1.0; 4]);
+    }
+
+    #[test]
+    fn every_place_is_reached() {
+        let images = Images::new(Path::new("x"), [1, 1, 1], Pixels::Bytes(vec![255]), vec![0]).unwrap();
+        let mut seen = [false; 4];
+        for key in 0..100 {
+            let values = apply(&Clutter { patches: 0, patch: 1, canvas: [2, 2] }, &images, 0, key);
+            seen[values.iter().position(|&v| v == 1.0).unwrap()] = true;
+        }
+        assert_eq!(seen, [true; 4]);
+    }
+}

@@ -1,0 +1,135 @@
+//! Labelled images in memory.
+
+use crate::{Error, Result};
+
+/// The most channels an image may have: grey, colour, colour with alpha.
+pub(crate) const MOST_CHANNELS: usize = 4;
+
+/// Pixel values, image after image, channel after channel, row after row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Pixels {
+    /// 0 to 255, read as 0 to 1.
+    Bytes(Vec<u8>),
+    /// 0 to 1.
+    Floats(Vec<f32>),
+}
+
+impl Pixels {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Floats(floats) => floats.len(),
+        }
+    }
+}
+
+/// Images of one size with their labels.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Images {
+    /// C, H, W.
+    shape: [usize; 3],
+    pixels: Pixels,
+    labels: Vec<u32>,
+}
+
+impl Images {
+    /// Images of shape C H W; `origin` names the file in errors.
+    pub(crate) fn new(origin: &std::path::Path, shape: [usize; 3], pixels: Pixels, labels: Vec<u32>) -> Result<Self> {
+        let size = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)).unwrap_or(0);
+        if size == 0 {
+            return Err(Error::file(origin, format!("images of {shape:?} (channels, height, width) have no pixels")));
+        }
+        if shape[0] > MOST_CHANNELS {
+            return Err(Error::file(origin, format!("images have {} channels; at most {MOST_CHANNELS} are read", shape[0])));
+        }
+        if labels.is_empty() {
+            return Err(Error::file(origin, "holds no images"));
+        }
+        if labels.len().checked_mul(size) != Some(pixels.len()) {
+            let found = pixels.len() / size;
+            return Err(Error::file(origin, format!("{found} images but {} labels; there must be one label for each image", labels.len())));
+        }
+        Ok(Self { shape, pixels, labels })
+    }
+
+    /// C, H, W.
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub(crate) fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The values of one image.
+    pub(crate) fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Writes image `index` into `out`, which is [`size`](Self::size) long.
+    pub(crate) fn read(&self, index: usize, out: &mut [f32]) -> Result<()> {
+        let range = index * self.size()..(index + 1) * self.size();
+        let missing = || Error::Unsupported(format!("there is no image {index}: this part has {}", self.len()));
+        match &self.pixels {
+            Pixels::Bytes(bytes) => {
+                for (value, byte) in out.iter_mut().zip(bytes.get(range).ok_or_else(missing)?) {
+                    *value = f32::from(*byte) / 255.0;
+                }
+            }
+            Pixels::Floats(floats) => out.copy_from_slice(floats.get(range).ok_or_else(missing)?),
+        }
+        Ok(())
+    }
+
+    /// The images at `indices`, in that order.
+    pub(crate) fn select(&self, indices: &[usize]) -> Self {
+        let size = self.size();
+        let pixels = match &self.pixels {
+            Pixels::Bytes(bytes) => Pixels::Bytes(gather(bytes, size, indices)),
+            Pixels::Floats(floats) => Pixels::Floats(gather(floats, size, indices)),
+        };
+        Self { shape: self.shape, pixels, labels: gather(&self.labels, 1, indices) }
+    }
+}
+
+fn gather<T: Copy>(values: &[T], size: usize, indices: &[usize]) -> Vec<T> {
+    indices.iter().filter_map(|&i| values.get(i * size..(i + 1) * size)).flatten().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn bytes_become_values_between_zero_and_one() {
+        let images = Images::new(Path::new("x"), [1, 1, 2], Pixels::Bytes(vec![0, 255, 51, 0]), vec![0, 1]).unwrap();
+        let mut out = [9.0; 2];
+        images.read(1, &mut out).unwrap();
+        assert_eq!(out, [0.2, 0.0]);
+    }
+
+    #[test]
+    fn labels_and_images_must_be_as_many() {
+        let error = Images::new(Path::new("x.npz"), [1, 1, 2], Pixels::Bytes(vec![0; 6]), vec![0, 1]).unwrap_err();
+        assert_eq!(error.to_string(), "x.npz: 3 images but 2 labels; there must be one label for each image");
+    }
+
+    #[test]
+    fn an_index_that_is_not_there_is_an_error() {
+        let images = Images::new(Path::new("x"), [1, 1, 1], Pixels::Floats(vec![0.5]), vec![0]).unwrap();
+        assert!(images.read(1, &mut [0.0]).is_err());
+    }
+
+    #[test]
+    fn selected_images_keep_their_labels() {
+        let images = Images::new(Path::new("x"), [1, 1, 1], Pixels::Bytes(vec![1, 2, 3]), vec![7, 8, 9]).unwrap();
+        let chosen = images.select(&[2, 0]);
+        assert_eq!((chosen.labels(), &chosen.pixels), (&[9, 7][..], &Pixels::Bytes(vec![3, 1])));
+    }
+}

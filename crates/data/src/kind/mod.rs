@@ -1,0 +1,73 @@
+//! The kinds of data sets, one file each.
+
+pub(crate) mod folder;
+pub(crate) mod mnist;
+pub(crate) mod npz;
+pub(crate) mod parquet;
+
+use std::path::Path;
+
+use stn_core::Fault;
+
+use crate::images::Images;
+use crate::{Error, Provenance, Result};
+
+/// A data set in memory.
+pub(crate) struct Loaded {
+    pub(crate) train: Images,
+    pub(crate) test: Images,
+    pub(crate) class_names: Vec<String>,
+    pub(crate) provenance: Provenance,
+}
+
+/// Where a data set comes from.
+pub(crate) trait Source {
+    /// Values that are out of range.
+    fn faults(&self) -> Vec<Fault>;
+
+    /// C H W and the number of classes, where both are known beforehand.
+    fn hint(&self) -> Option<([usize; 3], usize)> {
+        None
+    }
+
+    /// Reads all of it.
+    fn load(&self) -> Result<Loaded>;
+}
+
+/// A missing `path`, or a test fraction that leaves a part empty.
+fn path_and_fraction(path: &Path, test: f64) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if path.as_os_str().is_empty() {
+        faults.push(Fault::at([""; 0], "this table needs a `path`").help("write for example path = \"digits\""));
+    }
+    if !(test > 0.0 && test < 1.0) {
+        faults.push(Fault::at(["test"], format!("must be between 0 and 1, both excluded; it is {test}")));
+    }
+    faults
+}
+
+/// The names of classes that are numbers: "0", "1" ... up to the largest label of both parts.
+fn numbered_classes(parts: [&Images; 2]) -> Vec<String> {
+    let largest = parts.iter().flat_map(|part| part.labels()).max().copied().unwrap_or(0);
+    (0..=largest).map(|label| label.to_string()).collect()
+}
+
+/// A label from here on was never meant as a class number.
+const MOST_CLASSES: u32 = 100_000;
+
+/// Labels as class numbers.
+fn class_numbers(origin: &Path, labels: impl IntoIterator<Item = i64>) -> Result<Vec<u32>> {
+    let wrong = |label: i64| Error::file(origin, format!("has a label {label}; labels are class numbers from 0, below {MOST_CLASSES}"));
+    labels.into_iter().map(|label| u32::try_from(label).ok().filter(|&class| class < MOST_CLASSES).ok_or_else(|| wrong(label))).collect()
+}
+
+/// Training and test images must be alike.
+fn same_shape(origin: &Path, train: &Images, test: &Images) -> Result<()> {
+    if train.shape() == test.shape() {
+        return Ok(());
+    }
+    Err(Error::file(
+        origin,
+        format!("test images are {:?} (channels, height, width), training images {:?}; they must be of one size", test.shape(), train.shape()),
+    ))
+}

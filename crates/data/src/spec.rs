@@ -1,0 +1,252 @@
+//! The `[dataset]` table of an experiment file.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stn_core::parameters::{self, ParameterDoc};
+use stn_core::{Fault, PluginSpec};
+use toml::{Table, Value};
+
+use crate::distortion::DistortionSpec;
+use crate::kind::folder::FolderSpec;
+use crate::kind::mnist::MnistSpec;
+use crate::kind::npz::NpzSpec;
+use crate::kind::parquet::ParquetSpec;
+use crate::kind::{Loaded, Source};
+use crate::{DatasetDoc, Result};
+
+/// Which data set, and where it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Kind {
+    /// Handwritten digits.
+    Mnist(MnistSpec),
+    /// Arrays of the user's own.
+    Npz(NpzSpec),
+    /// A table with an image column and a label column.
+    Parquet(ParquetSpec),
+    /// A folder for each class.
+    Folder(FolderSpec),
+}
+
+/// A data set, its distortion and its size: the `[dataset]` table.
+///
+/// ```toml
+/// [dataset]
+/// kind = "mnist"
+/// source = "embedded"
+/// distortion = { kind = "R", degrees = 60 }
+/// train_limit = 1000
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DatasetSpec {
+    /// Which data set, and where it is.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// How every image is distorted.
+    pub distortion: DistortionSpec,
+    /// At most so many training images, by a fixed draw; all where `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_limit: Option<usize>,
+    /// At most so many test images, by a fixed draw; all where `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_limit: Option<usize>,
+}
+
+/// The keys that every kind takes.
+#[derive(Debug, Clone, Default, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(default)]
+struct Common {
+    /// The data set; the other keys depend on it.
+    kind: String,
+    /// How every image is distorted: R, RTS, P, E, TC, none, or a table with one of these as kind and its parameters.
+    distortion: Option<String>,
+    /// At most so many training images, by a fixed draw. All unless given.
+    train_limit: Option<usize>,
+    /// At most so many test images, by a fixed draw. All unless given.
+    test_limit: Option<usize>,
+}
+
+impl DatasetSpec {
+    /// Reads the `[dataset]` table.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake, with its path below the table.
+    pub fn from_value(value: &Value) -> std::result::Result<Self, Vec<Fault>> {
+        let Value::Table(table) = value else {
+            return Err(vec![Fault::at([""; 0], format!("expected a table, found {}", value.type_str()))]);
+        };
+        match table.get("kind") {
+            Some(Value::String(kind)) => match kind.as_str() {
+                MnistSpec::NAME => read(table, Kind::Mnist),
+                NpzSpec::NAME => read(table, Kind::Npz),
+                ParquetSpec::NAME => read(table, Kind::Parquet),
+                FolderSpec::NAME => read(table, Kind::Folder),
+                other => Err(vec![Fault::unknown(["kind"], "data set", other, &kinds().iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>())]),
+            },
+            Some(other) => Err(vec![Fault::at(["kind"], format!("expected a string, found {}", other.type_str()))]),
+            None => Err(vec![Fault::at([""; 0], "this table needs a `kind`").help("write for example kind = \"mnist\"")]),
+        }
+    }
+
+    /// The shape of the images (channels, height, width, after the distortion) and the number of classes, where both are known without reading data.
+    pub fn shape_hint(&self) -> Option<([usize; 3], usize)> {
+        let ([channels, height, width], classes) = self.source().hint()?;
+        let [height, width] = self.distortion.canvas([height, width]);
+        Some(([channels, height, width], classes))
+    }
+
+    pub(crate) fn load(&self) -> Result<Loaded> {
+        self.source().load()
+    }
+
+    fn source(&self) -> &dyn Source {
+        match &self.kind {
+            Kind::Mnist(spec) => spec,
+            Kind::Npz(spec) => spec,
+            Kind::Parquet(spec) => spec,
+            Kind::Folder(spec) => spec,
+        }
+    }
+}
+
+/// What a kind of data set declares: its name and, by its fields, its keys.
+pub(crate) trait Declared: Source + DeserializeOwned + Serialize + JsonSchema + Default {
+    /// The `kind` in TOML files.
+    const NAME: &'static str;
+    /// What it is, in a line.
+    const SUMMARY: &'static str;
+}
+
+/// Every kind of data set with its keys.
+pub(crate) fn kinds() -> Vec<DatasetDoc> {
+    vec![document::<MnistSpec>(), document::<NpzSpec>(), document::<ParquetSpec>(), document::<FolderSpec>()]
+}
+
+fn document<K: Declared>() -> DatasetDoc {
+    DatasetDoc { name: K::NAME.into(), summary: K::SUMMARY.into(), parameters: keys::<K>() }
+}
+
+fn keys<K: Declared>() -> Vec<ParameterDoc> {
+    let mut keys = parameters::describe::<K>();
+    keys.extend(parameters::describe::<Common>().into_iter().filter(|key| key.name != "kind").map(|mut key| {
+        if key.name == "distortion" {
+            key.kind = "string or table".into();
+            key.default = "\"none\"".into();
+        }
+        key
+    }));
+    keys
+}
+
+fn read<K: Declared>(table: &Table, kind: fn(K) -> Kind) -> std::result::Result<DatasetSpec, Vec<Fault>> {
+    let known = keys::<K>();
+    let mut names: Vec<&str> = known.iter().map(|key| key.name.as_str()).collect();
+    names.push("kind");
+    let (mut common, mut own, mut faults) = (Table::new(), Table::new(), Vec::new());
+    for (key, value) in table {
+        match key.as_str() {
+            "kind" | "distortion" => {}
+            "train_limit" | "test_limit" => drop(common.insert(key.clone(), value.clone())),
+            name if names.contains(&name) => drop(own.insert(key.clone(), value.clone())),
+            name => faults.push(Fault::unknown([name], "key", name, &names)),
+        }
+    }
+    let source = keep(parameters::decode::<K>(&own), &mut faults);
+    let common = keep(parameters::decode::<Common>(&common), &mut faults).unwrap_or_default();
+    faults.extend(source.iter().flat_map(Source::faults));
+    for (key, limit) in [("train_limit", common.train_limit), ("test_limit", common.test_limit)] {
+        if limit == Some(0) {
+            faults.push(Fault::at([key], "must be at least 1").help("leave the key out to use every image"));
+        }
+    }
+    let distortion = keep(distortion(table.get("distortion")), &mut faults).unwrap_or_default();
+    faults.sort_by(|a, b| a.path.cmp(&b.path));
+    match source {
+        Some(source) if faults.is_empty() => Ok(DatasetSpec { kind: kind(source), distortion, train_limit: common.train_limit, test_limit: common.test_limit }),
+        _ => Err(faults),
+    }
+}
+
+fn distortion(value: Option<&Value>) -> std::result::Result<DistortionSpec, Vec<Fault>> {
+    let Some(value) = value else {
+        return Ok(DistortionSpec::None);
+    };
+    let below = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.below(["distortion"])).collect::<Vec<_>>();
+    let spec = PluginSpec::from_value(value).map_err(|fault| below(vec![fault]))?;
+    DistortionSpec::from_plugin_spec(&spec).map_err(below)
+}
+
+fn keep<T>(read: std::result::Result<T, Vec<Fault>>, faults: &mut Vec<Fault>) -> Option<T> {
+    read.map_err(|found| faults.extend(found)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> std::result::Result<DatasetSpec, Vec<Fault>> {
+        DatasetSpec::from_value(&Value::Table(text.parse().unwrap()))
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        spec(text).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_distorted_mnist_knows_its_shape() {
+        let hint = |text: &str| spec(text).unwrap().shape_hint();
+        assert_eq!(hint("kind = \"mnist\""), Some(([1, 28, 28], 10)));
+        assert_eq!(hint("kind = \"mnist\"\ndistortion = \"RTS\""), Some(([1, 42, 42], 10)));
+        assert_eq!(hint("kind = \"mnist\"\ndistortion = { kind = \"TC\", canvas = [80, 64] }"), Some(([1, 80, 64], 10)));
+        assert_eq!(hint("kind = \"npz\"\npath = \"x.npz\""), None);
+    }
+
+    #[test]
+    fn every_mistake_is_found_at_once() {
+        let found = faults("kind = \"mnist\"\nsuorce = \"auto\"\ntrain_limit = 0\ntest_limit = \"all\"\ndistortion = { kind = \"R\", degres = 4 }");
+        assert_eq!(
+            found,
+            [
+                "`distortion.degres`: unknown key `degres`; did you mean `degrees`? (known: canvas, degrees)",
+                "`suorce`: unknown key `suorce`; did you mean `source`? (known: dir, source, distortion, test_limit, train_limit, kind)",
+                "`test_limit`: invalid type: string \"all\", expected usize",
+            ],
+            "train_limit is read only where the limits have the right types"
+        );
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_a_mistake() {
+        assert_eq!(faults("kind = \"mnist\"\ntrain_limit = 0"), ["`train_limit`: must be at least 1; leave the key out to use every image"]);
+    }
+
+    #[test]
+    fn unknown_names_are_answered_with_the_nearest() {
+        assert_eq!(faults("kind = \"minst\""), ["`kind`: unknown data set `minst`; did you mean `mnist`? (known: mnist, npz, parquet, folder)"]);
+        assert_eq!(
+            faults("kind = \"mnist\"\ndistortion = \"rts\""),
+            ["`distortion`: unknown distortion `rts`; did you mean `RTS`? (known: none, R, RTS, P, E, TC)"]
+        );
+        assert!(faults("train_limit = 3")[0].contains("needs a `kind`"));
+    }
+
+    #[test]
+    fn a_path_must_be_given() {
+        assert!(faults("kind = \"npz\"")[0].contains("`path`"), "{:?}", faults("kind = \"npz\""));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in [
+            "kind = \"mnist\"\nsource = \"embedded\"\ndistortion = { kind = \"R\", degrees = 60 }\ntrain_limit = 100",
+            "kind = \"mnist\"\ndir = \"digits\"",
+            "kind = \"folder\"\npath = \"birds\"\ntest = 0.5\ndistortion = \"TC\"",
+        ] {
+            let first = spec(text).unwrap();
+            let again = DatasetSpec::from_value(&Value::try_from(&first).unwrap()).unwrap();
+            assert_eq!(first, again);
+        }
+    }
+}
