@@ -1,0 +1,54 @@
+//! Runs the trials of an experiment.
+
+mod local;
+mod trial;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use stn_core::Registry;
+
+use crate::{Experiment, Observer, Result};
+
+/// How and where to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The results folder; trials go to `out/EXPERIMENT/trials/ID`.
+    pub out: PathBuf,
+    /// Threads to compute with; 0 for as many as the machine has. Never changes a result.
+    pub threads: usize,
+    /// Set it from anywhere to stop the run; it is looked at every step.
+    pub cancel: Arc<AtomicBool>,
+}
+
+impl RunOptions {
+    /// Into `out`, with `threads` threads (0 for all).
+    pub fn new(out: impl Into<PathBuf>, threads: usize) -> Self {
+        Self { out: out.into(), threads, cancel: Arc::default() }
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default)]
+pub struct RunSummary {
+    /// `out/EXPERIMENT`.
+    pub dir: PathBuf,
+    /// Ids of the trials that were trained now.
+    pub trained: Vec<String>,
+    /// Ids of the trials that were done before.
+    pub already_done: Vec<String>,
+    /// The trials that failed, in words, and why.
+    pub failed: Vec<(String, String)>,
+    /// Whether the run was stopped before its end.
+    pub cancelled: bool,
+}
+
+/// Runs every trial of the experiment that is not done yet, and stores what it measures.
+///
+/// # Errors
+///
+/// Where the results folder cannot be written, or a data set cannot be opened. A trial that fails is in the summary, and the others are run.
+pub fn run(experiment: &Experiment, options: &RunOptions, registry: &Registry, observer: &dyn Observer) -> Result<RunSummary> {
+    local::run(experiment, options, registry, observer)
+}

@@ -1,0 +1,107 @@
+//! The sections of an experiment file, as declared: reader and documentation both follow from these.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// A table that another reader takes on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Section(pub Table);
+
+impl JsonSchema for Section {
+    fn schema_name() -> Cow<'static, str> {
+        "Section".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object" })
+    }
+}
+
+/// A name, or a table with a `kind` and its parameters, that another reader takes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Choice(pub Value);
+
+impl JsonSchema for Choice {
+    fn schema_name() -> Cow<'static, str> {
+        "Choice".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "string" }, { "type": "object" }] })
+    }
+}
+
+/// One table, or several of them, that another reader takes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Blocks(pub Value);
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self(Value::Table(Table::new()))
+    }
+}
+
+impl JsonSchema for Blocks {
+    fn schema_name() -> Cow<'static, str> {
+        "Blocks".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "object" }, { "type": "array", "items": { "type": "object" } }] })
+    }
+}
+
+/// The top level of the file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct TopLevel {
+    /// The experiment's name, and its folder's in the results: letters, digits, `-` and `_`. By default the file's name without `.toml`.
+    pub name: Option<String>,
+    /// What it is about, for people.
+    pub description: Option<String>,
+    /// Which of `[models.*]` to train, where the sweep does not say; not needed where there is only one.
+    pub model: Option<String>,
+    /// The data set.
+    pub dataset: Section,
+    /// How to train.
+    pub train: Section,
+    /// The networks, one table each.
+    pub models: BTreeMap<String, Section>,
+    /// What to vary: one table, or several as `[[sweep]]`, whose trials are joined end to end.
+    pub sweep: Blocks,
+    /// What the report shows: passed on as it is.
+    pub report: Section,
+}
+
+/// What `[models.NAME]` holds beside the network.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ModelSection {
+    /// The name shown in tables and figures; by default the table's name.
+    pub label: Option<String>,
+    /// Keys of `[train]` that this model trains with instead.
+    pub train: Section,
+}
+
+/// The `[sweep]` table.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct SweepSection {
+    /// The seeds; every point of the grid is trained once with each, the seed varying fastest.
+    pub seeds: Vec<u64>,
+    /// A list of values for any key of the file: `"dataset.distortion" = ["R", "RTS"]`. All combinations are trained, the first key varying slowest.
+    pub grid: Section,
+}
+
+impl Default for SweepSection {
+    fn default() -> Self {
+        Self { seeds: vec![0], grid: Section::default() }
+    }
+}

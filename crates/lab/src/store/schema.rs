@@ -1,0 +1,111 @@
+//! Every column of every file, declared once: writers are tested against it, and the manual is made from it.
+
+/// A column of a Parquet file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type, as polars names it.
+    pub kind: &'static str,
+    /// What it holds.
+    pub description: &'static str,
+}
+
+/// A Parquet file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableDoc {
+    /// Where it is, below `OUT/EXPERIMENT/`.
+    pub file: &'static str,
+    /// What a row is.
+    pub description: &'static str,
+    /// Its columns, in order.
+    pub columns: &'static [Column],
+}
+
+const fn column(name: &'static str, kind: &'static str, description: &'static str) -> Column {
+    Column { name, kind, description }
+}
+
+/// Every Parquet file of the results.
+pub fn schema() -> &'static [TableDoc] {
+    &[PLAN, FACTS, METRICS, WARPS]
+}
+
+pub(crate) const PLAN: TableDoc = TableDoc {
+    file: "plan.parquet",
+    description: "One row a trial of the latest run, in order. Trials of earlier runs whose settings were others stay in the folder and are not listed.",
+    columns: &[
+        column("trial", "str", "The trial's id: its folder's name."),
+        column("model", "str", "The model's name in the experiment file."),
+        column("label", "str", "The model's label, for tables and figures."),
+        column("seed", "i64", "The seed."),
+        column("differs", "str", "JSON object: the swept keys (without the seed) and this trial's values, as text."),
+    ],
+};
+
+pub(crate) const FACTS: TableDoc = TableDoc {
+    file: "trials/ID/facts.parquet",
+    description: "One row: what was run, on what, and how it ended. Written last; a trial without it has not ended.",
+    columns: &[
+        column("trial", "str", "The trial's id: the first 16 hexadecimal digits of the BLAKE3 hash of `config`."),
+        column("experiment", "str", "The experiment's name."),
+        column("model", "str", "The model's name in the experiment file."),
+        column("label", "str", "The model's label, for tables and figures."),
+        column("seed", "i64", "The seed of initialisation, order, distortions and dropout."),
+        column("dataset", "str", "The kind of the data set."),
+        column("distortion", "str", "The distortion of its images."),
+        column("config", "str", "JSON object: everything that can change the result (data set, network, training, seed), keys sorted."),
+        column("differs", "str", "JSON object: the swept keys (without the seed) and this trial's values, as text."),
+        column("parameters", "i64", "The number of trained parameters."),
+        column("width", "i64", "The number that \"auto\" widths were solved to; null where there are none."),
+        column("steps", "i64", "Training steps done; fewer than asked for after an early stop or a failure."),
+        column("test_error", "f64", "Error on the whole test part at the end, in percent; null for a failed trial."),
+        column("test_loss", "f64", "Mean cross-entropy on the test part at the end; null for a failed trial."),
+        column("step_ms", "f64", "Median time of a training step in milliseconds, the wait for its data included, evaluation not."),
+        column("data_wait_ms", "f64", "Median of the part of a step spent waiting for its batch, in milliseconds."),
+        column("train_seconds", "f64", "Time in training steps, in seconds; without evaluation and without opening the data set."),
+        column("wall_seconds", "f64", "Time of the whole trial, in seconds; without opening the data set, which trials share."),
+        column("peak_memory_bytes", "i64", "The most memory the process held up to the trial's end; earlier trials of the same process count."),
+        column("threads", "i64", "Threads that computed; they do not change the result."),
+        column("device", "str", "The device: cpu."),
+        column("data_source", "str", "Where the data came from."),
+        column("data_sha256", "str", "SHA-256 of the data as read, before distortion."),
+        column("synthetic", "bool", "Whether the data is synthetic."),
+        column("stn_version", "str", "The version of this project."),
+        column("revision", "str", "The revision of the source code that the program was built from."),
+        column("candle_version", "str", "The version of the tensor library."),
+        column("started", "str", "When the trial started: RFC 3339, UTC."),
+        column("status", "str", "`done`, or `failed: ` and the reason."),
+    ],
+};
+
+pub(crate) const METRICS: TableDoc = TableDoc {
+    file: "trials/ID/metrics.parquet",
+    description: "Loss and error over the steps. The same configuration gives the same bytes, whatever the number of threads.",
+    columns: &[
+        column("step", "i64", "Training steps done."),
+        column("split", "str", "`train`: means over the steps since the row before; `test`: the whole test part."),
+        column("loss", "f64", "Mean cross-entropy."),
+        column("error", "f64", "Error in percent."),
+        column("lr", "f64", "The learning rate of the latest step."),
+    ],
+};
+
+pub(crate) const WARPS: TableDoc = TableDoc {
+    file: "trials/ID/warps.parquet",
+    description: "What each spatial transformer did to some test images (the first of each class, ten at most) after training: one row an image and transformer. Empty for a network without transformers.",
+    columns: &[
+        column("sample", "i64", "The image's index in the test part."),
+        column("layer", "str", "The transformer's name."),
+        column("class", "i64", "The image's class."),
+        column("predicted", "i64", "The class the network gives it."),
+        column("theta", "list[f64]", "The transformation's parameters."),
+        column("theta_names", "list[str]", "Their names."),
+        column("input", "list[f32]", "What went into the transformer, row-major."),
+        column("input_shape", "list[i64]", "Its shape: C H W, or C D H W."),
+        column("grid", "list[f32]", "The sampling grid in normalised coordinates of the input, row-major."),
+        column("grid_shape", "list[i64]", "Its shape: H W 2, or D H W 3."),
+        column("output", "list[f32]", "What came out of the transformer, row-major."),
+        column("output_shape", "list[i64]", "Its shape: C H W, or C D H W."),
+    ],
+};

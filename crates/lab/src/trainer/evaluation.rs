@@ -1,0 +1,101 @@
+//! Loss and error on the test part, and the images that show what the transformers do.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{DType, Tensor};
+use stn_data::{Batch, Dataset};
+use stn_nn::{Mode, Network, Outcome};
+use stn_ops::cross_entropy;
+
+use crate::store::warps::{Image, Row};
+use crate::{Error, Result};
+
+/// The most test images whose warps are kept.
+const MOST_SAMPLES: usize = 10;
+
+/// Mean loss and error in percent over the whole test part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Evaluation {
+    pub loss: f64,
+    pub error: f64,
+}
+
+/// Evaluates a network on the whole test part. Where `warps` is asked for, it receives what each transformer did to the first image of each class, by class.
+pub(crate) fn evaluate(
+    network: &Network,
+    dataset: &Dataset,
+    batch: usize,
+    dtype: DType,
+    cancel: &AtomicBool,
+    warps: &mut Option<Vec<Row>>,
+) -> Result<Evaluation> {
+    let (mut loss, mut wrong_images, mut images) = (0.0, 0usize, 0usize);
+    let mut shown: BTreeMap<u32, Vec<Row>> = BTreeMap::new();
+    for batch in dataset.test_batches(batch) {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled);
+        }
+        let batch = batch?;
+        let outcome = network.forward(&batch.images.to_dtype(dtype)?, Mode::Evaluate)?;
+        let wrong = wrong(&outcome.logits, &batch.labels)?;
+        loss += scalar(&cross_entropy(&outcome.logits, &batch.labels)?)? * wrong.len() as f64;
+        wrong_images += wrong.iter().filter(|wrong| **wrong).count();
+        images += wrong.len();
+        if warps.is_some() {
+            show(&batch, &outcome, &mut shown)?;
+        }
+    }
+    if images == 0 {
+        return Err(Error::Other("the test part holds no image, so there is nothing to evaluate on".into()));
+    }
+    if let Some(warps) = warps {
+        *warps = shown.into_values().take(MOST_SAMPLES).flatten().collect();
+    }
+    Ok(Evaluation { loss: loss / images as f64, error: 100.0 * wrong_images as f64 / images as f64 })
+}
+
+/// Keeps what the transformers did to the images of classes that were not seen before.
+fn show(batch: &Batch, outcome: &Outcome, shown: &mut BTreeMap<u32, Vec<Row>>) -> Result<()> {
+    let labels = batch.labels.to_vec1::<u32>()?;
+    let mut new: Vec<usize> = Vec::new();
+    for (i, class) in labels.iter().enumerate() {
+        if !shown.contains_key(class) {
+            shown.insert(*class, Vec::new());
+            new.push(i);
+        }
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    let predicted = predictions(&outcome.logits)?;
+    for warp in &outcome.warps {
+        let grid = warp.grid()?;
+        let (Some(input), Some(output)) = (&warp.input, &warp.output) else { continue };
+        for &i in &new {
+            let theta = warp.theta.to_dtype(DType::F64)?.get(i)?.to_vec1::<f64>()?;
+            let (sample, predicted) = (batch.indices.get(i).copied().unwrap_or(i) as i64, predicted.get(i).map_or(-1, |class| *class as i64));
+            let (input, grid, output) = (Image::of(input, i)?, Image::of(&grid, i)?, Image::of(output, i)?);
+            let row = Row { sample, layer: warp.layer.clone(), class: i64::from(labels[i]), predicted, theta, theta_names: warp.theta_names.clone(), input, grid, output };
+            shown.entry(labels[i]).or_default().push(row);
+        }
+    }
+    Ok(())
+}
+
+/// A tensor of one number.
+pub(super) fn scalar(tensor: &Tensor) -> Result<f64> {
+    Ok(tensor.to_dtype(DType::F64)?.to_scalar::<f64>()?)
+}
+
+/// The class with the largest logit, the first of equal ones; NaN is never larger.
+fn predictions(logits: &Tensor) -> Result<Vec<usize>> {
+    let rows = logits.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    Ok(rows.iter().map(|row| row.iter().enumerate().fold(0, |best, (i, x)| if *x > row[best] { i } else { best })).collect())
+}
+
+/// Which samples are classified wrongly.
+pub(super) fn wrong(logits: &Tensor, labels: &Tensor) -> Result<Vec<bool>> {
+    let labels = labels.to_vec1::<u32>()?;
+    Ok(predictions(logits)?.into_iter().zip(labels).map(|(predicted, label)| predicted != label as usize).collect())
+}

@@ -1,0 +1,131 @@
+//! Everything that a training step changes: what a checkpoint has to hold.
+
+use stn_data::Batch;
+use stn_nn::{Mode, Network, Optimizer, Plan, clip_gradients};
+use stn_ops::cross_entropy;
+
+use super::evaluation::{scalar, wrong};
+use super::guard::Guard;
+use super::{Timing, device};
+use crate::store::metrics;
+use crate::{EarlyStop, Monitor, Result, Trial};
+
+/// The state of training between two steps.
+pub(crate) struct TrainingState {
+    /// Steps done; the next batch, its distortions and its dropout follow from this number and the seed.
+    pub step: u64,
+    pub network: Network,
+    pub optimizer: Optimizer,
+    /// The learning rate of the latest step.
+    pub lr: f64,
+    /// What was measured so far.
+    pub rows: Vec<metrics::Row>,
+    /// What was measured since the latest row of training.
+    interval: Interval,
+    pub guard: Guard,
+    pub timing: Timing,
+}
+
+/// Sums over the steps since the latest row.
+#[derive(Debug, Default)]
+struct Interval {
+    steps: u64,
+    loss: f64,
+    images: u64,
+    wrong: u64,
+}
+
+impl TrainingState {
+    /// Before the first step.
+    pub fn new(plan: &Plan, trial: &Trial) -> Result<Self> {
+        let train = &trial.config.train;
+        let network = Network::new(plan, trial.seed, train.precision.dtype(), &device())?;
+        let optimizer = Optimizer::new(&train.optimizer, network.parameters())?;
+        let timing = Timing::default();
+        Ok(Self { step: 0, network, optimizer, lr: train.lr, rows: Vec::new(), interval: Interval::default(), guard: Guard::default(), timing })
+    }
+
+    /// One step: forward, loss, backward, clip, update. Gives the loss.
+    pub fn train_step(&mut self, batch: &Batch, trial: &Trial) -> Result<f64> {
+        let train = &trial.config.train;
+        let images = batch.images.to_dtype(train.precision.dtype())?;
+        let outcome = self.network.forward(&images, Mode::Train { seed: trial.seed, step: self.step })?;
+        let loss = cross_entropy(&outcome.logits, &batch.labels)?;
+        let value = scalar(&loss)?;
+        self.guard.check(self.step + 1, value, &outcome.warps, &self.network)?;
+        let wrong = wrong(&outcome.logits, &batch.labels)?;
+        let mut gradients = loss.backward()?;
+        if let Some(norm) = train.clip {
+            clip_gradients(&mut gradients, self.network.parameters(), norm)?;
+        }
+        self.lr = train.lr * train.schedule.factor(self.step, train.steps);
+        self.optimizer.step(&gradients, self.lr)?;
+        self.step += 1;
+        self.interval.add(value, wrong);
+        Ok(value)
+    }
+
+    /// Ends the interval with a row, and gives its mean loss; nothing where no step was made since the last row.
+    pub fn log_interval(&mut self) -> Option<f64> {
+        let Interval { steps, loss, images, wrong } = std::mem::take(&mut self.interval);
+        if steps == 0 {
+            return None;
+        }
+        let (loss, error) = (loss / steps as f64, 100.0 * wrong as f64 / images.max(1) as f64);
+        self.rows.push(metrics::Row { step: self.step, split: "train", loss, error, lr: self.lr });
+        tracing::info!(step = self.step, loss, error, lr = self.lr, "train");
+        Some(loss)
+    }
+}
+
+impl Interval {
+    fn add(&mut self, loss: f64, wrong: Vec<bool>) {
+        self.steps += 1;
+        self.loss += loss;
+        self.images += wrong.len() as u64;
+        self.wrong += wrong.iter().filter(|wrong| **wrong).count() as u64;
+    }
+}
+
+/// Watches for values that get no better.
+pub(crate) struct Stopper {
+    rule: EarlyStop,
+    best: f64,
+    worse: u64,
+}
+
+impl Stopper {
+    pub fn new(rule: &EarlyStop) -> Self {
+        Self { rule: rule.clone(), best: f64::INFINITY, worse: 0 }
+    }
+
+    pub fn monitor(&self) -> Monitor {
+        self.rule.monitor
+    }
+
+    pub fn patience(&self) -> u64 {
+        self.rule.patience
+    }
+
+    /// Takes the next value; whether it is time to stop.
+    pub fn stops(&mut self, value: f64) -> bool {
+        if value < self.best - self.rule.least_gain {
+            (self.best, self.worse) = (value, 0);
+        } else {
+            self.worse += 1;
+        }
+        self.worse >= self.rule.patience
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_counts_values_in_a_row_that_are_no_better() {
+        let mut stopper = Stopper::new(&EarlyStop { patience: 2, least_gain: 0.1, ..EarlyStop::default() });
+        let stops: Vec<bool> = [1.0, 0.95, 0.5, 0.45, 0.45].into_iter().map(|value| stopper.stops(value)).collect();
+        assert_eq!(stops, [false, false, false, false, true]);
+    }
+}
