@@ -42,9 +42,8 @@ struct Flow<'a> {
     prefix: &'a str,
     /// How many layers of each kind have been named.
     numbers: BTreeMap<&'static str, usize>,
-    /// The length of every theta that waits for the next fully connected layer, and who sent the first.
+    /// The length of every theta that waits for the next fully connected layer; one always follows, for only there do images end.
     waiting: usize,
-    sender: Option<KeyPath>,
 }
 
 impl Flow<'_> {
@@ -66,7 +65,7 @@ impl Inference<'_> {
 
     /// A list of layers whose names begin with `prefix`; `None` after a mistake has been kept.
     pub(super) fn list(&mut self, specs: &[LayerSpec], input: &[usize], prefix: &str, last: Last) -> Option<Vec<PlannedLayer>> {
-        let mut flow = Flow { shape: input.to_vec(), prefix, numbers: BTreeMap::new(), waiting: 0, sender: None };
+        let mut flow = Flow { shape: input.to_vec(), prefix, numbers: BTreeMap::new(), waiting: 0 };
         let mut layers = Vec::with_capacity(specs.len() + 1);
         let (specs, theta_at) = match &last {
             Last::Theta(bias, at) => match specs.split_last() {
@@ -88,10 +87,7 @@ impl Inference<'_> {
                 KeyPath::default().key("layers").fault(format!("a network ends in {} numbers, one a class, not in {}", self.classes, shape(&flow.shape)));
             return self.fail(fault.help("end the list with { fc = \"classes\" }"));
         }
-        match flow.sender {
-            Some(sender) => self.fail(sender.key("feed_theta").fault("no fc layer follows to which theta could be fed").help("add one, or remove feed_theta")),
-            None => Some(layers),
-        }
+        Some(layers)
     }
 
     fn layer(&mut self, spec: &LayerSpec, rest: &[LayerSpec], is_logits: bool, flow: &mut Flow) -> Option<PlannedLayer> {
@@ -123,7 +119,6 @@ impl Inference<'_> {
                 flow.shape = output;
                 if transformers.feed_theta {
                     flow.waiting += planned.transformers.iter().map(|t| t.transformation.theta_len()).sum::<usize>();
-                    flow.sender.get_or_insert_with(|| at.clone());
                 }
                 (name, Operation::Transformers(planned))
             }
@@ -179,7 +174,6 @@ fn linear(name: String, at: KeyPath, units: usize, start: Start, flow: &mut Flow
     let flat = flow.shape.iter().fold(1_usize, |product, side| product.saturating_mul(*side));
     let takes_theta = flow.waiting > 0;
     let inputs = flat.saturating_add(std::mem::take(&mut flow.waiting));
-    flow.sender = None;
     flow.shape = vec![units];
     PlannedLayer { name, at, output: vec![units], operation: Operation::Linear { inputs, units, start, takes_theta } }
 }

@@ -192,7 +192,8 @@ fn width(reader: &mut Reader, value: &Value, what: &str, classes: bool, at: &Key
 
 fn dropout(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<LayerKind> {
     let what = "a rate from 0 to below 1";
-    let fits = |rate| (0.0..1.0).contains(&rate);
+    // In 32 bits, in which dropout computes: the rest is divided by 1 - rate.
+    let fits = |rate: f64| rate >= 0.0 && (rate as f32) < 1.0;
     let Value::Table(_) = value else { return Some(LayerKind::Dropout { rate: reader.number(value, what, fits, at)?, channels: false }) };
     let table = reader.table(value, &["rate", "channels"], at)?;
     let rate = match table.get("rate") {

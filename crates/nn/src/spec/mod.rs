@@ -34,6 +34,20 @@ pub(crate) const LARGEST: usize = 1_000_000;
 /// | `{ parallel_st = { transformers = [{..}, ..], .. } }` | several side by side, their outputs joined along channels; also `count = n` with one `transform` |
 ///
 /// Kernels, strides and paddings are a number or `[h, w]`. Filters and units may be `"auto"`: one number for all of them.
+///
+/// The keys of a transformer (those of `parallel_st` count for every one listed in `transformers` that does not say otherwise):
+///
+/// | key | meaning |
+/// |---|---|
+/// | `transform` | a transformation: a name, or `{ kind = "tps", points = 5 }` |
+/// | `localiser` | the layer list that predicts theta. If its last layer is an fc of exactly theta's length, that layer predicts theta; else one is appended. Its weights start at zero and its bias at the identity, or for one of several parallel transformers at its tile |
+/// | `kernel` | a sampling kernel, `"bilinear"` where left out |
+/// | `boundary` | `"zeros"` (the default), `"border"` or `"reflection"` |
+/// | `align_corners` | false where left out |
+/// | `output` | the output's size, the input's where left out |
+/// | `lr_factor` | on the learning rate of the localisation network, 1 where left out |
+/// | `feed_theta` | whether theta joins the input of the next fc layer |
+/// | `shared_localiser` | of `parallel_st`: one layer list that predicts the theta of every transformer |
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkSpec {
     pub(crate) layers: Vec<LayerSpec>,
