@@ -59,7 +59,7 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     let summary = summary::summarise(&experiment, &store, &settings);
     let mut drawn: Vec<Figure> = learning_curves::figure(&summary, &measurements)?.into_iter().chain(comparison::figure(&summary)?).collect();
     drawn.extend(montage::figures(&summary, &mut store)?);
-    let summary = summary::Summary { left_out: summary::left_out(&store, &settings), ..summary };
+    let summary = summary::Summary { left_out: summary::left_out(&store), ..summary };
 
     let mut output = output::Output::to(dir.join("report"))?;
     output.put("table.md", table::markdown(&summary).as_bytes())?;

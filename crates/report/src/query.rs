@@ -12,11 +12,13 @@ pub struct Trial {
     pub id: String,
     /// Its folder.
     pub folder: PathBuf,
-    /// Name of the model.
+    /// Name of the model's table in the experiment.
     pub model: String,
+    /// What figures and tables call the model. Several may share a label.
+    pub label: String,
     /// What else sets it apart in the sweep besides model, seed and distortion, as "key=value, key=value".
     pub variant: String,
-    /// Name of the distortion.
+    /// Name of the distortion; "none" where there is none.
     pub distortion: String,
     /// Name of the data set.
     pub dataset: String,
@@ -47,7 +49,7 @@ pub struct Trial {
 pub struct Store {
     /// Finished trials in order of their folders' names.
     pub trials: Vec<Trial>,
-    /// Folders of trials without facts: running, or stopped half-way.
+    /// Trials without facts: waiting, running, or stopped half-way.
     pub unfinished: Vec<String>,
     /// Files that cannot be read.
     pub bad: Vec<BadFile>,
@@ -96,69 +98,83 @@ pub struct Warp {
     pub output: Array,
 }
 
-/// Reads the facts of every trial under `dir/trials`.
+/// Reads the facts of the trials under `dir/trials`: those of the latest run where `dir/plan.parquet` lists them, otherwise all.
 pub fn trials(dir: &Path) -> Result<Store> {
     if !dir.is_dir() {
         return Err(Error::NoFolder(dir.into()));
     }
     let root = dir.join("trials");
     let mut store = Store::default();
+    let planned = match plan(&dir.join("plan.parquet"), &mut store.bad)? {
+        Some(planned) => planned.into_iter().map(|(id, described)| (root.join(id), described)).collect(),
+        None => folders(&root)?.into_iter().map(|folder| (folder.clone(), name(&folder))).collect::<Vec<_>>(),
+    };
     let mut paths = Vec::new();
-    for folder in folders(&root)? {
+    let mut started = 0;
+    for (folder, described) in planned {
         let facts = folder.join("facts.parquet");
         if facts.is_file() {
             paths.push(facts);
         } else {
-            store.unfinished.push(name(&folder));
+            started += usize::from(folder.is_dir());
+            store.unfinished.push(described);
         }
     }
     if paths.is_empty() {
-        return Err(Error::NoTrials { folder: root, started: store.unfinished.len() });
+        return Err(Error::NoTrials { folder: root, started });
     }
-    let texts = ["model", "differs", "distortion", "dataset", "device", "data_source", "status"];
-    let whole = ["seed", "parameters", "steps", "threads"];
-    let columns: Vec<Expr> = texts
-        .iter()
-        .map(|name| col(*name).cast(DataType::String))
-        .chain(whole.iter().map(|name| col(*name).cast(DataType::Int64)))
-        .chain(["test_error", "step_ms"].map(|name| col(name).cast(DataType::Float64)))
-        .chain([col("synthetic").cast(DataType::Boolean)])
-        .collect();
-    let frame = scan_sound(&paths, &columns, &mut store.bad)?;
-    let Some(frame) = frame else { return Ok(store) };
-    let text = |name: &str| -> PolarsResult<Vec<String>> { Ok(frame.column(name)?.str()?.iter().map(|v| v.unwrap_or_default().to_string()).collect()) };
-    let int = |name: &str| -> PolarsResult<Vec<i64>> { Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect()) };
-    let real = |name: &str| -> PolarsResult<Vec<f64>> { Ok(frame.column(name)?.f64()?.iter().map(|v| v.unwrap_or(f64::NAN)).collect()) };
-    let path = text(PATH)?;
-    let [model, differs, distortion, dataset, device, data_source, status] = texts.map(text);
-    let (model, differs, distortion, dataset, device, data_source, status) = (model?, differs?, distortion?, dataset?, device?, data_source?, status?);
-    let [seed, parameters, steps, threads] = whole.map(int);
-    let (seed, parameters, steps, threads) = (seed?, parameters?, steps?, threads?);
-    let (test_error, step_ms) = (real("test_error")?, real("step_ms")?);
-    let synthetic: Vec<bool> = frame.column("synthetic")?.bool()?.iter().map(Option::unwrap_or_default).collect();
-    for row in 0..frame.height() {
-        let folder = Path::new(&path[row]).parent().map(Path::to_path_buf).unwrap_or_default();
-        store.trials.push(Trial {
-            id: name(&folder),
-            folder,
-            model: model[row].clone(),
-            variant: variant(&differs[row]),
-            distortion: distortion[row].clone(),
-            dataset: dataset[row].clone(),
-            seed: seed[row],
-            parameters: parameters[row],
-            steps: steps[row],
-            test_error: test_error[row],
-            step_ms: step_ms[row],
-            device: device[row].clone(),
-            threads: threads[row],
-            data_source: data_source[row].clone(),
-            synthetic: synthetic[row],
-            status: status[row].clone(),
-        });
+    let texts = ["model", "label", "differs", "distortion", "dataset", "device", "data_source", "status"].map(|name| col(name).cast(DataType::String));
+    let whole = ["seed", "parameters", "steps", "threads"].map(|name| col(name).cast(DataType::Int64));
+    let real = ["test_error", "step_ms"].map(|name| col(name).cast(DataType::Float64));
+    let columns: Vec<Expr> = texts.into_iter().chain(whole).chain(real).chain([col("synthetic").cast(DataType::Boolean)]).collect();
+    if let Some(frame) = scan_sound(&paths, &columns, &mut store.bad)? {
+        store.trials = (0..frame.height()).map(|row| trial(&frame, row)).collect::<PolarsResult<_>>()?;
+        store.trials.sort_by(|a, b| a.id.cmp(&b.id));
     }
-    store.trials.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(store)
+}
+
+/// One row of facts. What is null for a failed trial becomes NaN or 0.
+fn trial(frame: &DataFrame, row: usize) -> PolarsResult<Trial> {
+    let text = |name: &str| -> PolarsResult<String> { Ok(frame.column(name)?.str()?.get(row).unwrap_or_default().to_string()) };
+    let whole = |name: &str| -> PolarsResult<i64> { Ok(frame.column(name)?.i64()?.get(row).unwrap_or_default()) };
+    let real = |name: &str| -> PolarsResult<f64> { Ok(frame.column(name)?.f64()?.get(row).unwrap_or(f64::NAN)) };
+    let folder = Path::new(&text(PATH)?).parent().map(Path::to_path_buf).unwrap_or_default();
+    let differs = differs(&text("differs")?);
+    Ok(Trial {
+        id: name(&folder),
+        folder,
+        model: text("model")?,
+        label: text("label")?,
+        variant: variant(&differs),
+        distortion: distortion(&text("distortion")?, &differs),
+        dataset: text("dataset")?,
+        seed: whole("seed")?,
+        parameters: whole("parameters")?,
+        steps: whole("steps")?,
+        test_error: real("test_error")?,
+        step_ms: real("step_ms")?,
+        device: text("device")?,
+        threads: whole("threads")?,
+        data_source: text("data_source")?,
+        synthetic: frame.column("synthetic")?.bool()?.get(row).unwrap_or_default(),
+        status: text("status")?,
+    })
+}
+
+/// The trials of the latest run, each with a few words on it; `None` where there is no plan.
+fn plan(path: &PathBuf, bad: &mut Vec<BadFile>) -> Result<Option<Vec<(String, String)>>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let columns = [col("trial").cast(DataType::String), col("label").cast(DataType::String), col("seed").cast(DataType::Int64)];
+    let Some(frame) = scan_sound(std::slice::from_ref(path), &columns, bad)? else { return Ok(None) };
+    let (ids, labels, seeds) = (frame.column("trial")?.str()?, frame.column("label")?.str()?, frame.column("seed")?.i64()?);
+    let described = ids.iter().zip(labels.iter()).zip(seeds.iter()).filter_map(|((id, label), seed)| {
+        let (id, label, seed) = (id?, label?, seed?);
+        Some((id.to_string(), format!("{label}, seed {seed}")))
+    });
+    Ok(Some(described.collect()))
 }
 
 /// Reads the metrics of every finished trial, in order of trial, split and step.
@@ -299,15 +315,27 @@ fn name(folder: &Path) -> String {
     folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The swept values besides model, seed and distortion, from the JSON object in `differs`.
-fn variant(differs: &str) -> String {
-    let Ok(serde_json::Value::Object(values)) = serde_json::from_str(differs) else { return String::new() };
-    let values: BTreeMap<_, _> = values.iter().collect();
-    let pairs = values.into_iter().filter(|(key, _)| !["model", "seed", "seeds", "distortion"].contains(&last_key(key))).map(|(key, value)| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
-        format!("{}={value}", last_key(key))
-    });
-    pairs.collect::<Vec<_>>().join(", ")
+/// The swept keys and values of a trial, from the JSON object in its facts.
+fn differs(json: &str) -> BTreeMap<String, String> {
+    let Ok(serde_json::Value::Object(values)) = serde_json::from_str(json) else { return BTreeMap::new() };
+    let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    values.into_iter().map(|(key, value)| (key, text(value))).collect()
+}
+
+/// The swept values besides model, seed and distortion.
+fn variant(differs: &BTreeMap<String, String>) -> String {
+    let rest = differs.iter().filter(|(key, _)| !["model", "seed", "seeds", "distortion"].contains(&last_key(key)));
+    rest.map(|(key, value)| format!("{}={value}", last_key(key))).collect::<Vec<_>>().join(", ")
+}
+
+/// The distortion's kind; where the sweep sets more than that (`{ kind = "R", degrees = 45 }`), all it sets.
+fn distortion(kind: &str, differs: &BTreeMap<String, String>) -> String {
+    let swept = differs.iter().find(|(key, _)| last_key(key) == "distortion").map(|(_, value)| value.replace(['{', '}', '"'], ""));
+    match swept {
+        Some(swept) if swept.trim() != kind && !swept.trim().is_empty() => swept.trim().to_string(),
+        _ if kind.is_empty() => "none".into(),
+        _ => kind.into(),
+    }
 }
 
 fn last_key(path: &str) -> &str {
@@ -320,7 +348,16 @@ mod tests {
 
     #[test]
     fn a_variant_is_what_the_sweep_changes_besides_model_seed_and_distortion() {
-        assert_eq!(variant(r#"{"model":"cnn","train.lr":"0.1","seed":"2","dataset.distortion":"R","a.b":3}"#), "b=3, lr=0.1");
-        assert_eq!(variant("not json"), "");
+        let swept = differs(r#"{"model":"cnn","train.lr":"0.1","seed":"2","dataset.distortion":"R","a.b":3}"#);
+        assert_eq!(variant(&swept), "b=3, lr=0.1");
+        assert_eq!(variant(&differs("not json")), "");
+    }
+
+    #[test]
+    fn distortions_of_one_kind_that_the_sweep_tells_apart_stay_apart() {
+        let swept = differs(r#"{"dataset.distortion":"{ kind = \"R\", degrees = 45 }"}"#);
+        assert_eq!(distortion("R", &swept), "kind = R, degrees = 45");
+        assert_eq!(distortion("R", &differs("{}")), "R");
+        assert_eq!(distortion("", &differs("{}")), "none");
     }
 }

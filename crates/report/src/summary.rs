@@ -5,6 +5,9 @@ use crate::query::{Measurement, Store, Trial};
 use crate::settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The status of a trial that ended well.
+const DONE: &str = "done";
+
 /// One line of the figures: a model, with whatever else the sweep varies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
@@ -17,8 +20,8 @@ pub struct Series {
 }
 
 impl Series {
-    fn holds(&self, trial: &Trial, settings: &Settings) -> bool {
-        settings.label(&trial.model) == self.model && trial.variant == self.variant
+    fn holds(&self, trial: &Trial) -> bool {
+        trial.label == self.model && trial.variant == self.variant
     }
 }
 
@@ -109,8 +112,7 @@ pub fn summarise(experiment: &str, store: &Store, settings: &Settings) -> Summar
     let mut rows = Vec::new();
     for (d, distortion) in distortions.iter().enumerate() {
         for (s, line) in series.iter().enumerate() {
-            let of_row: Vec<usize> =
-                (0..store.trials.len()).filter(|&i| store.trials[i].distortion == *distortion && line.holds(&store.trials[i], settings)).collect();
+            let of_row: Vec<usize> = (0..store.trials.len()).filter(|&i| store.trials[i].distortion == *distortion && line.holds(&store.trials[i])).collect();
             if !of_row.is_empty() {
                 rows.push(row((d, s), of_row, &store.trials, settings));
             }
@@ -120,7 +122,7 @@ pub fn summarise(experiment: &str, store: &Store, settings: &Settings) -> Summar
         experiment: experiment.into(),
         baseline: None,
         caption: caption(&store.trials),
-        left_out: left_out(store, settings),
+        left_out: left_out(store),
         synthetic: store.trials.iter().any(|t| t.synthetic),
         series,
         distortions,
@@ -145,18 +147,14 @@ pub fn curve(row: &Row, measurements: &[Measurement], test: bool) -> Vec<CurvePo
 
 /// A trial that may be averaged: it ended well and has a number to show.
 fn sound(trial: &Trial) -> bool {
-    trial.test_error.is_finite() && !failed(trial)
-}
-
-fn failed(trial: &Trial) -> bool {
-    ["fail", "diverged", "error", "aborted"].iter().any(|word| trial.status.to_lowercase().contains(word))
+    trial.status == DONE && trial.test_error.is_finite()
 }
 
 fn series(trials: &[Trial], settings: &Settings) -> Vec<Series> {
     let place = |model: &str| settings.models.iter().position(|m| m == model).unwrap_or(usize::MAX);
     let mut places: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for trial in trials {
-        let first = places.entry((settings.label(&trial.model), &trial.variant)).or_insert(usize::MAX);
+        let first = places.entry((&trial.label, &trial.variant)).or_insert(usize::MAX);
         *first = place(&trial.model).min(*first);
     }
     let mut ordered: Vec<_> = places.into_iter().map(|((model, variant), place)| (place, model, variant)).collect();
@@ -178,7 +176,7 @@ fn distortions(trials: &[Trial], settings: &Settings) -> Vec<String> {
 
 fn row((distortion, series): (usize, usize), mut trials: Vec<usize>, all: &[Trial], settings: &Settings) -> Row {
     let first = &all[trials[0]];
-    let published = settings.published.get(&first.distortion).and_then(|of| of.get(settings.label(&first.model)).or_else(|| of.get(&first.model))).copied();
+    let published = settings.published.get(&first.distortion).and_then(|of| of.get(&first.label).or_else(|| of.get(&first.model))).copied();
     trials.retain(|&i| sound(&all[i]));
     trials.sort_by_key(|&i| (all[i].seed, i));
     let numbers = |of: fn(&Trial) -> f64| trials.iter().map(|&i| of(&all[i])).collect::<Vec<f64>>();
@@ -239,18 +237,18 @@ fn caption(trials: &[Trial]) -> Vec<String> {
 }
 
 /// What is not in the means, one a line: failed trials, unfinished ones, files that cannot be read.
-pub fn left_out(store: &Store, settings: &Settings) -> Vec<String> {
-    let label = |t: &Trial| if t.variant.is_empty() { settings.label(&t.model).to_string() } else { format!("{}, {}", settings.label(&t.model), t.variant) };
+pub fn left_out(store: &Store) -> Vec<String> {
+    let label = |t: &Trial| if t.variant.is_empty() { t.label.clone() } else { format!("{}, {}", t.label, t.variant) };
     let mut lines = Vec::new();
     for trial in store.trials.iter().filter(|t| !sound(t)) {
-        let why = if failed(trial) { trial.status.clone() } else { format!("test error is {}", trial.test_error) };
+        let why = if trial.status == DONE { format!("test error is {}", trial.test_error) } else { trial.status.clone() };
         lines.push(format!("{} on {}, seed {} (trial {}): {why}", label(trial), trial.distortion, trial.seed, trial.id));
     }
     if !store.unfinished.is_empty() {
         const SHOWN: usize = 8;
-        let shown = store.unfinished.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let shown = store.unfinished.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
         let more = store.unfinished.len().saturating_sub(SHOWN);
-        let tail = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let tail = if more == 0 { String::new() } else { format!("; and {more} more") };
         lines.push(format!("not finished: {} ({shown}{tail})", count(store.unfinished.len(), "trial")));
     }
     lines.extend(store.bad.iter().map(|file| format!("unreadable: {} ({})", file.path.display(), file.reason)));

@@ -29,8 +29,10 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 /// Eight models with every published number on all four distortions.
 fn table_1() -> Fixture {
     let models: Vec<String> = ["FCN", "CNN", "ST-FCN Aff", "ST-FCN Proj", "ST-FCN TPS", "ST-CNN Aff", "ST-CNN Proj", "ST-CNN TPS"].map(str::to_string).to_vec();
-    let experiment = format!("[sweep.grid]\nmodel = {models:?}\n[report]\nbaseline = \"CNN\"\n[report.published]\n")
-        + "R = { FCN = 2.1, CNN = 1.2, \"ST-FCN Aff\" = 1.2, \"ST-FCN Proj\" = 1.3, \"ST-FCN TPS\" = 1.1, \"ST-CNN Aff\" = 0.7, \"ST-CNN Proj\" = 0.8, \"ST-CNN TPS\" = 0.7 }\n"
+    let experiment = format!(
+        "[sweep.grid]\nmodel = {:?}\n[report]\nbaseline = \"CNN\"\n[report.published]\n",
+        models.iter().map(|m| m.to_lowercase()).collect::<Vec<_>>()
+    ) + "R = { FCN = 2.1, CNN = 1.2, \"ST-FCN Aff\" = 1.2, \"ST-FCN Proj\" = 1.3, \"ST-FCN TPS\" = 1.1, \"ST-CNN Aff\" = 0.7, \"ST-CNN Proj\" = 0.8, \"ST-CNN TPS\" = 0.7 }\n"
         + "E = { FCN = 3.2, CNN = 1.4 }\n";
     Fixture { models, distortions: vec!["E", "R", "RTS", "P"], seeds: 3, plain: 2, layers: 1, synthetic: true, experiment }
 }
@@ -132,6 +134,32 @@ fn failed_and_unfinished_trials_are_listed_and_not_averaged() {
     assert!(rows.iter().all(|row| !row.contains('±')), "{}", report.table);
     assert!(report.table.contains("- CNN on R, seed 1 (trial 0101): test error is NaN"), "{}", report.table);
     assert!(report.table.contains("- not finished: 1 trial (0401)"), "{}", report.table);
+}
+
+#[test]
+fn a_failed_trial_is_listed_with_its_reason() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture::quickstart().write(root.path());
+    let folder = fixture::trial(root.path(), 0, 2, 0);
+    let mut facts = fixture::facts(&folder, "ST-CNN affine", "R", 0, "{}", 3.0, 27.0, false);
+    facts.with_column(polars::prelude::Column::new("status".into(), ["failed: the loss is NaN at step 7"])).unwrap();
+    facts.with_column(polars::prelude::Column::new("test_error".into(), [None::<f64>])).unwrap();
+    fixture::save(&folder.join("facts.parquet"), &mut facts);
+    let report = write(root.path(), &Options::default()).unwrap();
+    assert!(report.table.contains("- ST-CNN affine on R, seed 0 (trial 0200): failed: the loss is NaN at step 7"), "{}", report.table);
+}
+
+#[test]
+fn only_the_trials_of_the_latest_run_count() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture::quickstart().write(root.path());
+    let mut plan = polars::df!("trial" => ["0000", "0100", "0999"], "model" => ["fcn", "cnn", "cnn"], "label" => ["FCN", "CNN", "CNN"], "seed" => [0i64, 0, 9],
+        "differs" => ["{}"; 3])
+    .unwrap();
+    fixture::save(&root.path().join("plan.parquet"), &mut plan);
+    let report = write(root.path(), &Options::default()).unwrap();
+    assert!(!report.table.contains("ST-CNN") && report.table.lines().all(|line| !line.contains(" ± 0")), "{}", report.table);
+    assert!(report.table.contains("- not finished: 1 trial (CNN, seed 9)"), "{}", report.table);
 }
 
 #[test]
