@@ -193,27 +193,25 @@ fn scatter<T: Real, const S: usize, const Z: usize>(taps: &Taps<'_, T>, upstream
 
 /// Equation 7 for the pixels of a tile: adds one channel's part to the gradients to their coordinates in pixels.
 fn slopes<T: Real, const S: usize, const Z: usize>(taps: &Taps<'_, T>, source: &[T], upstream: &[T], gradient: &mut Rows<T>) {
-    for (i, (&upstream, [x, y, z])) in upstream.iter().zip(taps.iter::<S, Z>()).enumerate() {
-        let mut slope = [T::zero(); 3];
+    let [to_x, to_y, to_z, _] = gradient;
+    let targets = to_x.iter_mut().zip(to_y).zip(to_z);
+    for ((&upstream, [x, y, z]), ((to_x, to_y), to_z)) in upstream.iter().zip(taps.iter::<S, Z>()).zip(targets) {
         for z in z {
-            let mut plane = [T::zero(); 3];
+            let (mut plane, mut plane_x, mut plane_y) = (T::zero(), T::zero(), T::zero());
             for y in y {
-                let mut line = [T::zero(); 2];
+                let (mut line, mut line_x) = (T::zero(), T::zero());
                 for x in x {
                     let value = source.get(z.offset + y.offset + x.offset).copied().unwrap_or_default();
-                    line[0] += x.slope * value;
-                    line[1] += x.weight * value;
+                    line += x.weight * value;
+                    line_x += x.slope * value;
                 }
-                plane[0] += y.weight * line[0];
-                plane[1] += y.slope * line[1];
-                plane[2] += y.weight * line[1];
+                plane += y.weight * line;
+                plane_x += y.weight * line_x;
+                plane_y += y.slope * line;
             }
-            slope[0] += z.weight * plane[0];
-            slope[1] += z.weight * plane[1];
-            slope[2] += z.slope * plane[2];
-        }
-        for (row, slope) in gradient.iter_mut().zip(slope) {
-            row[i] += upstream * slope;
+            *to_x += upstream * z.weight * plane_x;
+            *to_y += upstream * z.weight * plane_y;
+            *to_z += upstream * z.slope * plane;
         }
     }
 }
