@@ -123,17 +123,21 @@ impl Conv2d {
         let shape = self.output_shape();
         let mut output = vec![T::zero(); elements("conv2d", &shape)?];
         if !output.is_empty() {
-            let tiling = Tiling::new(geometry, forward_columns(&geometry));
+            let tiling = Tiling::new(geometry, columns(&geometry));
             let weight = Matrix::by_rows(weight, geometry.filters, geometry.patch(), geometry.patch());
             let image = geometry.filters * geometry.positions();
             output.par_chunks_mut(tiling.group * image).enumerate().for_each(|(group, output)| {
                 let samples = output.len() / image;
                 let images = &input[group * tiling.group * geometry.image()..][..samples * geometry.image()];
-                with_scratch([tiling.padded(), geometry.patch() * tiling.pitch, geometry.filters * tiling.pitch], |[padded, patches, product]| {
+                with_scratch([tiling.padded(), tiling.block(), geometry.filters * tiling.pitch], |[padded, patches, product]| {
                     let padded = tiling.pad(images, padded);
                     for tile in &tiling.tiles {
-                        tile.gather(&geometry, samples, padded, patches, tiling.pitch);
-                        multiply(product, tiling.pitch, weight, Matrix::by_rows(patches, geometry.patch(), tiling.pitch, tiling.pitch), Store::Replace);
+                        product.fill(T::zero());
+                        for (first, taps) in tiling.blocks() {
+                            tile.gather(&geometry, samples, padded, taps, patches, tiling.pitch);
+                            let weight = weight.columns_from(first, taps.len());
+                            multiply(product, tiling.pitch, weight, Matrix::by_rows(patches, taps.len(), tiling.pitch, tiling.pitch), Store::Add);
+                        }
                         store(&geometry, tile, samples, product, tiling.pitch, bias, output);
                     }
                 });
@@ -185,18 +189,21 @@ impl InputGradient {
         let shape = [geometry.samples, geometry.channels, geometry.vertical.input, geometry.horizontal.input];
         let mut result = vec![T::zero(); elements("conv2d", &shape)?];
         if !result.is_empty() && !gradient.is_empty() {
-            let tiling = Tiling::new(geometry, input_columns(&geometry));
+            let tiling = Tiling::new(geometry, columns(&geometry));
             let weight = Matrix::by_rows(weight, geometry.filters, geometry.patch(), geometry.patch()).transposed();
             let output = geometry.filters * geometry.positions();
             result.par_chunks_mut(tiling.group * geometry.image()).enumerate().for_each(|(group, result)| {
                 let samples = result.len() / geometry.image();
                 let gradient = &gradient[group * tiling.group * output..][..samples * output];
-                with_scratch([tiling.padded(), geometry.patch() * tiling.pitch, geometry.filters * tiling.pitch], |[padded, patches, rows]| {
+                with_scratch([tiling.padded(), tiling.block(), geometry.filters * tiling.pitch], |[padded, patches, rows]| {
                     tiling.accumulate(result, padded, |padded| {
                         for tile in &tiling.tiles {
                             load(&geometry, tile, samples, gradient, rows, tiling.pitch);
-                            multiply(patches, tiling.pitch, weight, Matrix::by_rows(rows, geometry.filters, tiling.pitch, tiling.pitch), Store::Replace);
-                            tile.scatter(&geometry, samples, patches, tiling.pitch, padded);
+                            let rows = Matrix::by_rows(rows, geometry.filters, tiling.pitch, tiling.pitch);
+                            for (first, taps) in tiling.blocks() {
+                                multiply(patches, tiling.pitch, weight.rows_from(first, taps.len()), rows, Store::Replace);
+                                tile.scatter(&geometry, samples, taps, patches, tiling.pitch, padded);
+                            }
                         }
                     });
                 });
@@ -238,19 +245,33 @@ impl FilterGradient {
         let images = &input[first * geometry.image()..][..samples * geometry.image()];
         let gradient = &gradient[first * output..][..samples * output];
         let (weight_sums, bias_sums) = sums.split_at_mut(patch * filters);
-        with_scratch([tiling.padded(), patch * pitch, filters * pitch], |[padded, patches, rows]| {
+        // Transposed, the gradient is a factor that needs no repacking for every block.
+        with_scratch([tiling.padded(), tiling.block(), filters * pitch, filters * pitch], |[padded, patches, rows, columns]| {
             let padded = tiling.pad(images, padded);
             for tile in &tiling.tiles {
-                tile.gather(&geometry, samples, padded, patches, pitch);
+                let filled = tile.filled(samples);
                 load(&geometry, tile, samples, gradient, rows, pitch);
-                let columns = tile.filled(samples);
-                let rows_matrix = Matrix::by_rows(rows, filters, columns, pitch).transposed();
-                multiply(weight_sums, filters, Matrix::by_rows(patches, patch, columns, pitch), rows_matrix, Store::Add);
+                transpose(rows, pitch, columns, filters);
+                let columns = Matrix::by_rows(columns, filled, filters, filters);
+                for (first, taps) in tiling.blocks() {
+                    tile.gather(&geometry, samples, padded, taps, patches, pitch);
+                    let patches = Matrix::by_rows(patches, taps.len(), filled, pitch);
+                    multiply(&mut weight_sums[first * filters..], filters, patches, columns, Store::Add);
+                }
                 for (sum, row) in bias_sums.iter_mut().zip(rows.chunks(pitch)) {
-                    *sum += row[..columns].iter().copied().sum();
+                    *sum += row[..filled].iter().copied().sum();
                 }
             }
         });
+    }
+}
+
+/// Copies rows of `pitch` numbers to columns of `rows` numbers.
+fn transpose<T: Copy>(from: &[T], pitch: usize, to: &mut [T], rows: usize) {
+    for (row, numbers) in from.chunks(pitch).enumerate() {
+        for (to, &number) in to[row..].iter_mut().step_by(rows).zip(numbers) {
+            *to = number;
+        }
     }
 }
 
@@ -265,23 +286,15 @@ fn sum_parts<T: Number>(geometry: &Geometry, parts: &[T], result: &mut [T]) {
     bias.iter_mut().enumerate().for_each(|(filter, sum)| *sum = total(patch * filters + filter));
 }
 
-/// Windows a tile of the forward pass: the patch matrix stays in the second cache.
-fn forward_columns(geometry: &Geometry) -> usize {
-    (CACHED / geometry.patch().max(1)).clamp(64, 512)
-}
-
-/// Windows a tile of the input's gradient.
-fn input_columns(geometry: &Geometry) -> usize {
-    forward_columns(geometry)
+/// Windows a tile of the forward pass and of the input's gradient: one vector block of the product.
+fn columns(geometry: &Geometry) -> usize {
+    if geometry.patch() < 128 { 128 } else { 64 }
 }
 
 /// Windows a tile of the filters' gradient, where they are the depth of the product.
-fn filter_columns(geometry: &Geometry) -> usize {
-    forward_columns(geometry)
+fn filter_columns(_: &Geometry) -> usize {
+    128
 }
-
-/// Numbers of a patch matrix that stay in the second cache.
-const CACHED: usize = 1 << 16;
 
 /// In how many parts a gradient of `length` numbers is summed: many for many threads, fewer where each part is large.
 fn parts(length: usize) -> usize {

@@ -121,16 +121,32 @@ impl Product {
         let right = oriented(right, right_layout, self.right_transposed)?;
         let (rows, columns) = (left.rows, right.columns);
         let mut out = vec![T::zero(); elements("linear", &[rows, columns])?];
-        if !out.is_empty() {
-            out.par_chunks_mut(ROWS * columns).enumerate().for_each(|(block, out)| {
-                if let Some(bias) = bias {
-                    out.chunks_mut(columns).for_each(|row| row.copy_from_slice(bias));
-                }
-                multiply(out, columns, left.rows_from(block * ROWS, out.len() / columns), right, Store::Add);
+        if let Some(bias) = bias.filter(|_| columns > 0) {
+            out.par_chunks_mut(columns).for_each(|row| row.copy_from_slice(bias));
+        }
+        if rows < columns && self.right_transposed {
+            // Few rows: made transposed, the large factor is read as it lies and is shared out among the tasks.
+            let mut flipped = vec![T::zero(); out.len()];
+            add_product(&mut flipped, right.transposed(), left.transposed());
+            out.par_chunks_mut(columns).enumerate().for_each(|(row, out)| {
+                out.iter_mut().zip(flipped[row..].iter().step_by(rows)).for_each(|(out, &product)| *out += product);
             });
+        } else {
+            add_product(&mut out, left, right);
         }
         Ok((T::to_cpu_storage_owned(out), Shape::from((rows, columns))))
     }
+}
+
+/// Adds `left right` to `out`, blocks of rows shared out among the threads.
+fn add_product<T: Number>(out: &mut [T], left: Matrix<T>, right: Matrix<T>) {
+    let columns = right.columns;
+    if out.is_empty() {
+        return;
+    }
+    out.par_chunks_mut(ROWS * columns).enumerate().for_each(|(block, out)| {
+        multiply(out, columns, left.rows_from(block * ROWS, out.len() / columns), right, Store::Add);
+    });
 }
 
 impl CustomOp1 for SumRows {

@@ -30,6 +30,11 @@ impl<'a, T> Matrix<'a, T> {
         Self { numbers: self.numbers.get(first * self.row_step..).unwrap_or_default(), rows: count, ..self }
     }
 
+    /// `count` columns from column `first` on.
+    pub fn columns_from(self, first: usize, count: usize) -> Self {
+        self.transposed().rows_from(first, count).transposed()
+    }
+
     fn extent(&self) -> usize {
         if self.rows == 0 || self.columns == 0 { 0 } else { (self.rows - 1) * self.row_step + (self.columns - 1) * self.column_step + 1 }
     }

@@ -1,10 +1,10 @@
 //! Max pooling.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::Pool2d;
-use crate::cpu::{Number, by_number, elements, expect_images, expect_numbers, numbers};
+use crate::cpu::{Number, by_number, elements, expect_images, expect_numbers, numbers, with_scratch};
 use crate::window::Axis;
 
 /// The largest value of each window: `N C H W` to `N C` and [`Pool2d::output`].
@@ -41,21 +41,32 @@ impl CustomOp1 for MaxPool2d {
         by_number!(self.name(), storage, T => self.forward::<T>(numbers(storage, layout)?))
     }
 
-    fn bwd(&self, input: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, input: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !input.track_op() {
             return Ok(None);
         }
-        Ok(Some(input.apply_op2_no_bwd(&gradient.contiguous()?, &MaxPool2dGradient(*self))?))
+        Ok(Some(input.apply_op3_no_bwd(output, &gradient.contiguous()?, &MaxPool2dGradient(*self))?))
     }
 }
 
-impl CustomOp2 for MaxPool2dGradient {
+impl CustomOp3 for MaxPool2dGradient {
     fn name(&self) -> &'static str {
         "max_pool2d gradient"
     }
 
-    fn cpu_fwd(&self, input: &CpuStorage, input_layout: &Layout, gradient: &CpuStorage, gradient_layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        by_number!(self.name(), input, T => self.0.backward::<T>(numbers(input, input_layout)?, numbers(gradient, gradient_layout)?, input_layout.shape()))
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        output: &CpuStorage,
+        output_layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        by_number!(self.name(), input, T => {
+            let (output, gradient) = (numbers::<T>(output, output_layout)?, numbers(gradient, gradient_layout)?);
+            self.0.backward::<T>(numbers(input, input_layout)?, output, gradient, input_layout.shape())
+        })
     }
 }
 
@@ -66,61 +77,82 @@ impl MaxPool2d {
         let mut output = vec![T::neg_infinity(); elements("max_pool2d", &shape)?];
         let plane = self.vertical.input * self.horizontal.input;
         output.par_chunks_mut(self.vertical.output * self.horizontal.output).zip(input.par_chunks(plane)).for_each(|(output, input)| {
-            for (y, row) in output.chunks_mut(self.horizontal.output).enumerate() {
-                for line in self.vertical.covered(y) {
-                    self.raise(row, &input[line * self.horizontal.input..][..self.horizontal.input]);
+            with_scratch([self.horizontal.input], |[highest]| {
+                for (y, row) in output.chunks_mut(self.horizontal.output).enumerate() {
+                    self.raise_line(highest, input, y);
+                    self.raise_row(row, highest);
                 }
-            }
+            });
         });
         Ok((T::to_cpu_storage_owned(output), Shape::from(&shape)))
     }
 
-    /// Raises every window's value in `row` to the largest that it covers of an input `line`.
-    fn raise<T: Number>(&self, row: &mut [T], line: &[T]) {
-        for tap in 0..self.horizontal.kernel {
-            let (windows, first) = self.horizontal.windows(tap);
-            let Some(row) = row.get_mut(windows) else { continue };
-            for (largest, &value) in row.iter_mut().zip(line[first..].iter().step_by(self.horizontal.stride)) {
-                if wins(value, *largest) {
-                    *largest = value;
-                }
+    /// The largest value of every column of the lines that row `y` of windows covers.
+    fn raise_line<T: Number>(&self, highest: &mut [T], input: &[T], y: usize) {
+        highest.fill(T::neg_infinity());
+        for line in self.vertical.covered(y) {
+            for (highest, &value) in highest.iter_mut().zip(&input[line * self.horizontal.input..]) {
+                *highest = higher(value, *highest);
             }
         }
     }
 
-    fn backward<T: Number>(&self, input: &[T], gradient: &[T], shape: &Shape) -> Result<(CpuStorage, Shape)> {
+    /// The largest value of every window of a row, from those of its columns.
+    fn raise_row<T: Number>(&self, row: &mut [T], highest: &[T]) {
+        for tap in 0..self.horizontal.kernel {
+            let (windows, first) = self.horizontal.windows(tap);
+            for (largest, &value) in row[windows].iter_mut().zip(highest[first..].iter().step_by(self.horizontal.stride)) {
+                *largest = higher(value, *largest);
+            }
+        }
+    }
+
+    fn backward<T: Number>(&self, input: &[T], output: &[T], gradient: &[T], shape: &Shape) -> Result<(CpuStorage, Shape)> {
         let mut result = vec![T::zero(); input.len()];
         let plane = self.vertical.input * self.horizontal.input;
         let windows = self.vertical.output * self.horizontal.output;
-        (result.par_chunks_mut(plane), input.par_chunks(plane), gradient.par_chunks(windows)).into_par_iter().for_each(|(result, input, gradient)| {
-            for (y, row) in gradient.chunks(self.horizontal.output).enumerate() {
-                for (x, &gradient) in row.iter().enumerate() {
-                    result[self.winner(input, y, x)] += gradient;
+        (result.par_chunks_mut(plane), input.par_chunks(plane), output.par_chunks(windows), gradient.par_chunks(windows)).into_par_iter().for_each_init(
+            || vec![0; self.horizontal.output],
+            |winners, (result, input, output, gradient)| {
+                let rows = output.chunks(self.horizontal.output).zip(gradient.chunks(self.horizontal.output));
+                for (y, (row, gradient)) in rows.enumerate() {
+                    self.find_winners(winners, input, row, y);
+                    for (&winner, &gradient) in winners.iter().zip(gradient) {
+                        result[winner] += gradient;
+                    }
                 }
-            }
-        });
+            },
+        );
         Ok((T::to_cpu_storage_owned(result), shape.clone()))
     }
 
-    /// The pixel of the plane that gives window (y, x) its value.
-    fn winner<T: Number>(&self, input: &[T], y: usize, x: usize) -> usize {
-        let (lines, columns) = (self.vertical.covered(y), self.horizontal.covered(x));
-        // A window of nothing but minus infinity has its first pixel for a winner.
-        let mut winner = lines.start * self.horizontal.input + columns.start;
-        let mut largest = T::neg_infinity();
-        for line in lines {
-            let start = line * self.horizontal.input;
-            for (pixel, &value) in input[start + columns.start..start + columns.end].iter().enumerate() {
-                if wins(value, largest) {
-                    (winner, largest) = (start + columns.start + pixel, value);
+    /// The pixel of the plane that gives each window of row `y` its value, `row`.
+    fn find_winners<T: Number>(&self, winners: &mut [usize], input: &[T], row: &[T], y: usize) {
+        // Backwards, so that the first of equal pixels is written last; without a branch, which nothing could predict.
+        for line in self.vertical.covered(y).rev() {
+            for tap in (0..self.horizontal.kernel).rev() {
+                let (windows, first) = self.horizontal.windows(tap);
+                let pixels = (line * self.horizontal.input + first..).step_by(self.horizontal.stride);
+                for ((winner, &largest), pixel) in winners[windows.clone()].iter_mut().zip(&row[windows]).zip(pixels) {
+                    let mask = usize::from(input[pixel] == largest).wrapping_neg();
+                    *winner ^= (*winner ^ pixel) & mask;
                 }
             }
         }
-        winner
+        for (x, winner) in winners.iter_mut().enumerate() {
+            if row[x].is_nan() {
+                *winner = self.last_nan(input, y, x).unwrap_or(*winner);
+            }
+        }
+    }
+
+    fn last_nan<T: Number>(&self, input: &[T], y: usize, x: usize) -> Option<usize> {
+        let pixels = self.vertical.covered(y).flat_map(|line| self.horizontal.covered(x).map(move |column| line * self.horizontal.input + column));
+        pixels.filter(|&pixel| input[pixel].is_nan()).last()
     }
 }
 
-/// Whether `value` takes the place of the largest so far.
-fn wins<T: Number>(value: T, largest: T) -> bool {
-    value > largest || value.is_nan()
+/// The larger of two, NaN being larger than everything.
+fn higher<T: Number>(value: T, largest: T) -> T {
+    if value > largest || value.is_nan() { value } else { largest }
 }

@@ -66,7 +66,7 @@ impl Geometry {
         })
     }
 
-    /// Where the element of every row of the patch matrix lies in the padded image, for the window at its origin.
+    /// See [`Tiling::taps`].
     fn taps(&self) -> impl Iterator<Item = usize> {
         let geometry = *self;
         let (height, width) = self.padded();
@@ -94,8 +94,6 @@ struct Run {
 #[derive(Debug)]
 pub(crate) struct Tile {
     runs: Vec<Run>,
-    /// The number of windows.
-    pub columns: usize,
 }
 
 /// The whole convolution cut into groups of images, and every group into tiles. The cut depends on the sizes only, never on the threads.
@@ -108,10 +106,17 @@ pub(crate) struct Tiling {
     pub tiles: Vec<Tile>,
     /// Columns of the widest tile, rounded up to whole vectors: the distance between two rows of a patch matrix.
     pub pitch: usize,
+    /// Where the element of every row of the patch matrix lies in a padded image, for the window at its origin.
+    taps: Vec<usize>,
+    /// Rows of the patch matrix that are worked on together.
+    depth: usize,
 }
 
 /// Columns are rounded up to this, the widest vector there is.
 const VECTOR: usize = 16;
+
+/// Numbers of a block of the patch matrix: it stays in the first cache.
+const CACHED: usize = 1 << 13;
 
 /// At least this many groups, where there are as many images, so that many threads find work.
 const GROUPS: usize = 64;
@@ -125,7 +130,18 @@ impl Tiling {
         let count = total.div_ceil(columns.max(1));
         let pitch = total.div_ceil(count).next_multiple_of(VECTOR);
         let tiles = (0..total).step_by(pitch).map(|start| Tile::new(&geometry, start, pitch.min(total - start))).collect();
-        Self { geometry, group, tiles, pitch }
+        let depth = (CACHED / pitch).clamp(1, geometry.patch().max(1));
+        Self { geometry, group, tiles, pitch, taps: geometry.taps().collect(), depth }
+    }
+
+    /// The rows of the patch matrix, a block at a time: the first row's number and the taps of the block.
+    pub fn blocks(&self) -> impl Iterator<Item = (usize, &[usize])> {
+        self.taps.chunks(self.depth).enumerate().map(|(block, taps)| (block * self.depth, taps))
+    }
+
+    /// Working memory for a block of the patch matrix.
+    pub fn block(&self) -> usize {
+        self.depth * self.pitch
     }
 
     /// Working memory for a group's padded images; none where nothing is padded.
@@ -176,7 +192,7 @@ impl Tile {
             runs.push(Run { sample, position, column, origin: sample * geometry.padded_image() + inside, length });
             column += length;
         }
-        Self { runs, columns }
+        Self { runs }
     }
 
     /// The runs of the first `samples` images of the group.
@@ -189,27 +205,28 @@ impl Tile {
         self.runs(samples).last().map_or(0, |run| run.column + run.length)
     }
 
-    /// Fills the patch matrix, patch x `pitch`, from the group's padded images.
-    pub fn gather<T: Copy>(&self, geometry: &Geometry, samples: usize, padded: &[T], patches: &mut [T], pitch: usize) {
+    /// Fills the rows `taps` of the patch matrix, `pitch` apart, from the group's padded images.
+    pub fn gather<T: Copy>(&self, geometry: &Geometry, samples: usize, padded: &[T], taps: &[usize], patches: &mut [T], pitch: usize) {
         let runs = self.runs(samples);
         let stride = geometry.horizontal.stride;
-        for (row, tap) in patches.chunks_mut(pitch).zip(geometry.taps()) {
+        for (row, &tap) in taps.iter().enumerate() {
+            let row = &mut patches[row * pitch..];
             for run in runs {
-                let (source, row) = (&padded[run.origin + tap..], &mut row[run.column..run.column + run.length]);
+                let source = &padded[run.origin + tap..];
                 if stride == 1 {
-                    row.copy_from_slice(&source[..run.length]);
+                    copy(source, &mut row[run.column..], run.length);
                 } else {
-                    row.iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, &from)| *to = from);
+                    row[run.column..run.column + run.length].iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, &from)| *to = from);
                 }
             }
         }
     }
 
     /// The transpose of [`gather`](Self::gather): adds every column of the patch matrix to the pixels that it came from.
-    pub fn scatter<T: Copy + std::ops::AddAssign>(&self, geometry: &Geometry, samples: usize, patches: &[T], pitch: usize, padded: &mut [T]) {
+    pub fn scatter<T: Copy + std::ops::AddAssign>(&self, geometry: &Geometry, samples: usize, taps: &[usize], patches: &[T], pitch: usize, padded: &mut [T]) {
         let runs = self.runs(samples);
         let stride = geometry.horizontal.stride;
-        for (row, tap) in patches.chunks(pitch).zip(geometry.taps()) {
+        for (row, &tap) in patches.chunks(pitch).zip(taps) {
             for run in runs {
                 let (target, row) = (&mut padded[run.origin + tap..], &row[run.column..run.column + run.length]);
                 if stride == 1 {
@@ -231,4 +248,26 @@ impl Tile {
             Some((start..start + columns.len(), columns))
         })
     }
+}
+
+/// Copies `length` numbers, and often some more behind them: a fixed length is a few instructions where a short copy of any length is a call.
+///
+/// Runs are copied row by row in the order of their columns, so what was too much is overwritten by a later run or lies beyond the filled columns.
+fn copy<T: Copy>(from: &[T], to: &mut [T], length: usize) {
+    let copied = match length {
+        0..=8 => copy_fixed::<T, 8>(from, to),
+        9..=16 => copy_fixed::<T, 16>(from, to),
+        17..=32 => copy_fixed::<T, 32>(from, to),
+        _ => false,
+    };
+    if !copied {
+        to[..length].copy_from_slice(&from[..length]);
+    }
+}
+
+/// Copies N numbers, if there are as many on both sides.
+fn copy_fixed<T: Copy, const N: usize>(from: &[T], to: &mut [T]) -> bool {
+    let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) else { return false };
+    *to = *from;
+    true
 }

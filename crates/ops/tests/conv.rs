@@ -50,6 +50,14 @@ fn gradients_are_those_of_central_differences() {
 }
 
 #[test]
+fn long_patches_are_worked_on_in_blocks() {
+    let window = Window2d { stride: (1, 1), padding: (1, 0) };
+    let inputs = [uniform("input", (2, 20, 4, 5), -1.0, 1.0), uniform("weight", (2, 20, 3, 3), -1.0, 1.0), uniform("bias", 2, -1.0, 1.0)];
+    gradient_check(|t| conv2d(&t[0], &t[1], Some(&t[2]), window), &inputs, 1e-7);
+    assert_close(&conv2d(&inputs[0], &inputs[1], None, window).unwrap(), &plainly(&inputs[0], &inputs[1], window).unwrap(), 1e-12);
+}
+
+#[test]
 fn tensors_need_not_be_contiguous() {
     let input = uniform("input", (5, 4, 2, 3), -1.0, 1.0);
     let weight = uniform("weight", (2, 3, 2, 3), -1.0, 1.0);
@@ -71,7 +79,7 @@ fn a_gradient_nobody_tracks_is_left_out() {
 
 #[test]
 fn bits_do_not_depend_on_the_threads() {
-    for (samples, channels, size, filters, kernel) in [(37, 2, 12, 5, 5), (3, 1, 40, 4, 3), (130, 3, 5, 2, 5)] {
+    for (samples, channels, size, filters, kernel) in [(37, 2, 12, 5, 5), (3, 1, 40, 4, 3), (130, 3, 5, 2, 5), (9, 30, 6, 7, 3)] {
         let input = uniform("input", (samples, channels, size, size), -1.0, 1.0).to_dtype(DType::F32).unwrap();
         let weight = uniform("weight", (filters, channels, kernel, kernel), -1.0, 1.0).to_dtype(DType::F32).unwrap();
         let bias = uniform("bias", filters, -1.0, 1.0).to_dtype(DType::F32).unwrap();
