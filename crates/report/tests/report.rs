@@ -114,6 +114,19 @@ fn a_damaged_file_is_named_and_the_rest_is_reported() {
 }
 
 #[test]
+fn a_file_cut_off_anywhere_is_an_error() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { models: vec!["CNN".into()], plain: 1, seeds: 1, ..Fixture::quickstart() }.write(root.path());
+    let facts = fixture::trial(root.path(), 0, 0, 0).join("facts.parquet");
+    let whole = fs::read(&facts).unwrap();
+    for length in (0..whole.len()).step_by(211) {
+        fs::write(&facts, &whole[..length]).unwrap();
+        let error = write(root.path(), &Options::default()).unwrap_err();
+        assert!(matches!(error, Error::Unreadable { .. }), "{length} bytes: {error}");
+    }
+}
+
+#[test]
 fn nothing_but_damaged_facts_is_an_error_without_a_report() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("trials/abc")).unwrap();
