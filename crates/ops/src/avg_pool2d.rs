@@ -123,7 +123,7 @@ impl AvgPool2d {
     fn divide<T: Number>(&self, y: usize, row: &mut [T]) {
         let lines = self.vertical.within_padding(y);
         for (x, value) in row.iter_mut().enumerate() {
-            *value = *value / <T as WithDType>::from_f64((lines * self.horizontal.within_padding(x)) as f64);
+            *value /= <T as WithDType>::from_f64((lines * self.horizontal.within_padding(x)) as f64);
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn normalise<T: Number>(row: &mut [T]) -> T {
         total += *x;
     }
     for x in row.iter_mut() {
-        *x = *x / total;
+        *x /= total;
     }
     largest + total.ln()
 }
