@@ -42,7 +42,7 @@ pub struct Sampler {
 /// Where a shape or type does not fit: every tensor f32 or all f64, the same `align_corners` for the target and the sampler.
 pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target: &TargetGrid, sampler: &Sampler) -> Result<Tensor> {
     check_type("sample_structured", &[("input", input), ("matrix", matrix), ("basis", basis)])?;
-    let samples = check_input("sample_structured", input, target.dims())?;
+    let samples = check_input("sample_structured", input, target.dims(), sampler)?;
     check_structure("sample_structured", matrix, basis, target)?;
     if matrix.dim(0)? != samples {
         bail!("sample_structured: input has {samples} samples and matrix {}; expected the same number", matrix.dim(0)?);
@@ -72,7 +72,7 @@ pub fn sample_grid(input: &Tensor, grid: &Tensor, sampler: &Sampler) -> Result<T
         [_, _, _, _, 3] => 3,
         other => bail!("sample_grid: expected a grid of N x H x W x 2 or N x D x H x W x 3, not {other:?}"),
     };
-    let samples = check_input("sample_grid", input, dims)?;
+    let samples = check_input("sample_grid", input, dims, sampler)?;
     if grid.dim(0)? != samples {
         bail!("sample_grid: input has {samples} samples and grid {}; expected the same number", grid.dim(0)?);
     }
@@ -100,8 +100,11 @@ fn check_type(op: &str, tensors: &[(&str, &Tensor)]) -> Result<()> {
     bail!("{op}: expected every tensor f32 or every tensor f64, not {}", found.join(", "))
 }
 
-/// The number of samples of an input of `dims` axes, none too long for a kernel's pixel numbers.
-fn check_input(op: &str, input: &Tensor, dims: usize) -> Result<usize> {
+/// The number of samples of an input of `dims` axes, none too long for a kernel's pixel numbers, and a kernel that reads at all.
+fn check_input(op: &str, input: &Tensor, dims: usize, sampler: &Sampler) -> Result<usize> {
+    if sampler.kernel.support() == 0 {
+        bail!("{op}: the sampling kernel {:?} has no taps; expected a support of at least 1", sampler.kernel);
+    }
     match input.dims() {
         [samples, _, size @ ..] if size.len() == dims => {
             if size.iter().any(|&n| n > taps::LONGEST_AXIS) {

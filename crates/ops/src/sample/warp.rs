@@ -161,7 +161,7 @@ impl<T: Real> Structured<'_, T> {
         }
     }
 
-    /// Adds a tile's part to the gradients to M of its sample, `R x K`, and to a block of B, `K x pixels of the block`, which starts at pixel `origin`.
+    /// Adds a tile's part to the gradients to M of its sample, `R x K`, and to its block of B, `K x pixels of the block`.
     fn accumulate(&self, n: usize, pixels: Range<usize>, gradient: &Rows<T>, matrix: &mut [T], basis: Option<(&mut [T], &Range<usize>)>) {
         for (sums, row) in matrix.chunks_exact_mut(self.terms).zip(gradient) {
             for (sum, basis) in sums.iter_mut().zip(self.basis.chunks_exact(self.pixels)) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use stn_core::{Boundary, TargetGrid};
+use stn_core::{Boundary, Real, SamplingKernel, TargetGrid};
 use stn_ops::{Sampler, sample_grid, sample_structured, structured_grid};
 use stn_sampler_bilinear::Bilinear;
 use stn_testkit::uniform;
@@ -117,6 +117,27 @@ fn memory_order_does_not_matter() -> Result<()> {
     let gradient = output.sum_all()?.backward()?.remove(&input);
     assert_eq!(gradient.map(|gradient| gradient.dims().to_vec()), Some(vec![4, 5, 2, 6]));
     Ok(())
+}
+
+/// A kernel that reads nothing.
+#[derive(Debug)]
+struct Empty;
+
+impl SamplingKernel for Empty {
+    fn support(&self) -> usize {
+        0
+    }
+
+    fn weights<T: Real>(&self, _: &[T], _: &mut [i32], _: &mut [T]) {}
+
+    fn derivatives<T: Real>(&self, _: &[T], _: &mut [T]) {}
+}
+
+#[test]
+fn a_kernel_without_taps_is_an_error() {
+    let sampler = Sampler { kernel: Arc::new(Empty), ..bilinear() };
+    let message = sample_grid(&zeros(&[1, 1, 2, 2]), &zeros(&[1, 2, 2, 2]), &sampler).unwrap_err().to_string();
+    assert!(message.contains("the sampling kernel Empty has no taps"), "{message}");
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn samplers() -> Vec<Sampler> {
 
 /// B of affine transformations: rows x, y (, z), 1.
 fn basis(target: &TargetGrid) -> Result<Tensor> {
-    Ok(affine_basis(&target.points(DType::F64, &Device::Cpu)?.unsqueeze(0)?)?.squeeze(0)?)
+    affine_basis(&target.points(DType::F64, &Device::Cpu)?.unsqueeze(0)?)?.squeeze(0)
 }
 
 /// The number at each place of a tensor, row by row.

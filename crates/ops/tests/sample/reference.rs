@@ -31,13 +31,12 @@ fn axis_weights(sampler: &Sampler, x: f64, size: usize) -> Vec<f64> {
 
 /// `V = sum over all pixels of U k k (k)`, for `N C source` and `N P dims`.
 fn sum_over_every_pixel(input: &Tensor, points: &Tensor, sampler: &Sampler) -> Result<Vec<f64>> {
-    let (samples, channels, size) = (input.dim(0)?, input.dim(1)?, &input.dims()[2..]);
-    let points = points.to_vec3::<f64>()?;
+    let (channels, size) = (input.dim(1)?, &input.dims()[2..]);
     let mut output = Vec::new();
-    for n in 0..samples {
+    for (n, points) in points.to_vec3::<f64>()?.iter().enumerate() {
         for c in 0..channels {
             let plane = numbers(&input.get(n)?.get(c)?);
-            for point in &points[n] {
+            for point in points {
                 let axes: Vec<_> = size.iter().rev().zip(point).map(|(&size, &x)| axis_weights(sampler, x, size)).collect();
                 let weight = |mut q: usize| {
                     axes.iter().fold(1.0, |product, axis| {
