@@ -156,8 +156,8 @@ fn read<K: Declared>(table: &Table, kind: fn(K) -> Kind) -> std::result::Result<
     let source = keep(parameters::decode::<K>(&own), &mut faults);
     let common = keep(parameters::decode::<Common>(&common), &mut faults).unwrap_or_default();
     faults.extend(source.iter().flat_map(Source::faults));
-    for (key, limit) in [("train_limit", common.train_limit), ("test_limit", common.test_limit)] {
-        if limit == Some(0) {
+    for key in ["train_limit", "test_limit"] {
+        if table.get(key) == Some(&Value::Integer(0)) {
             faults.push(Fault::at([key], "must be at least 1").help("leave the key out to use every image"));
         }
     }
@@ -212,8 +212,8 @@ mod tests {
                 "`distortion.degres`: unknown key `degres`; did you mean `degrees`? (known: canvas, degrees)",
                 "`suorce`: unknown key `suorce`; did you mean `source`? (known: dir, source, distortion, test_limit, train_limit, kind)",
                 "`test_limit`: invalid type: string \"all\", expected usize",
-            ],
-            "train_limit is read only where the limits have the right types"
+                "`train_limit`: must be at least 1; leave the key out to use every image",
+            ]
         );
     }
 

@@ -10,6 +10,8 @@ mod homography;
 mod projective;
 mod rotation;
 mod rotation_translation_scale;
+#[cfg(test)]
+mod vectors;
 mod warp;
 
 use rand_chacha::ChaCha8Rng;

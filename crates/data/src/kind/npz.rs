@@ -209,8 +209,7 @@ mod tests {
         }
 
         fn array<T: npyz::AutoSerialize + Copy>(mut self, name: &str, shape: &[u64], values: &[T]) -> Self {
-            let options = npyz::npz::zip::write::FileOptions::default();
-            let mut array = self.0.array(name, options).unwrap().default_dtype().shape(shape).begin_nd().unwrap();
+            let mut array = self.0.array(name, Default::default()).unwrap().default_dtype().shape(shape).begin_nd().unwrap();
             array.extend(values.iter().copied()).unwrap();
             array.finish().unwrap();
             self
