@@ -1,0 +1,264 @@
+//! Trials from a file to Parquet, on a few embedded digits.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+use polars::prelude::{DataFrame, ParquetReader, SerReader};
+use stn_core::Registry;
+use stn_lab::{Experiment, Observer, RunOptions, RunSummary, Silent, Trial, run, schema};
+
+const FILE: &str = r#"
+name = "tiny"
+[dataset]
+kind = "mnist"
+source = "embedded"
+distortion = "R"
+train_limit = 120
+test_limit = 50
+[train]
+steps = 6
+batch = 16
+lr = 0.05
+optimizer = { kind = "sgd", momentum = 0.9 }
+log_every = 2
+evaluate_every = 4
+[models.st]
+label = "ST-FCN"
+layers = [{ st = { transform = "affine", localiser = [{ fc = 8 }, "relu"] } }, { conv = [4, 5] }, "relu", { max = 2 }, { dropout = 0.5 }, { fc = "classes" }]
+"#;
+
+fn registry() -> Registry {
+    stn_plugins::standard().unwrap()
+}
+
+fn experiment(overrides: &[&str]) -> Experiment {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    Experiment::parse(FILE, "tiny.toml", "tiny", &overrides, &registry()).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn go(experiment: &Experiment, out: &Path, threads: usize) -> RunSummary {
+    run(experiment, &RunOptions::new(out, threads), &registry(), &Silent).unwrap()
+}
+
+fn folder_of(out: &Path, trial: &Trial) -> PathBuf {
+    out.join("tiny/trials").join(&trial.id)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn read(path: &Path) -> DataFrame {
+    ParquetReader::new(std::fs::File::open(path).unwrap()).finish().unwrap()
+}
+
+fn text(frame: &DataFrame, column: &str) -> String {
+    frame.column(column).unwrap().str().unwrap().get(0).unwrap().to_owned()
+}
+
+#[test]
+fn a_trial_leaves_every_file_with_the_declared_columns() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&[]);
+    let summary = go(&experiment, out.path(), 1);
+    let trial = &experiment.trials()[0];
+    assert_eq!(summary.trained, [trial.id.clone()]);
+    assert_eq!(names(&out.path().join("tiny")), ["experiment.toml", "plan.parquet", "trials"]);
+    let folder = folder_of(out.path(), trial);
+    assert_eq!(names(&folder), ["facts.parquet", "metrics.parquet", "trial.log", "warps.parquet", "weights.safetensors"]);
+    for table in schema() {
+        let path = out.path().join("tiny").join(table.file.replace("ID", &trial.id));
+        let frame = read(&path);
+        let found: Vec<_> = frame.columns().iter().map(|column| (column.name().to_string(), column.dtype().to_string())).collect();
+        let declared: Vec<_> = table.columns.iter().map(|column| (column.name.to_owned(), column.kind.to_owned())).collect();
+        assert_eq!(found, declared, "{}", table.file);
+    }
+    let facts = read(&folder.join("facts.parquet"));
+    assert_eq!((text(&facts, "status"), text(&facts, "distortion"), text(&facts, "dataset")), ("done".into(), "R".into(), "mnist".into()));
+    assert_eq!(text(&facts, "label"), "ST-FCN");
+    let error = facts.column("test_error").unwrap().f64().unwrap().get(0).unwrap();
+    assert!((0.0..=100.0).contains(&error));
+}
+
+#[test]
+fn metrics_have_a_row_each_interval_and_evaluation() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["train.steps=5"]);
+    go(&experiment, out.path(), 1);
+    let metrics = read(&folder_of(out.path(), &experiment.trials()[0]).join("metrics.parquet"));
+    let steps: Vec<_> = metrics.column("step").unwrap().i64().unwrap().into_no_null_iter().collect();
+    let splits: Vec<_> = metrics.column("split").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();
+    assert_eq!(steps, [2, 4, 4, 5, 5]);
+    assert_eq!(splits, ["train", "train", "test", "train", "test"]);
+}
+
+#[test]
+fn warps_show_one_image_of_each_class_in_order() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&[]);
+    go(&experiment, out.path(), 1);
+    let warps = read(&folder_of(out.path(), &experiment.trials()[0]).join("warps.parquet"));
+    let classes: Vec<_> = warps.column("class").unwrap().i64().unwrap().into_no_null_iter().collect();
+    assert!(classes.windows(2).all(|pair| pair[0] < pair[1]) && classes.len() > 5, "{classes:?}");
+    let lengths = |column: &str| warps.column(column).unwrap().list().unwrap().get_as_series(0).unwrap().len();
+    assert_eq!(["theta", "input", "grid", "output"].map(lengths), [6, 784, 2 * 784, 784]);
+    assert_eq!(["input_shape", "grid_shape"].map(lengths), [3, 3]);
+}
+
+#[test]
+fn the_same_trial_gives_the_same_bytes_at_any_number_of_threads() {
+    let experiment = experiment(&[]);
+    let bytes = |threads: usize| {
+        let out = tempfile::tempdir().unwrap();
+        go(&experiment, out.path(), threads);
+        let folder = folder_of(out.path(), &experiment.trials()[0]);
+        ["metrics.parquet", "warps.parquet", "weights.safetensors"].map(|name| blake3::hash(&std::fs::read(folder.join(name)).unwrap()))
+    };
+    let first = bytes(1);
+    assert_eq!(first, bytes(1));
+    assert_eq!(first, bytes(2));
+}
+
+#[test]
+fn another_seed_gives_another_result() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["sweep.seeds=[0, 1]"]);
+    go(&experiment, out.path(), 0);
+    let weights: Vec<_> = experiment.trials().iter().map(|trial| std::fs::read(folder_of(out.path(), trial).join("weights.safetensors")).unwrap()).collect();
+    assert_ne!(weights[0], weights[1]);
+}
+
+#[test]
+fn done_trials_are_not_run_again_and_new_ones_are() {
+    let out = tempfile::tempdir().unwrap();
+    let first = experiment(&["sweep.seeds=[0]"]);
+    go(&first, out.path(), 1);
+    let facts = folder_of(out.path(), &first.trials()[0]).join("facts.parquet");
+    let before = std::fs::metadata(&facts).unwrap().modified().unwrap();
+    let both = experiment(&["sweep.seeds=[0, 1]"]);
+    let summary = go(&both, out.path(), 1);
+    assert_eq!(summary.already_done, [first.trials()[0].id.clone()]);
+    assert_eq!(summary.trained, [both.trials()[1].id.clone()]);
+    assert_eq!(std::fs::metadata(&facts).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn a_trial_whose_facts_are_torn_is_run_again() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["train.steps=1"]);
+    go(&experiment, out.path(), 1);
+    let facts = folder_of(out.path(), &experiment.trials()[0]).join("facts.parquet");
+    std::fs::write(&facts, b"PAR1 torn").unwrap();
+    assert_eq!(go(&experiment, out.path(), 1).trained.len(), 1);
+    assert_eq!(text(&read(&facts), "status"), "done");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_its_trial_only() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["train.lr=0.05", "sweep.grid.train.lr=[1e30, 0.05]"]);
+    let summary = go(&experiment, out.path(), 1);
+    assert_eq!((summary.failed.len(), summary.trained.len()), (1, 1));
+    let (trial, reason) = &summary.failed[0];
+    assert!(trial.contains("train.lr = 1e30"), "{trial}");
+    for word in ["is not finite at step", "before that 2.", "the largest finite |theta| was", "in layer st1", "Try a smaller train.lr"] {
+        assert!(reason.contains(word), "{word} is not in: {reason}");
+    }
+    let folder = folder_of(out.path(), &experiment.trials()[0]);
+    let facts = read(&folder.join("facts.parquet"));
+    assert_eq!(text(&facts, "status"), format!("failed: {reason}"));
+    assert!(facts.column("test_error").unwrap().f64().unwrap().get(0).is_none());
+    assert!(std::fs::read_to_string(folder.join("trial.log")).unwrap().contains("is not finite"));
+    assert!(!folder.join("weights.safetensors").exists());
+}
+
+#[test]
+fn the_log_of_a_trial_tells_what_it_ran_on() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["train.steps=2"]);
+    go(&experiment, out.path(), 1);
+    let log = std::fs::read_to_string(folder_of(out.path(), &experiment.trials()[0]).join("trial.log")).unwrap();
+    for word in ["revision=", "sha256=", "st1", "train", "test", "done"] {
+        assert!(log.contains(word), "{word} is not in:\n{log}");
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_the_results_folder_is_an_error_that_says_so() {
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = run(&experiment(&[]), &RunOptions::new(&file, 1), &registry(), &Silent).unwrap_err().to_string();
+    assert!(error.starts_with("cannot create the folder") && error.contains("--out"), "{error}");
+}
+
+#[test]
+fn early_stopping_ends_before_the_last_step() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["train.steps=40", "train.early_stop={ patience = 1, least_gain = 100.0 }"]);
+    go(&experiment, out.path(), 1);
+    let facts = read(&folder_of(out.path(), &experiment.trials()[0]).join("facts.parquet"));
+    assert_eq!(facts.column("steps").unwrap().i64().unwrap().get(0), Some(4));
+}
+
+/// Stops the run after its third step.
+struct StopsIt(RunOptions);
+
+impl Observer for StopsIt {
+    fn step(&self, _: &Trial, step: u64, _: u64, _: f64) {
+        if step == 3 {
+            self.0.cancel.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_stopped_run_leaves_nothing_of_its_trial() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&[]);
+    let options = RunOptions::new(out.path(), 1);
+    let summary = run(&experiment, &options, &registry(), &StopsIt(options.clone())).unwrap();
+    assert!(summary.cancelled && summary.trained.is_empty() && summary.failed.is_empty());
+    assert!(names(&folder_of(out.path(), &experiment.trials()[0])).is_empty());
+}
+
+/// Remembers what it heard.
+#[derive(Default)]
+struct Ear(Mutex<BTreeMap<&'static str, usize>>);
+
+impl Ear {
+    fn hear(&self, what: &'static str) {
+        *self.0.lock().unwrap().entry(what).or_default() += 1;
+    }
+}
+
+impl Observer for Ear {
+    fn trial_started(&self, _: &Trial, _: usize, _: u64) {
+        self.hear("started");
+    }
+
+    fn step(&self, _: &Trial, _: u64, _: u64, _: f64) {
+        self.hear("step");
+    }
+
+    fn evaluated(&self, _: &Trial, _: u64, _: f64) {
+        self.hear("evaluated");
+    }
+
+    fn trial_finished(&self, _: &Trial, _: usize, _: &str) {
+        self.hear("finished");
+    }
+}
+
+#[test]
+fn an_observer_hears_every_step_and_evaluation() {
+    let out = tempfile::tempdir().unwrap();
+    let ear = Ear::default();
+    run(&experiment(&[]), &RunOptions::new(out.path(), 1), &registry(), &ear).unwrap();
+    let heard = ear.0.into_inner().unwrap();
+    assert_eq!(heard, BTreeMap::from([("started", 1), ("step", 6), ("evaluated", 2), ("finished", 1)]));
+}
