@@ -1,9 +1,11 @@
 //! Convolution of images with learnt filters: patches as a matrix, times the filters, tile by tile.
 
+use std::array;
+
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use crate::cpu::{Number, by_number, elements, expect_images, expect_numbers, numbers, with_scratch};
+use crate::cpu::{BLOCK, Number, by_number, elements, expect_images, expect_numbers, numbers, with_scratch};
 use crate::matmul::{Matrix, Store, multiply};
 use crate::patches::{Geometry, Tile, Tiling};
 use crate::window::{Window2d, conv2d_axes};
@@ -230,7 +232,7 @@ impl FilterGradient {
                     self.add_group(&tiling, group, input, gradient, sums);
                 }
             });
-            sum_parts(&geometry, &parts, &mut result);
+            sum_parts(&geometry, &mut parts, &mut result);
         }
         Ok((T::to_cpu_storage_owned(result), Shape::from(length)))
     }
@@ -266,24 +268,39 @@ impl FilterGradient {
     }
 }
 
-/// Copies rows of `pitch` numbers to columns of `rows` numbers.
-fn transpose<T: Copy>(from: &[T], pitch: usize, to: &mut [T], rows: usize) {
-    for (row, numbers) in from.chunks(pitch).enumerate() {
-        for (to, &number) in to[row..].iter_mut().step_by(rows).zip(numbers) {
-            *to = number;
+/// Copies a matrix stored by rows of `columns` numbers to its transpose, stored by rows of `rows` numbers.
+fn transpose<T: Number>(from: &[T], columns: usize, to: &mut [T], rows: usize) {
+    let squares = (rows - rows % SQUARE, columns - columns % SQUARE);
+    // A square at a time, which the compiler keeps in registers; then the rows and columns that are left.
+    for row in (0..squares.0).step_by(SQUARE) {
+        for column in (0..squares.1).step_by(SQUARE) {
+            let square: [[T; SQUARE]; SQUARE] = array::from_fn(|i| array::from_fn(|j| from[(row + i) * columns + column + j]));
+            for j in 0..SQUARE {
+                to[(column + j) * rows + row..][..SQUARE].copy_from_slice(&array::from_fn::<T, SQUARE, _>(|i| square[i][j]));
+            }
+        }
+    }
+    for row in 0..rows {
+        for column in if row < squares.0 { squares.1..columns } else { 0..columns } {
+            to[column * rows + row] = from[row * columns + column];
         }
     }
 }
 
-/// Adds the parts in order and transposes the weight's gradient to filters x patch.
-fn sum_parts<T: Number>(geometry: &Geometry, parts: &[T], result: &mut [T]) {
-    let (patch, filters) = (geometry.patch(), geometry.filters);
-    let (weight, bias) = result.split_at_mut(filters * patch);
-    let total = |place: usize| parts.chunks(filters * (patch + 1)).map(|part| part[place]).sum::<T>();
-    weight.par_chunks_mut(patch.max(1)).enumerate().for_each(|(filter, row)| {
-        row.iter_mut().enumerate().for_each(|(tap, sum)| *sum = total(tap * filters + filter));
+/// The side of a square that is transposed at once.
+const SQUARE: usize = 4;
+
+/// Adds the parts in order, into the first of them, and transposes the weight's gradient to filters x patch.
+fn sum_parts<T: Number>(geometry: &Geometry, parts: &mut [T], result: &mut [T]) {
+    let (total, others) = parts.split_at_mut(result.len());
+    total.par_chunks_mut(BLOCK).enumerate().for_each(|(block, total)| {
+        for part in others.chunks(result.len()) {
+            total.iter_mut().zip(&part[block * BLOCK..]).for_each(|(total, &number)| *total += number);
+        }
     });
-    bias.iter_mut().enumerate().for_each(|(filter, sum)| *sum = total(patch * filters + filter));
+    let length = geometry.filters * geometry.patch();
+    transpose(&total[..length], geometry.filters, &mut result[..length], geometry.patch());
+    result[length..].copy_from_slice(&total[length..]);
 }
 
 /// Windows a tile of the forward pass and of the input's gradient: one vector block of the product.
@@ -291,9 +308,9 @@ fn columns(geometry: &Geometry) -> usize {
     if geometry.patch() < 128 { 128 } else { 64 }
 }
 
-/// Windows a tile of the filters' gradient, where they are the depth of the product.
-fn filter_columns(_: &Geometry) -> usize {
-    128
+/// Windows a tile of the filters' gradient, where they are the depth of the product: more where the sums, read and written once a tile, leave the cache.
+fn filter_columns(geometry: &Geometry) -> usize {
+    if geometry.patch() * geometry.filters < 1 << 16 { 128 } else { 256 }
 }
 
 /// In how many parts a gradient of `length` numbers is summed: many for many threads, fewer where each part is large.

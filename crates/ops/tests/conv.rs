@@ -52,7 +52,7 @@ fn gradients_are_those_of_central_differences() {
 #[test]
 fn long_patches_are_worked_on_in_blocks() {
     let window = Window2d { stride: (1, 1), padding: (1, 0) };
-    let inputs = [uniform("input", (2, 20, 4, 5), -1.0, 1.0), uniform("weight", (2, 20, 3, 3), -1.0, 1.0), uniform("bias", 2, -1.0, 1.0)];
+    let inputs = [uniform("input", (2, 20, 4, 5), -1.0, 1.0), uniform("weight", (6, 20, 3, 3), -1.0, 1.0), uniform("bias", 6, -1.0, 1.0)];
     gradient_check(|t| conv2d(&t[0], &t[1], Some(&t[2]), window), &inputs, 1e-7);
     assert_close(&conv2d(&inputs[0], &inputs[1], None, window).unwrap(), &plainly(&inputs[0], &inputs[1], window).unwrap(), 1e-12);
 }
