@@ -1,8 +1,8 @@
 //! Data sets, distortions, seeded loaders, download, checksum and cache.
 //!
 //! A [`DatasetSpec`] is read from the `[dataset]` table of an experiment file. [`Dataset::open`] loads it whole, checks it and says where it came from
-//! ([`Provenance`]). Batches are pure functions of (seed, epoch, index): [`Dataset::batch`] makes one where it is called, [`Loader`] makes them ahead of the trainer
-//! on threads of its own. The published [`distortion`]s are made on the fly, through the project's own sampler.
+//! ([`Provenance`]). Batches are pure functions of (seed, epoch, index): [`Dataset::batch`] makes one where it is called, [`Loader`] makes them ahead of the
+//! trainer on threads of its own. The published [`distortion`]s are made on the fly, through the project's own sampler.
 
 pub mod distortion;
 

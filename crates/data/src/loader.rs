@@ -11,12 +11,13 @@ const AHEAD: usize = 2;
 
 /// The training batches of a seed, in order.
 ///
-/// The training part is visited epoch after epoch, each in a keyed order of its own, and the visits follow one another without a gap: the batch at step s holds the
-/// visits from s x batch on, so that every batch is full, one may reach into the next epoch, and a batch larger than the training part visits images more than once,
-/// distorted anew each time. The batch at a step is a pure function of (seed, step, batch size): neither the first step nor the number of threads matters.
+/// The training part is visited epoch after epoch, each in a keyed order of its own, and the visits follow one another without a gap: the batch at step s holds
+/// the visits from s x batch on, so that every batch is full, one may reach into the next epoch, and a batch larger than the training part visits images more
+/// than once, distorted anew each time. The batch at a step is a pure function of (seed, step, batch size): neither the first step nor the number of threads
+/// matters.
 ///
-/// Thread w of n makes the steps first + w, first + w + n, ... one after another. Each is the only thread of a rayon pool of its own, so that the sampler neither
-/// waits for the trainer's threads nor takes them.
+/// Thread w of n makes the steps first + w, first + w + n, ... one after another. Each is the only thread of a rayon pool of its own, so that the sampler
+/// neither waits for the trainer's threads nor takes them.
 #[derive(Debug)]
 pub struct Loader {
     /// Finished batches of each thread.
@@ -188,6 +189,17 @@ mod tests {
             let image = batch.images.narrow(0, place, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
             assert_eq!(image, alone.images.flatten_all().unwrap().to_vec1::<f32>().unwrap());
         }
+    }
+
+    #[test]
+    fn a_batch_is_the_same_on_any_number_of_threads() {
+        let data = distorted(40);
+        let indices: Vec<usize> = (0..40).collect();
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            bits(&pool.install(|| data.batch(Part::Train, &indices, 1, 1)).unwrap())
+        };
+        assert_eq!(on(1), on(4));
     }
 
     #[test]

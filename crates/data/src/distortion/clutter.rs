@@ -14,8 +14,8 @@ use crate::{Error, Result};
 
 /// TC of the paper: the image at a random place of a black canvas, with `patches` square pieces cut from other images of the same part.
 ///
-/// Pieces are cut at random places of images drawn at random (never the image itself, where there is another) and put at random places. Where two things meet, the
-/// brighter pixel is seen. All places are whole pixels, so nothing is interpolated and no sampler is needed.
+/// Pieces are cut at random places of images drawn at random (never the image itself, where there is another) and put at random places. Where two things meet,
+/// the brighter pixel is seen. All places are whole pixels, so nothing is interpolated and no sampler is needed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Clutter {

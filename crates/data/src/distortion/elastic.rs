@@ -12,11 +12,12 @@ use super::frame::Frame;
 use super::warp::DrawTheta;
 use super::{Declared, canvas_faults, in_range, scale_faults};
 
-/// E of the paper: the image scaled about the centre, then bent by a thin plate spline whose `points` x `points` control points move by N(0, `sigma`) along x and y.
+/// E of the paper: the image scaled about the centre, then bent by a thin plate spline whose `points` x `points` control points move by N(0, `sigma`) along x
+/// and y.
 ///
 /// The spline runs from the output to the image, as every theta does: the control points stand on a regular grid over the *output*, and each reads the image at
-/// `(p + d) / scale`, with d its displacement in pixels of the output. Since d is symmetric about zero this is, to first order, the distribution of moving the image's
-/// points by -d; an exact inverse of a thin plate spline has no closed form.
+/// `(p + d) / scale`, with d its displacement in pixels of the output. Since d is symmetric about zero this is, to first order, the distribution of moving the
+/// image's points by -d; an exact inverse of a thin plate spline has no closed form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Elastic {

@@ -9,7 +9,8 @@ pub(crate) struct Frame {
     pub(crate) canvas: [usize; 2],
 }
 
-/// A placement of the image: `u = A v + shift`, where v is a point of the image and u its place on the canvas, both in pixels from the centre, x to the right, y down.
+/// A placement of the image: `u = A v + shift`, where v is a point of the image and u its place on the canvas, both in pixels from the centre, x to the right,
+/// y down.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Placement {
     /// Clockwise as seen, in radians.

@@ -1,7 +1,7 @@
 //! The homography through four points.
 
-/// The least corner of a well-formed quadrilateral, as a part of the undistorted area: flatter ones blow pixels up beyond sense.
-const LEAST_CORNER: f64 = 0.05;
+/// The least corner of a well-formed quadrilateral, as a part of the undistorted area: beyond a flatter one the digit shrinks to a sliver that nobody can read.
+const LEAST_CORNER: f64 = 0.1;
 
 /// The least |t33| relative to the other coefficients that is divided by.
 const LEAST_DIVISOR: f64 = 1e-6;

@@ -1,7 +1,7 @@
 //! The distortions of the published experiments, made on the fly.
 //!
-//! Each image's distortion is drawn from its own random stream and turned into a theta that maps the output canvas to the source image; a whole batch is then warped
-//! by one call of the project's own sampler, bilinear, zeros outside, `align_corners = false`. Lengths are pixels, angles degrees.
+//! Each image's distortion is drawn from its own random stream and turned into a theta that maps the output canvas to the source image; a whole batch is then
+//! warped by one call of the project's own sampler, bilinear, zeros outside, `align_corners = false`. Lengths are pixels, angles degrees.
 
 mod clutter;
 mod elastic;

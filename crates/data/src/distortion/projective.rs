@@ -12,12 +12,13 @@ use super::homography::{homography, is_well_formed};
 use super::warp::DrawTheta;
 use super::{Declared, canvas_faults, in_range, scale_faults};
 
-/// How often a quadrilateral that is not convex is drawn anew; at the published parameters one draw in fifty is.
+/// How often a quadrilateral that is not well formed is drawn anew; at the published parameters three draws in a hundred are.
 const ATTEMPTS: usize = 1000;
 
 /// P of the paper: the image scaled about the centre, then each of its four corners moved by N(0, `sigma`) along x and y.
 ///
-/// The theta is the exact homography from the moved corners back to the image's own. Quadrilaterals that are not convex, or nearly not, are drawn anew.
+/// The theta is the exact homography from the moved corners back to the image's own. Quadrilaterals that are not convex, or have a corner of less than a tenth
+/// of the image's area, are drawn anew: three in a hundred, which leaves corners a standard deviation of 4.9 instead of 5.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Projective {

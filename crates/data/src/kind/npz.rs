@@ -22,8 +22,8 @@ const NAMES: [&[&str]; 4] = [&["x_train", "x", "images"], &["y_train", "y", "lab
 
 /// `kind = "npz"`: arrays of images, N x H x W or N x H x W x C with at most 4 channels, and of labels, N class numbers from 0.
 ///
-/// Images are uint8, or float32 / float64 from 0 to 1. Arrays are named `x_train`, `x` or `images`; `y_train`, `y` or `labels`; and, where there is a test part of its
-/// own, `x_test` or `test_images`; `y_test` or `test_labels`.
+/// Images are uint8, or float32 / float64 from 0 to 1. Arrays are named `x_train`, `x` or `images`; `y_train`, `y` or `labels`; and, where there is a test part
+/// of its own, `x_test` or `test_images`; `y_test` or `test_labels`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NpzSpec {

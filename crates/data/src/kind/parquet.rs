@@ -15,8 +15,8 @@ use crate::images::{Images, Pixels};
 use crate::spec::Declared;
 use crate::{Error, Provenance, Result, split};
 
-/// `kind = "parquet"`: images encoded as PNG or JPEG, either bytes or a struct with a field `bytes` (as on the Hugging Face hub), and labels that are class numbers
-/// from 0 or class names.
+/// `kind = "parquet"`: images encoded as PNG or JPEG, either bytes or a struct with a field `bytes` (as on the Hugging Face hub), and labels that are class
+/// numbers from 0 or class names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ParquetSpec {

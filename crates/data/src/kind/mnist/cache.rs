@@ -62,7 +62,7 @@ fn keep(folder: &Path, files: &Files) -> Result<()> {
     for (file, content) in PUBLISHED.iter().zip(&files.contents) {
         let path = folder.join(file.name);
         let write = || {
-            let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+            let mut temporary = temporary_file(folder)?;
             temporary.write_all(content)?;
             temporary.as_file().sync_all()?;
             temporary.persist(&path).map_err(|e| e.error)
@@ -70,6 +70,14 @@ fn keep(folder: &Path, files: &Files) -> Result<()> {
         write().map_err(Error::io("write", &path))?;
     }
     Ok(())
+}
+
+/// A temporary file that others may read once it has its name, as the user's umask says: a cache may be shared.
+fn temporary_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]
