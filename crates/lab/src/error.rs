@@ -87,8 +87,12 @@ impl Error {
 fn advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => "; choose a folder that can be written with --out",
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "; free some space or choose another folder with --out, then run the same command again",
-        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => "; a file stands where the results folder should be: choose another folder with --out",
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "; free some space or choose another folder with --out, then run the same command again"
+        }
+        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+            "; a file stands where the results folder should be: choose another folder with --out"
+        }
         _ => "",
     }
 }

@@ -28,7 +28,8 @@ impl TrialLog {
     /// Runs `act` with its events recorded, down to level INFO, and passed on to the subscriber there was before.
     pub fn record<T>(&self, act: impl FnOnce() -> T) -> T {
         let outer = dispatcher::get_default(Dispatch::clone);
-        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(Writer(Arc::clone(&self.file))).with_filter(LevelFilter::INFO);
+        let lines =
+            tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(Writer(Arc::clone(&self.file))).with_filter(LevelFilter::INFO);
         let subscriber = tracing_subscriber::registry().with(lines).with(PassOn(outer));
         dispatcher::with_default(&Dispatch::new(subscriber), act)
     }

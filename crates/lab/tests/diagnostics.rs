@@ -63,7 +63,11 @@ fn an_unknown_key_names_the_nearest() {
 
 #[test]
 fn several_mistakes_are_shown_in_the_order_of_the_file() {
-    let text = FILE.replace("momentum", "momentun").replace("\"mnist\"", "\"mnits\"").replace("steps = 100", "steps = \"many\"").replace("seeds = [0, 1]", "seeds = []");
+    let text = FILE
+        .replace("momentum", "momentun")
+        .replace("\"mnist\"", "\"mnits\"")
+        .replace("steps = 100", "steps = \"many\"")
+        .replace("seeds = [0, 1]", "seeds = []");
     assert_snapshot!(said(&text, &["train.bach=3"]));
 }
 

@@ -80,11 +80,7 @@ impl Document {
         let mut reader = Reader { source: 0, offset: 0, diagnostics: Vec::new() };
         let (table, places) = reader.table(tree.get_ref(), None, whole);
         diagnostics.append(&mut reader.diagnostics);
-        if diagnostics.is_empty() {
-            Ok(Self { sources: vec![source], table, places })
-        } else {
-            Err(Diagnostics::new(vec![source], diagnostics))
-        }
+        if diagnostics.is_empty() { Ok(Self { sources: vec![source], table, places }) } else { Err(Diagnostics::new(vec![source], diagnostics)) }
     }
 
     /// The value at a path.
@@ -160,16 +156,17 @@ pub(crate) fn set_value(table: &mut Table, path: &[String], value: Value) -> Res
             *slot = Value::Table(Table::from_iter([("kind".to_owned(), Value::String(std::mem::take(kind)))]));
         }
         let found = slot.type_str();
-        slot = match slot {
-            Value::Table(inner) => inner.entry(segment.clone()).or_insert_with(|| Value::Table(Table::new())),
-            Value::Array(array) => {
-                let length = array.len();
-                segment.parse::<usize>().ok().and_then(|i| array.get_mut(i)).ok_or_else(|| {
-                    Fault::at(path, format!("`{}` has elements 0 to {}, no `{segment}`", path[..=depth].join("."), length.saturating_sub(1)))
-                })?
-            }
-            _ => return Err(Fault::at(path, format!("`{}` is of type {found}, so it has no key `{segment}`", path[..=depth].join(".")))),
-        };
+        slot =
+            match slot {
+                Value::Table(inner) => inner.entry(segment.clone()).or_insert_with(|| Value::Table(Table::new())),
+                Value::Array(array) => {
+                    let length = array.len();
+                    segment.parse::<usize>().ok().and_then(|i| array.get_mut(i)).ok_or_else(|| {
+                        Fault::at(path, format!("`{}` has elements 0 to {}, no `{segment}`", path[..=depth].join("."), length.saturating_sub(1)))
+                    })?
+                }
+                _ => return Err(Fault::at(path, format!("`{}` is of type {found}, so it has no key `{segment}`", path[..=depth].join(".")))),
+            };
     }
     *slot = value;
     Ok(())

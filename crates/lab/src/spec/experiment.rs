@@ -1,23 +1,20 @@
 //! An experiment: the file, read, checked and expanded.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use serde::Serialize;
 use stn_core::{Fault, Registry, parameters};
-use stn_data::DatasetSpec;
-use stn_nn::{NetworkSpec, Plan};
 use toml::{Table, Value};
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::document::{Document, Source};
+use super::findings::Findings;
 use super::overrides;
-use super::resolve::{Resolved, locate};
+use super::planner::Planner;
+use super::resolve::locate;
 use super::sections::{ModelSection, TopLevel};
-use super::sweep::{self, Assignment, Block};
-use super::train::TrainSpec;
-use super::trial::{Trial, TrialConfig};
+use super::sweep::{self, Block};
+use super::trial::Trial;
+use super::trial_list::{TrialList, in_words};
 
 /// An experiment file with its arguments: every trial decoded, and planned where the data's shape is known beforehand.
 #[derive(Debug, Clone)]
@@ -89,8 +86,13 @@ impl Experiment {
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostics {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut siblings: Vec<String> =
-        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|name| name.ends_with(".toml")).collect();
+    let mut siblings: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".toml"))
+        .collect();
     siblings.sort();
     let near = parameters::nearest(&name, siblings.iter().map(String::as_str));
     let help = near.filter(|_| error.kind() == std::io::ErrorKind::NotFound).map(|near| format!("did you mean `{}`?", folder.join(near).display()));
@@ -136,7 +138,8 @@ impl Reading<'_> {
         }
         for (name, model) in document.table.get("models").and_then(Value::as_table).into_iter().flatten() {
             let Value::Table(model) = model else { continue };
-            let own: Table = model.iter().filter(|(key, _)| ["label", "train"].contains(&key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect();
+            let own: Table =
+                model.iter().filter(|(key, _)| ["label", "train"].contains(&key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect();
             if let Err(faults) = parameters::decode::<ModelSection>(&own) {
                 self.faults(faults, &["models", name]);
             }
@@ -164,174 +167,23 @@ impl Reading<'_> {
     /// Decodes and plans every point of the sweep; what is wrong in several is told once.
     fn trials(&mut self, blocks: &[Block], registry: &Registry) -> Vec<Trial> {
         let points: Vec<_> = blocks.iter().flat_map(|block| block.points().into_iter().map(move |point| (point, &block.seeds))).collect();
-        let mut planner = Planner::new(registry);
-        let mut found: Vec<Found> = Vec::new();
-        let mut trials: Vec<Trial> = Vec::new();
+        let mut planner = Planner::new(registry, self.document);
+        let mut findings = Findings::default();
+        let mut list = TrialList::default();
         for (point, seeds) in &points {
-            match planner.point(self.document, point) {
-                Ok(configured) => self.add(&mut trials, configured, point, seeds),
-                Err(diagnostics) => {
-                    for diagnostic in diagnostics {
-                        match found.iter_mut().find(|seen| seen.diagnostic == diagnostic) {
-                            Some(seen) => seen.points += 1,
-                            None => found.push(Found { diagnostic, first: in_words(point), points: 1 }),
-                        }
+            let planned = planner.point(point);
+            findings.point(&planned.model);
+            match planned.outcome {
+                Ok(configured) => {
+                    if let Some(fault) = list.add(configured, planned.model, point, seeds) {
+                        self.fault(&fault);
                     }
                 }
+                Err(found) => found.into_iter().for_each(|finding| findings.add(finding, &planned.model, &in_words(point))),
             }
         }
-        if let Err(diagnostics) = planner.unused_models(self.document) {
-            let new = diagnostics.into_iter().filter(|diagnostic| !found.iter().any(|seen| seen.diagnostic == *diagnostic));
-            self.diagnostics.extend(new.collect::<Vec<_>>());
-        }
-        let total = points.len();
-        self.diagnostics.extend(found.into_iter().map(|found| found.diagnostic.note(remark(&found.first, found.points, total))));
-        trials
-    }
-
-    /// One trial a seed. A point that differs only in keys of other models is the same trial again and is left out.
-    fn add(&mut self, trials: &mut Vec<Trial>, configured: Configured, point: &[&Assignment], seeds: &[u64]) {
-        let differs: BTreeMap<String, String> = point.iter().map(|assignment| (assignment.name.clone(), value_in_words(&assignment.value))).collect();
-        for &seed in seeds {
-            let config = TrialConfig { seed, ..configured.config.clone() };
-            let id = config.id();
-            match trials.iter().find(|trial| trial.id == id) {
-                Some(twin) if twin.model != configured.model => {
-                    let message = format!("the models `{}` and `{}` are trained in the same way and are the same network", twin.model, configured.model);
-                    let fault = Fault::at(["models", configured.model.as_str()], message).help("change one of them, or take it out");
-                    self.fault(&fault);
-                    return;
-                }
-                Some(_) => {}
-                None => {
-                    let (label, model, differs) = (configured.label.clone(), configured.model.clone(), differs.clone());
-                    trials.push(Trial { id, label, model, seed, differs, plan: configured.plan.clone(), config });
-                }
-            }
-        }
-    }
-}
-
-/// A mistake in some points of the sweep.
-struct Found {
-    diagnostic: Diagnostic,
-    first: String,
-    points: usize,
-}
-
-fn in_words(point: &[&Assignment]) -> String {
-    point.iter().map(|assignment| format!("{} = {}", assignment.name, value_in_words(&assignment.value))).collect::<Vec<_>>().join(", ")
-}
-
-fn remark(first: &str, points: usize, total: usize) -> Option<String> {
-    match points {
-        _ if points == total => None,
-        1 => Some(format!("in the trials with {first}")),
-        _ => Some(format!("in {points} of {total} points of the sweep, first with {first}")),
-    }
-}
-
-fn value_in_words(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// A point of the sweep, decoded and planned.
-struct Configured {
-    model: String,
-    label: String,
-    plan: Option<Arc<Plan>>,
-    config: TrialConfig,
-}
-
-type Read<T> = Result<T, Vec<Fault>>;
-
-/// Decodes and plans; each section of a sweep is often the same, and is read once.
-struct Planner<'a> {
-    registry: &'a Registry,
-    datasets: BTreeMap<String, Read<DatasetSpec>>,
-    networks: BTreeMap<String, Read<NetworkSpec>>,
-    training: BTreeMap<String, Read<TrainSpec>>,
-    plans: BTreeMap<(String, [usize; 3], usize), Read<Arc<Plan>>>,
-    planned: Vec<String>,
-}
-
-impl<'a> Planner<'a> {
-    fn new(registry: &'a Registry) -> Self {
-        Self { registry, datasets: BTreeMap::new(), networks: BTreeMap::new(), training: BTreeMap::new(), plans: BTreeMap::new(), planned: Vec::new() }
-    }
-
-    fn point(&mut self, document: &Document, point: &[&Assignment]) -> Result<Configured, Vec<Diagnostic>> {
-        let shown = |resolved: &Resolved, faults: &[Fault]| faults.iter().map(|fault| Diagnostic::from_fault(fault, resolved.place(document, fault).clone())).collect::<Vec<_>>();
-        let resolved = Resolved::new(document, point)
-            .map_err(|faults| faults.iter().map(|fault| Diagnostic::from_fault(fault, locate(document, &[], fault).clone())).collect::<Vec<_>>())?;
-        let mut faults = Vec::new();
-        let given = document.table.contains_key("dataset");
-        let dataset = collect(self.dataset(&resolved.dataset), &["dataset"], &mut faults).filter(|_| given);
-        let train = collect(self.train(&resolved.train), &["train"], &mut faults);
-        let below = ["models", resolved.model.as_str()];
-        let network = collect(self.network(&resolved.network), &below, &mut faults);
-        self.planned.push(resolved.model.clone());
-        let shape = dataset.as_ref().and_then(DatasetSpec::shape_hint);
-        let plan = match (&network, shape) {
-            (Some(network), Some((shape, classes))) => collect(self.plan(&resolved.network, network, shape, classes), &below, &mut faults),
-            _ => None,
-        };
-        match (dataset, train, network) {
-            (Some(dataset), Some(train), Some(network)) if faults.is_empty() => Ok(Configured {
-                config: TrialConfig { dataset, network, train, seed: 0 },
-                model: resolved.model,
-                label: resolved.label,
-                plan,
-            }),
-            _ if !given => Err(shown(&resolved, &faults.into_iter().filter(|fault| fault.path.first().is_none_or(|first| first != "dataset")).collect::<Vec<_>>())),
-            _ => Err(shown(&resolved, &faults)),
-        }
-    }
-
-    /// Reads the models that no trial uses, so that their mistakes are shown as well.
-    fn unused_models(&mut self, document: &Document) -> Result<(), Vec<Diagnostic>> {
-        let mut faults = Vec::new();
-        for (name, model) in document.table.get("models").and_then(Value::as_table).into_iter().flatten() {
-            if let (Value::Table(model), false) = (model, self.planned.contains(name)) {
-                let mut network = model.clone();
-                network.remove("label");
-                network.remove("train");
-                collect(self.network(&network), &["models", name], &mut faults);
-            }
-        }
-        if faults.is_empty() { Ok(()) } else { Err(faults.iter().map(|fault| Diagnostic::from_fault(fault, locate(document, &[], fault).clone())).collect()) }
-    }
-
-    fn dataset(&mut self, table: &Table) -> Read<DatasetSpec> {
-        self.datasets.entry(key(table)).or_insert_with(|| DatasetSpec::from_value(&Value::Table(table.clone()))).clone()
-    }
-
-    fn network(&mut self, table: &Table) -> Read<NetworkSpec> {
-        self.networks.entry(key(table)).or_insert_with(|| NetworkSpec::from_value(&Value::Table(table.clone()))).clone()
-    }
-
-    fn train(&mut self, table: &Table) -> Read<TrainSpec> {
-        self.training.entry(key(table)).or_insert_with(|| TrainSpec::from_table(table)).clone()
-    }
-
-    fn plan(&mut self, table: &Table, network: &NetworkSpec, shape: [usize; 3], classes: usize) -> Read<Arc<Plan>> {
-        self.plans.entry((key(table), shape, classes)).or_insert_with(|| Plan::new(network, shape, classes, self.registry).map(Arc::new)).clone()
-    }
-}
-
-fn key(table: &impl Serialize) -> String {
-    serde_json::to_string(table).unwrap_or_default()
-}
-
-fn collect<T>(read: Read<T>, below: &[&str], faults: &mut Vec<Fault>) -> Option<T> {
-    match read {
-        Ok(value) => Some(value),
-        Err(found) => {
-            faults.extend(found.into_iter().map(|fault| fault.below(below.iter().copied())));
-            None
-        }
+        self.diagnostics.extend(findings.told());
+        self.diagnostics.extend(planner.what_no_point_reads());
+        list.trials
     }
 }

@@ -70,7 +70,9 @@ fn read_key(number: usize, key: &str) -> Result<(Vec<String>, Place), Box<Diagno
     let place = Place::new(number, start..start + trimmed.len());
     match split_key(trimmed) {
         Some(path) => Ok((path, place)),
-        None => Err(Box::new(Diagnostic::new(place, format!("`{trimmed}` is not a key"), Some("keys are names joined by dots, for example train.steps".into())))),
+        None => {
+            Err(Box::new(Diagnostic::new(place, format!("`{trimmed}` is not a key"), Some("keys are names joined by dots, for example train.steps".into()))))
+        }
     }
 }
 

@@ -83,6 +83,20 @@ impl Resolved {
         self.network = network;
     }
 
+    /// Whether a fault is about a value that the sweep gives.
+    pub fn in_sweep(&self, fault: &Fault) -> bool {
+        self.origin(fault).is_some_and(|origin| origin.first().is_some_and(|first| first == "sweep"))
+    }
+
+    /// Whether a fault is about something in the model's own table.
+    pub fn in_model(&self, fault: &Fault) -> bool {
+        self.origin(fault).unwrap_or(fault.path.as_slice()).first().is_some_and(|first| first == "models")
+    }
+
+    fn origin(&self, fault: &Fault) -> Option<&[String]> {
+        self.moved.iter().rev().find(|(path, _)| fault.path.starts_with(path)).map(|(_, origin)| origin.as_slice())
+    }
+
     /// Where a fault's key or value was written.
     pub fn place<'a>(&self, document: &'a Document, fault: &Fault) -> &'a Place {
         locate(document, &self.moved, fault)
@@ -111,10 +125,11 @@ fn chosen_model(document: &Document, chosen: Option<&Assignment>) -> Result<Stri
         (Some(other), _) => Err(vec![Fault::at(path, format!("expected the name of a model, found {}", other.type_str()))]),
         (None, [only]) => Ok((*only).to_owned()),
         (None, []) => Err(vec![Fault::at(["models"], "there is no model to train").help("add a table such as [models.cnn] with layers = [...]")]),
-        (None, known) => Err(vec![
-            Fault::at(["models"], "which model to train is not said")
-                .help(format!("add model = \"{}\", or sweep it: [sweep.grid] with model = [{}]", known[0], known.iter().map(|k| format!("\"{k}\"")).collect::<Vec<_>>().join(", "))),
-        ]),
+        (None, known) => Err(vec![Fault::at(["models"], "which model to train is not said").help(format!(
+            "add model = \"{}\", or sweep it: [sweep.grid] with model = [{}]",
+            known[0],
+            known.iter().map(|k| format!("\"{k}\"")).collect::<Vec<_>>().join(", ")
+        ))]),
     }
 }
 
@@ -137,5 +152,9 @@ pub(crate) fn locate<'a>(document: &'a Document, moved: &[(Vec<String>, Vec<Stri
 /// A fault is about a key where it names the last key of its path as unknown or missing, and else about the value.
 fn aim(fault: &Fault) -> Aim {
     let names_key = fault.path.last().is_some_and(|key| fault.message.contains(&format!("`{key}`")));
-    if (fault.message.starts_with("unknown") && names_key) || fault.message.starts_with("missing") || fault.message.starts_with("unknown key") { Aim::Key } else { Aim::Value }
+    if (fault.message.starts_with("unknown") && names_key) || fault.message.starts_with("missing") || fault.message.starts_with("unknown key") {
+        Aim::Key
+    } else {
+        Aim::Value
+    }
 }

@@ -76,7 +76,7 @@ pub(crate) struct TopLevel {
     pub models: BTreeMap<String, Section>,
     /// What to vary: one table, or several as `[[sweep]]`, whose trials are joined end to end.
     pub sweep: Blocks,
-    /// What the report shows: passed on as it is.
+    /// What the report shows, such as a baseline and published numbers: kept as it is for the report.
     pub report: Section,
 }
 

@@ -116,13 +116,18 @@ fn axis(name: &str, values: &Value, block: &[String]) -> Result<Vec<Vec<Assignme
         return Err(vec![Fault::unknown(here, "key", name, &SWEPT).help(format!("keys of these can be swept: {}", SWEPT.join(", ")))]);
     }
     let Value::Array(values) = values else {
-        return Err(vec![Fault::at(here, format!("expected a list of values to sweep, found {}", values.type_str())).help(format!("write [{values}] for one value"))]);
+        return Err(vec![
+            Fault::at(here, format!("expected a list of values to sweep, found {}", values.type_str())).help(format!("write [{values}] for one value")),
+        ]);
     };
     if values.is_empty() {
-        return Err(vec![Fault::at(here, "there is no value in this list, so nothing to train").help("list at least one value, or take the key out of the sweep")]);
+        return Err(vec![
+            Fault::at(here, "there is no value in this list, so nothing to train").help("list at least one value, or take the key out of the sweep"),
+        ]);
     }
     let twice = |i: usize| values[..i].contains(&values[i]);
-    let faults: Vec<_> = (0..values.len()).filter(|i| twice(*i)).map(|i| Fault::at([i.to_string()], format!("the value {} stands here twice", values[i]))).collect();
+    let faults: Vec<_> =
+        (0..values.len()).filter(|i| twice(*i)).map(|i| Fault::at([i.to_string()], format!("the value {} stands here twice", values[i]))).collect();
     if !faults.is_empty() {
         return Err(faults);
     }

@@ -157,7 +157,10 @@ impl TrainSpec {
             faults.push(Fault::at(["early_stop", "patience"], "must be at least 1"));
         }
         if early_stop.as_ref().is_some_and(|stop| stop.monitor == Monitor::TestError) && section.evaluate_every == 0 {
-            faults.push(Fault::at(["early_stop", "monitor"], "`test_error` is known only where `evaluate_every` is given").help("set evaluate_every, for example to 500"));
+            faults.push(
+                Fault::at(["early_stop", "monitor"], "`test_error` is known only where `evaluate_every` is given")
+                    .help("set evaluate_every, for example to 500"),
+            );
         }
         match (optimizer, schedule) {
             (Some(optimizer), Some(schedule)) if faults.is_empty() => Ok(Self {

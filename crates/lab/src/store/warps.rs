@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, IndexOp, Tensor};
-use polars::prelude::{Column, DataType, ListBuilderTrait, ListPrimitiveChunkedBuilder, ListStringChunkedBuilder, IntoSeries, NamedFrom, Series};
+use polars::prelude::{Column, DataType, IntoSeries, ListBuilderTrait, ListPrimitiveChunkedBuilder, ListStringChunkedBuilder, NamedFrom, Series};
 use polars::prelude::{Float32Type, Float64Type, Int64Type, PolarsNumericType};
 
 use super::frame;

@@ -76,7 +76,17 @@ fn show(batch: &Batch, outcome: &Outcome, shown: &mut BTreeMap<u32, Vec<Row>>) -
             let theta = warp.theta.to_dtype(DType::F64)?.get(i)?.to_vec1::<f64>()?;
             let (sample, predicted) = (batch.indices.get(i).copied().unwrap_or(i) as i64, predicted.get(i).map_or(-1, |class| *class as i64));
             let (input, grid, output) = (Image::of(input, i)?, Image::of(&grid, i)?, Image::of(output, i)?);
-            let row = Row { sample, layer: warp.layer.clone(), class: i64::from(labels[i]), predicted, theta, theta_names: warp.theta_names.clone(), input, grid, output };
+            let row = Row {
+                sample,
+                layer: warp.layer.clone(),
+                class: i64::from(labels[i]),
+                predicted,
+                theta,
+                theta_names: warp.theta_names.clone(),
+                input,
+                grid,
+                output,
+            };
             shown.entry(labels[i]).or_default().push(row);
         }
     }

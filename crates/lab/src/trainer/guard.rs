@@ -61,7 +61,10 @@ fn largest_magnitude(tensor: &Tensor) -> Result<f64> {
 fn broken_layer(network: &Network) -> String {
     let broken = network.parameters().iter().find(|parameter| largest_magnitude(parameter.var.as_tensor()).is_ok_and(|largest| !largest.is_finite()));
     match broken {
-        Some(parameter) => format!("the first layer with weights that are not finite is {}", parameter.name.rsplit_once('.').map_or(parameter.name.as_str(), |(layer, _)| layer)),
+        Some(parameter) => format!(
+            "the first layer with weights that are not finite is {}",
+            parameter.name.rsplit_once('.').map_or(parameter.name.as_str(), |(layer, _)| layer)
+        ),
         None => "the weights of every layer are finite".into(),
     }
 }

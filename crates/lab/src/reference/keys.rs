@@ -1,0 +1,166 @@
+//! The words of the reference page that no declaration carries; tests hold them against the readers.
+
+use serde_json::Value as Json;
+use stn_nn::ScheduleSpec;
+use toml::Value;
+
+use super::markdown::rows;
+
+pub(super) const OPENING: &str = r#"# Experiment files
+
+An experiment is one TOML file. Every mistake in it is shown with its line before anything is trained.
+
+```toml
+name = "example"
+
+[dataset]
+kind = "mnist"
+source = "embedded"
+distortion = "R"
+
+[train]
+steps = 1200
+batch = 64
+lr = 0.02
+optimizer = { kind = "sgd", momentum = 0.9 }
+schedule = "cosine"
+
+[models.cnn]
+label = "CNN"
+parameters = 100_000
+layers = [{ conv = [16, 9] }, "relu", { max = 2 }, { conv = [16, 7] }, "relu", { max = 2 }, { fc = "auto" }, "relu", { fc = "classes" }]
+
+[models.st]
+label = "ST-CNN"
+layers = [{ st = { transform = "affine", localiser = [{ fc = 32 }, "relu"] } }, { conv = [16, 9] }, "relu", { max = 2 }, { fc = "classes" }]
+train = { lr = 0.01 }
+
+[sweep]
+seeds = [0, 1, 2]
+[sweep.grid]
+model = ["cnn", "st"]
+```
+"#;
+
+pub(super) const MODELS: &str = "A network. Filters and units may be `\"auto\"`: one number for all of them, solved so that the network comes nearest to `parameters`. \
+The parameters' names in `weights.safetensors` are the layer's name with `.weight` or `.bias`, in PyTorch's layouts.";
+
+/// Key, type, default, meaning.
+pub(super) const NETWORK: &[[&str; 4]] = &[
+    ["layers", "list", "", "The layers, in order; the table below."],
+    ["parameters", "integer", "", "How many parameters the network should have: what `\"auto\"` widths are solved for."],
+    ["init", "string", "`\"kaiming_normal\"`", "How weights start: `\"kaiming_normal\"` or `\"pytorch\"`."],
+];
+
+pub(super) const LAYERS: &[[&str; 2]] = &[
+    [
+        "`{ conv = [filters, kernel, stride, padding] }`",
+        "Convolution; stride 1 and padding 0 where left out. Also as a table of these names. A number, or `[h, w]`.",
+    ],
+    [
+        "`{ max = 2 }`, `{ avg = 2 }`",
+        "Pooling; also `{ kernel, stride, padding, rounding = \"down\" }` (or `\"up\"`), the stride being the kernel where left out.",
+    ],
+    ["`{ fc = 256 }`", "Fully connected; `\"classes\"` stands for the number of classes."],
+    ["`\"relu\"`, `\"softmax\"`", "Non-linearities; a softmax at the end is left to the loss."],
+    ["`{ dropout = 0.5 }`", "Dropout; also `{ rate = 0.5, channels = true }`, which drops whole feature maps."],
+    ["`{ st = { ... } }`", "A spatial transformer, at any depth."],
+    [
+        "`{ parallel_st = { ... } }`",
+        "Several side by side, their outputs joined along channels: `transformers = [{ ... }, ...]`, or `count = n` with one `transform`.",
+    ],
+];
+
+/// Key, default, meaning.
+pub(super) const TRANSFORMER: &[[&str; 3]] = &[
+    ["transform", "", "A transformation: a name, or a table with a `kind` and parameters."],
+    [
+        "localiser",
+        "",
+        "The layer list that predicts theta. A last fc of exactly theta's length predicts it, else one is appended; its weights start at zero and its bias at the identity, or for one of several parallel transformers at its tile.",
+    ],
+    ["kernel", "`\"bilinear\"`", "A sampling kernel: a name, or a table with a `kind` and parameters."],
+    ["boundary", "`\"zeros\"`", "What is read outside the input: `\"zeros\"`, `\"border\"` or `\"reflection\"`."],
+    ["align_corners", "`false`", "Whether -1 and 1 are the centres of the outer pixels instead of their outer edges."],
+    ["output", "the input's", "The output's size, `[h, w]`."],
+    ["lr_factor", "`1.0`", "The factor on the learning rate of the localisation network."],
+    ["feed_theta", "`false`", "Whether theta joins the input of the next fc layer."],
+    ["shared_localiser", "", "Of `parallel_st`: one layer list that predicts the theta of every transformer."],
+];
+
+pub(super) const SWEEP: &str = "What to vary: every combination of the grid's values is trained once with each seed. The first key varies slowest, the seed fastest. \
+Several blocks, each written `[[sweep]]`, are joined end to end. A value of the sweep on `train.KEY` goes before a model's own `train` table, which goes before `[train]`.\n\n\
+A trial's id is a hash of everything that can change its result: data set, network, training and seed, but not names, labels, threads or folders. A trial that is done is not run again.";
+
+pub(super) const REPORT: &str = "Passed to the report as it is.";
+
+pub(super) const ARGUMENTS: &str = "`key=value` after the file's name changes a key: `train.steps=200`, `'sweep.seeds=[0]'`, `dataset.distortion=RTS`. The value is TOML; what is not TOML is a string.\n\n\
+- A key that the sweep varies is held at the value given; a list is taken as the new list of values. Where several `[[sweep]]` blocks vary the key, each keeps those of the values that it sweeps, and a block that sweeps none of them is left out.\n\
+- `train.KEY=...` is for every model: it also replaces what a model's own `train` table says about KEY.\n\
+- `sweep.seeds=...` and `sweep.grid.KEY=...` are for every block, `sweep.0.seeds=...` for the first. A single value stands for a list of one.";
+
+pub(super) const RESULTS: &str = r#"# Results
+
+A run of the experiment NAME leaves:
+
+```text
+OUT/NAME/experiment.toml                the file as it was run, with its arguments
+OUT/NAME/plan.parquet                   the trials of the latest run, in order
+OUT/NAME/trials/ID/facts.parquet        what was run, on what, and how it ended
+OUT/NAME/trials/ID/metrics.parquet      loss and error over the steps
+OUT/NAME/trials/ID/warps.parquet        some test images before and after each transformer
+OUT/NAME/trials/ID/weights.safetensors  the trained parameters by name, in PyTorch's layouts
+OUT/NAME/trials/ID/trial.log            what happened, with times
+OUT/NAME/report/                        figures and tables
+```
+
+Every file appears whole under its name or not at all, and `facts.parquet` appears last.
+"#;
+
+/// Schedules: kind, key, meaning.
+const SCHEDULES: &[(&str, &[[&str; 2]])] = &[
+    ("constant", &[["warmup", "Steps at the start in which the factor rises in a straight line to 1."]]),
+    (
+        "step",
+        &[
+            ["every", "Steps between two falls, counted from the end of the warm-up."],
+            ["factor", "What the learning rate is multiplied by at each fall."],
+            ["warmup", "Steps at the start in which the factor rises in a straight line to 1."],
+        ],
+    ),
+    (
+        "cosine",
+        &[
+            ["floor", "The factor at the end; half a cosine leads there from 1."],
+            ["warmup", "Steps at the start in which the factor rises in a straight line to 1."],
+        ],
+    ),
+];
+
+/// Every schedule with its keys; the defaults are the reader's own.
+pub(super) fn schedules() -> String {
+    let mut text = String::from("The factor on the learning rate at each step.\n");
+    for (kind, keys) in SCHEDULES {
+        let defaults = ScheduleSpec::from_value(&Value::String((*kind).into())).ok().and_then(|spec| serde_json::to_value(spec).ok()).unwrap_or(Json::Null);
+        let cells: Vec<[String; 3]> = keys.iter().map(|[key, meaning]| [format!("`{key}`"), format!("`{}`", defaults[*key]), (*meaning).to_owned()]).collect();
+        let borrowed: Vec<[&str; 3]> = cells.iter().map(|row| row.each_ref().map(String::as_str)).collect();
+        text.push_str(&format!("\n`{kind}`\n\n{}", rows(&["key", "default", "meaning"], &borrowed)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_every_schedule_is_described() {
+        for (kind, keys) in SCHEDULES {
+            let defaults = serde_json::to_value(ScheduleSpec::from_value(&Value::String((*kind).into())).unwrap()).unwrap();
+            let mut found: Vec<_> = defaults.as_object().unwrap().keys().filter(|key| *key != "kind").cloned().collect();
+            found.sort();
+            let described: Vec<_> = keys.iter().map(|[key, _]| (*key).to_owned()).collect();
+            assert_eq!(found, described, "{kind}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Decodes and plans the points of a sweep.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stn_core::{Fault, Registry, parameters};
+use stn_data::DatasetSpec;
+use stn_nn::{NetworkSpec, Plan};
+use toml::{Table, Value};
+
+use super::diagnostics::Diagnostic;
+use super::document::Document;
+use super::findings::Finding;
+use super::resolve::{Resolved, locate};
+use super::sweep::Assignment;
+use super::train::{TrainSection, TrainSpec};
+use super::trial::TrialConfig;
+
+/// A point of the sweep, decoded and planned; the seed is still to be given.
+#[derive(Debug, Clone)]
+pub(crate) struct Configured {
+    pub label: String,
+    pub plan: Option<Arc<Plan>>,
+    pub config: TrialConfig,
+}
+
+/// What came of a point.
+pub(crate) struct Planned {
+    /// The model's name, empty where it is unknown.
+    pub model: String,
+    pub outcome: Result<Configured, Vec<Finding>>,
+}
+
+type Read<T> = Result<T, Vec<Fault>>;
+
+/// Reads each different section once, however many points share it.
+pub(crate) struct Planner<'a> {
+    registry: &'a Registry,
+    document: &'a Document,
+    datasets: BTreeMap<String, Read<DatasetSpec>>,
+    networks: BTreeMap<String, Read<NetworkSpec>>,
+    training: BTreeMap<String, Read<TrainSpec>>,
+    plans: BTreeMap<(String, [usize; 3], usize), Read<Arc<Plan>>>,
+    used: Vec<String>,
+}
+
+impl<'a> Planner<'a> {
+    pub fn new(registry: &'a Registry, document: &'a Document) -> Self {
+        let (datasets, networks, training, plans) = Default::default();
+        Self { registry, document, datasets, networks, training, plans, used: Vec::new() }
+    }
+
+    /// Decodes and plans a point.
+    pub fn point(&mut self, point: &[&Assignment]) -> Planned {
+        let resolved = match Resolved::new(self.document, point) {
+            Ok(resolved) => resolved,
+            Err(faults) => {
+                let finding = |fault: &Fault| Finding { diagnostic: self.shown(fault), in_sweep: true, in_model: false };
+                return Planned { model: String::new(), outcome: Err(faults.iter().map(finding).collect()) };
+            }
+        };
+        let model = resolved.model.clone();
+        if !self.used.contains(&model) {
+            self.used.push(model.clone());
+        }
+        let mut faults = Vec::new();
+        let outcome = self.configure(resolved, &mut faults).map_err(|resolved| {
+            let finding = |fault: &Fault| Finding {
+                diagnostic: Diagnostic::from_fault(fault, resolved.place(self.document, fault).clone()),
+                in_sweep: resolved.in_sweep(fault),
+                in_model: resolved.in_model(fault),
+            };
+            faults.iter().map(finding).collect()
+        });
+        Planned { model, outcome }
+    }
+
+    /// The point, or its tables back where something in them is wrong.
+    fn configure(&mut self, resolved: Resolved, faults: &mut Vec<Fault>) -> Result<Configured, Resolved> {
+        // A data set that is missing altogether was reported where the top level was read.
+        let dataset = if resolved.dataset.is_empty() && !self.document.table.contains_key("dataset") {
+            None
+        } else {
+            collect(self.dataset(&resolved.dataset), &["dataset"], faults)
+        };
+        let train = collect(self.train(&resolved.train), &["train"], faults);
+        let below = ["models", resolved.model.as_str()];
+        let network = collect(self.network(&resolved.network), &below, faults);
+        let shape = dataset.as_ref().and_then(DatasetSpec::shape_hint);
+        let plan = match (&network, shape) {
+            (Some(network), Some((shape, classes))) => collect(self.plan(&resolved.network, network, shape, classes), &below, faults),
+            _ => None,
+        };
+        match (dataset, train, network) {
+            (Some(dataset), Some(train), Some(network)) if faults.is_empty() => {
+                Ok(Configured { label: resolved.label, plan, config: TrialConfig { dataset, network, train, seed: 0 } })
+            }
+            _ => Err(resolved),
+        }
+    }
+
+    /// The mistakes in what no point has read: models that are not used and, where no point could be resolved at all, the data set and training as they stand.
+    pub fn what_no_point_reads(&mut self) -> Vec<Diagnostic> {
+        let mut faults = Vec::new();
+        let document = self.document;
+        for (name, model) in document.table.get("models").and_then(Value::as_table).into_iter().flatten() {
+            if let (Value::Table(model), false) = (model, self.used.contains(name)) {
+                let mut network = model.clone();
+                network.remove("label");
+                if let Some(Value::Table(own)) = network.remove("train") {
+                    collect(parameters::decode::<TrainSection>(&own), &["models", name, "train"], &mut faults);
+                }
+                collect(self.network(&network), &["models", name], &mut faults);
+            }
+        }
+        if self.used.is_empty() {
+            let section = |name: &str| document.table.get(name).and_then(Value::as_table).cloned();
+            section("dataset").map(|table| collect(self.dataset(&table), &["dataset"], &mut faults));
+            section("train").map(|table| collect(self.train(&table), &["train"], &mut faults));
+        }
+        faults.iter().map(|fault| self.shown(fault)).collect()
+    }
+
+    fn shown(&self, fault: &Fault) -> Diagnostic {
+        Diagnostic::from_fault(fault, locate(self.document, &[], fault).clone())
+    }
+
+    fn dataset(&mut self, table: &Table) -> Read<DatasetSpec> {
+        self.datasets.entry(key(table)).or_insert_with(|| DatasetSpec::from_value(&Value::Table(table.clone()))).clone()
+    }
+
+    fn network(&mut self, table: &Table) -> Read<NetworkSpec> {
+        self.networks.entry(key(table)).or_insert_with(|| NetworkSpec::from_value(&Value::Table(table.clone()))).clone()
+    }
+
+    fn train(&mut self, table: &Table) -> Read<TrainSpec> {
+        self.training.entry(key(table)).or_insert_with(|| TrainSpec::from_table(table)).clone()
+    }
+
+    fn plan(&mut self, table: &Table, network: &NetworkSpec, shape: [usize; 3], classes: usize) -> Read<Arc<Plan>> {
+        self.plans.entry((key(table), shape, classes)).or_insert_with(|| Plan::new(network, shape, classes, self.registry).map(Arc::new)).clone()
+    }
+}
+
+fn key(table: &Table) -> String {
+    serde_json::to_string(table).unwrap_or_default()
+}
+
+fn collect<T>(read: Read<T>, below: &[&str], faults: &mut Vec<Fault>) -> Option<T> {
+    match read {
+        Ok(value) => Some(value),
+        Err(found) => {
+            faults.extend(found.into_iter().map(|fault| fault.below(below.iter().copied())));
+            None
+        }
+    }
+}
