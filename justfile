@@ -23,12 +23,16 @@ test:
 check:
     cargo fmt --all --check
     cargo clippy --release --workspace --all-targets -- -D warnings
-    cargo run --release --quiet -- reference | diff docs/src/reference.md -
+    cargo run --release --quiet -- reference experiment | diff docs/src/reference.md -
+    cargo run --release --quiet -- reference results | diff docs/src/results.md -
+    cargo run --release --quiet -- reference schema | diff docs/src/experiment.schema.json -
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
 # Write the reference pages that are made from the code.
 reference:
-    cargo run --release --quiet -- reference > docs/src/reference.md
+    cargo run --release --quiet -- reference experiment > docs/src/reference.md
+    cargo run --release --quiet -- reference results > docs/src/results.md
+    cargo run --release --quiet -- reference schema > docs/src/experiment.schema.json
 
 # The manual, into docs/book.
 book:

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Spatial transformer networks: experiments from a TOML file to figures.
 #[derive(Debug, Parser)]
@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Plugins(Plugins),
     /// Apply a grid generator or a sampler to .npy files.
     Op(Op),
-    /// Print the reference of the experiment file, made from the code.
+    /// Print a page of the manual that is made from the code.
     Reference(Reference),
 }
 
@@ -98,9 +98,19 @@ pub(crate) struct Plugins {
 
 #[derive(Debug, Args)]
 pub(crate) struct Reference {
-    /// Print the JSON schema of experiment files instead of Markdown.
-    #[arg(long)]
-    pub(crate) json_schema: bool,
+    /// The page to print.
+    #[arg(value_enum, default_value_t = Page::Experiment)]
+    pub(crate) page: Page,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Page {
+    /// Every key of an experiment file, as Markdown.
+    Experiment,
+    /// Every file and column of the results, as Markdown.
+    Results,
+    /// The JSON schema of experiment files, for editors.
+    Schema,
 }
 
 #[derive(Debug, Args)]

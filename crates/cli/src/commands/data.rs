@@ -1,11 +1,11 @@
 //! `stn data`: what there is to train on.
 
-use comfy_table::Table;
-use stn_core::Registry;
-use stn_data::{Dataset, DatasetSpec};
+use stn_core::{ParameterDoc, Registry};
+use stn_data::{Dataset, DatasetDoc, DatasetSpec};
 use toml::Value;
 
-use super::op::table as keys_to_table;
+use super::op::keys_to_table;
+use super::parameter_table;
 use crate::Failure;
 use crate::arguments::DataAction;
 
@@ -31,14 +31,11 @@ pub(crate) fn run(action: &DataAction, registry: &Registry) -> Result<(), Failur
 }
 
 fn list() {
-    let mut table = Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-    table.set_header(["kind", "what it is", "key", "type", "default", "what it does"]);
-    for set in stn_data::catalogue() {
-        for (i, parameter) in set.parameters.iter().enumerate() {
-            let (name, summary) = if i == 0 { (set.name.as_str(), set.summary.as_str()) } else { ("", "") };
-            table.add_row([name, summary, &parameter.name, &parameter.kind, &parameter.default, &parameter.description]);
-        }
-    }
-    anstream::println!("{table}");
+    let (kinds, distortions) = (stn_data::catalogue(), stn_data::distortions());
+    anstream::println!("{}\n", parameter_table("kind", kinds.iter().map(line)));
+    anstream::println!("{}", parameter_table("distortion", distortions.iter().map(line)));
+}
+
+fn line(doc: &DatasetDoc) -> (&str, &str, &[ParameterDoc]) {
+    (&doc.name, &doc.summary, &doc.parameters)
 }

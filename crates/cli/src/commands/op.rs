@@ -69,7 +69,7 @@ impl Warp {
 }
 
 fn generate(arguments: &Grid, registry: &Registry) -> Result<(), Failure> {
-    let parameters = table(&arguments.parameters)?;
+    let parameters = keys_to_table(&arguments.parameters)?;
     let warp = Warp::new(&arguments.transform, parameters, arguments.align_corners, registry)?;
     let grid = warp.transformation.grid(warp.theta.as_tensor(), &warp.target).map_err(Failure::message)?;
     npy::write(&arguments.out, &grid)
@@ -123,14 +123,11 @@ fn read_source(arguments: &Sample, registry: &Registry) -> Result<(), Failure> {
 
 fn boundary(name: &str) -> Result<Boundary, Failure> {
     let known = Boundary::ALL.map(Boundary::name);
-    Boundary::ALL
-        .into_iter()
-        .find(|b| b.name() == name)
-        .ok_or_else(|| Failure::message(stn_core::Fault::unknown(["--boundary"], "boundary", name, &known)))
+    Boundary::ALL.into_iter().find(|b| b.name() == name).ok_or_else(|| Failure::message(stn_core::Fault::unknown(["--boundary"], "boundary", name, &known)))
 }
 
 /// `key=value` arguments as a table; a value is TOML, or else a bare string.
-pub(crate) fn table(arguments: &[String]) -> Result<Table, Failure> {
+pub(crate) fn keys_to_table(arguments: &[String]) -> Result<Table, Failure> {
     arguments.iter().map(|argument| pair(argument)).collect()
 }
 
@@ -143,9 +140,8 @@ fn pair(argument: &str) -> Result<(String, Value), Failure> {
 /// Gives each `--param` to the plugin that has a parameter of that name; the kernel's where both or none have, so that it says what it knows.
 fn divide(arguments: &[String], sample: &Sample, registry: &Registry) -> Result<(Table, Table), Failure> {
     let has = |doc: Option<&PluginDoc>, key: &str| doc.is_some_and(|doc| doc.parameters.iter().any(|p| p.name == key));
-    let transform = registry.transformations().find(|doc| Some(&doc.name) == sample.transform.as_ref());
+    let transform = registry.transformations().find(|doc| Some(&doc.name) == sample.transform.transform.as_ref());
     let kernel = registry.kernels().find(|doc| doc.name == sample.kernel);
-    let (of_transform, of_kernel): (Vec<_>, Vec<_>) =
-        table(arguments)?.into_iter().partition(|(key, _)| has(transform, key) && !has(kernel, key));
+    let (of_transform, of_kernel): (Vec<_>, Vec<_>) = keys_to_table(arguments)?.into_iter().partition(|(key, _)| has(transform, key) && !has(kernel, key));
     Ok((of_transform.into_iter().collect(), of_kernel.into_iter().collect()))
 }

@@ -1,12 +1,16 @@
-//! `stn reference`: the manual's reference page, made from the code.
+//! `stn reference`: the pages of the manual that are made from the code.
 
 use stn_core::Registry;
 
 use crate::Failure;
-use crate::arguments::Reference;
+use crate::arguments::{Page, Reference};
 
 pub(crate) fn run(arguments: &Reference, registry: &Registry) -> Result<(), Failure> {
-    let text = if arguments.json_schema { stn_lab::json_schema() } else { stn_lab::reference(registry) };
+    let text = match arguments.page {
+        Page::Experiment => stn_lab::reference(registry),
+        Page::Results => stn_lab::results_reference(),
+        Page::Schema => stn_lab::json_schema(),
+    };
     anstream::print!("{text}");
     Ok(())
 }

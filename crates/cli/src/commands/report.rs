@@ -1,5 +1,9 @@
 //! `stn report`: tables and figures made anew from results.
 
+use std::path::Path;
+
+use stn_report::{Error, Options};
+
 use crate::Failure;
 use crate::arguments::Report;
 
@@ -8,11 +12,23 @@ pub(crate) fn run(arguments: &Report) -> Result<(), Failure> {
 }
 
 /// Writes the report of one experiment's folder and shows its table.
-pub(crate) fn write(dir: &std::path::Path) -> Result<(), Failure> {
-    let report = stn_report::write(dir, &stn_report::Options::default()).map_err(Failure::message)?;
+pub(crate) fn write(dir: &Path) -> Result<(), Failure> {
+    match stn_report::write(dir, &Options::default()) {
+        Ok(report) => {
+            show(&report);
+            Ok(())
+        }
+        Err(Error::Unreadable { files, report: Some(report) }) => {
+            show(&report);
+            Err(Failure::message(Error::Unreadable { files, report: Some(report) }))
+        }
+        Err(error) => Err(Failure::message(error)),
+    }
+}
+
+fn show(report: &stn_report::Report) {
     anstream::println!("{}", report.table);
     for file in &report.files {
         anstream::println!("{}", file.display());
     }
-    Ok(())
 }

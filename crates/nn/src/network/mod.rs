@@ -139,6 +139,13 @@ impl Network {
     }
 }
 
+/// A network is one of candle's modules, for programs that hold several: the logits, evaluated.
+impl candle_nn::Module for Network {
+    fn forward(&self, images: &Tensor) -> candle_core::Result<Tensor> {
+        Self::forward(self, images, Mode::Evaluate).map(|outcome| outcome.logits).map_err(candle_core::Error::wrap)
+    }
+}
+
 /// A saved tensor of the shape, type and device of `like`, with storage of its own.
 pub(crate) fn saved_tensor(tensors: &BTreeMap<String, Tensor>, name: &str, like: &Tensor) -> Result<Tensor> {
     let Some(tensor) = tensors.get(name) else {

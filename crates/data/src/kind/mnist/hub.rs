@@ -58,9 +58,11 @@ fn reachable(endpoint: &str) -> Result<(), String> {
 
 fn download(endpoint: &str) -> Result<Vec<PathBuf>, String> {
     let client = HFClient::builder().endpoint(endpoint).retry_max_attempts(2).build_sync().map_err(|e| chain(&e))?;
+    // Downloads whatever is not in the hub's cache yet, and opens every file as Parquet.
+    candle_datasets::hub::from_hub(&client, format!("{OWNER}/{NAME}")).map_err(|e| chain(&e))?;
     let repository = client.dataset(OWNER, NAME);
-    let get = |part: &&str| repository.download_file().filename(*part).revision(REVISION).send().map_err(|e| format!("{part}: {}", chain(&e)));
-    PARTS.iter().map(get).collect()
+    let cached = |part: &&str| repository.download_file().filename(*part).revision(REVISION).local_files_only(true).send();
+    PARTS.iter().map(|part| cached(part).map_err(|e| format!("{part}: {}", chain(&e)))).collect()
 }
 
 /// The Parquet files as idx files: the training part, then the test part.
