@@ -67,7 +67,7 @@ struct Line(Arc<Mutex<Option<NamedTempFile>>>);
 impl std::io::Write for Line {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_mut() {
-            Some(file) => file.write(bytes),
+            Some(file) => file.as_file_mut().write(bytes),
             None => Ok(bytes.len()),
         }
     }

@@ -205,6 +205,18 @@ fn early_stopping_ends_before_the_last_step() {
     assert_eq!(facts.column("steps").unwrap().i64().unwrap().get(0), Some(4));
 }
 
+#[test]
+fn an_early_stop_on_the_test_error_leaves_one_test_row_a_step() {
+    let out = tempfile::tempdir().unwrap();
+    let stop = "train.early_stop={ patience = 1, monitor = \"test_error\", least_gain = 100.0 }";
+    let experiment = experiment(&["train.steps=40", "train.log_every=100", stop]);
+    go(&experiment, out.path(), 1);
+    let metrics = read(&folder_of(out.path(), &experiment.trials()[0]).join("metrics.parquet"));
+    let steps: Vec<_> = metrics.column("step").unwrap().i64().unwrap().into_no_null_iter().collect();
+    let splits: Vec<_> = metrics.column("split").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();
+    assert_eq!((steps, splits), (vec![4, 8, 8], ["test", "train", "test"].map(str::to_owned).to_vec()));
+}
+
 /// Stops the run after its third step.
 struct StopsIt(RunOptions);
 

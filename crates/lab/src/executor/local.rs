@@ -1,6 +1,7 @@
 //! On this machine, one trial after another.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -63,9 +64,8 @@ fn pool(threads: usize) -> Result<ThreadPool> {
 fn open<'a>(trials: impl Iterator<Item = &'a Trial>, registry: &Registry) -> Result<BTreeMap<String, Arc<Dataset>>> {
     let mut datasets = BTreeMap::new();
     for trial in trials {
-        let key = dataset_key(trial);
-        if !datasets.contains_key(&key) {
-            datasets.insert(key, Dataset::open(&trial.config.dataset, registry)?);
+        if let Entry::Vacant(place) = datasets.entry(dataset_key(trial)) {
+            place.insert(Dataset::open(&trial.config.dataset, registry)?);
         }
     }
     Ok(datasets)

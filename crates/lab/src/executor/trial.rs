@@ -87,6 +87,7 @@ impl TrialRun<'_> {
         facts.step_ms = measured.timing.step_ms();
         facts.data_wait_ms = measured.timing.data_wait_ms();
         facts.train_seconds = measured.timing.train_seconds();
+        tracing::info!(steps = facts.steps, step_ms = facts.step_ms, data_wait_ms = facts.data_wait_ms, seconds = facts.train_seconds, "trained");
         if matches!(trained, Err(Error::Cancelled)) {
             return Err(Error::Cancelled);
         }

@@ -64,7 +64,7 @@ impl<'a> Planner<'a> {
             self.used.push(model.clone());
         }
         let mut faults = Vec::new();
-        let outcome = self.configure(resolved, &mut faults).map_err(|resolved| {
+        let outcome = self.configure(&resolved, &mut faults).ok_or_else(|| {
             let finding = |fault: &Fault| Finding {
                 diagnostic: Diagnostic::from_fault(fault, resolved.place(self.document, fault).clone()),
                 in_sweep: resolved.in_sweep(fault),
@@ -75,8 +75,8 @@ impl<'a> Planner<'a> {
         Planned { model, outcome }
     }
 
-    /// The point, or its tables back where something in them is wrong.
-    fn configure(&mut self, resolved: Resolved, faults: &mut Vec<Fault>) -> Result<Configured, Resolved> {
+    /// The point; `None` and faults where something in it is wrong.
+    fn configure(&mut self, resolved: &Resolved, faults: &mut Vec<Fault>) -> Option<Configured> {
         // A data set that is missing altogether was reported where the top level was read.
         let dataset = if resolved.dataset.is_empty() && !self.document.table.contains_key("dataset") {
             None
@@ -91,12 +91,8 @@ impl<'a> Planner<'a> {
             (Some(network), Some((shape, classes))) => collect(self.plan(&resolved.network, network, shape, classes), &below, faults),
             _ => None,
         };
-        match (dataset, train, network) {
-            (Some(dataset), Some(train), Some(network)) if faults.is_empty() => {
-                Ok(Configured { label: resolved.label, plan, config: TrialConfig { dataset, network, train, seed: 0 } })
-            }
-            _ => Err(resolved),
-        }
+        let config = TrialConfig { dataset: dataset?, network: network?, train: train?, seed: 0 };
+        faults.is_empty().then(|| Configured { label: resolved.label.clone(), plan, config })
     }
 
     /// The mistakes in what no point has read: models that are not used and, where no point could be resolved at all, the data set and training as they stand.

@@ -33,7 +33,7 @@ pub(crate) struct Facts {
 
 /// Writes the row.
 pub(crate) fn write(path: &Path, experiment: &str, trial: &Trial, provenance: &Provenance, facts: &Facts) -> Result<()> {
-    frame::write(path, Ok(columns(experiment, trial, provenance, facts)))
+    frame::write(path, columns(experiment, trial, provenance, facts))
 }
 
 fn columns(experiment: &str, trial: &Trial, provenance: &Provenance, facts: &Facts) -> Vec<Column> {

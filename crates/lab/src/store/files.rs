@@ -45,7 +45,8 @@ pub(crate) fn finish(file: NamedTempFile, path: &Path) -> Result<()> {
 /// Writes a file of these bytes.
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = begin(path)?;
-    file.write_all(bytes).map_err(Error::file("write", path))?;
+    // Through the file itself: a named file's errors carry its own path, which means nothing to a reader.
+    file.as_file_mut().write_all(bytes).map_err(Error::file("write", path))?;
     finish(file, path)
 }
 

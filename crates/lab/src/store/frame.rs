@@ -2,25 +2,22 @@
 
 use std::path::Path;
 
-use polars::prelude::{Column, DataFrame, ParquetCompression, ParquetWriter, PolarsResult};
+use polars::prelude::{Column, DataFrame, ParquetCompression, ParquetWriter};
 
 use super::files;
 use crate::{Error, Result};
 
 /// Writes a frame of these columns.
-pub(crate) fn write(path: &Path, columns: PolarsResult<Vec<Column>>) -> Result<()> {
-    let mut file = files::begin(path)?;
-    let failed = |source| match source {
-        polars::error::PolarsError::IO { error, .. } => Error::file("write", path)(std::io::Error::new(error.kind(), error.to_string())),
-        source => Error::Table { path: path.to_owned(), source },
-    };
-    let mut frame = columns.and_then(DataFrame::new_infer_height).map_err(failed)?;
-    // One row group, written by one thread: the same frame gives the same bytes.
-    ParquetWriter::new(file.as_file_mut())
+pub(crate) fn write(path: &Path, columns: Vec<Column>) -> Result<()> {
+    let failed = |source| Error::Table { path: path.to_owned(), source };
+    let mut frame = DataFrame::new_infer_height(columns).map_err(failed)?;
+    // In memory first, so that an error of the disk is told as one. One row group, written by one thread: the same frame gives the same bytes.
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
         .with_compression(ParquetCompression::Snappy)
         .with_row_group_size(Some(frame.height().max(1)))
         .set_parallel(false)
         .finish(&mut frame)
         .map_err(failed)?;
-    files::finish(file, path)
+    files::write_bytes(path, &bytes)
 }

@@ -24,7 +24,7 @@ pub(crate) struct Row {
 
 /// Writes the rows.
 pub(crate) fn write(path: &Path, rows: &[Row]) -> Result<()> {
-    frame::write(path, Ok(columns(rows)))
+    frame::write(path, columns(rows))
 }
 
 fn columns(rows: &[Row]) -> Vec<Column> {

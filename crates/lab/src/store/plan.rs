@@ -9,7 +9,7 @@ use crate::{Experiment, Result};
 
 /// Writes the plan of an experiment.
 pub(crate) fn write(path: &Path, experiment: &Experiment) -> Result<()> {
-    frame::write(path, Ok(columns(experiment)))
+    frame::write(path, columns(experiment))
 }
 
 fn columns(experiment: &Experiment) -> Vec<Column> {

@@ -40,7 +40,7 @@ impl Image {
 
 /// Writes the rows.
 pub(crate) fn write(path: &Path, rows: &[Row]) -> Result<()> {
-    frame::write(path, Ok(columns(rows)))
+    frame::write(path, columns(rows))
 }
 
 fn columns(rows: &[Row]) -> Vec<Column> {

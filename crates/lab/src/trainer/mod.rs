@@ -61,7 +61,6 @@ impl Trainer<'_> {
         let train = &self.trial.config.train;
         let mut loader = Loader::new(Arc::clone(self.dataset), train.batch, self.trial.seed, state.step, self.workers);
         let mut stopper = train.early_stop.as_ref().map(Stopper::new);
-        let mut last = None;
         while state.step < train.steps {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(Error::Cancelled);
@@ -84,7 +83,6 @@ impl Trainer<'_> {
                 Some(Monitor::TestError) => evaluated,
                 None => None,
             };
-            last = evaluated.map(|_| state.step);
             if let (Some(stopper), Some(value)) = (stopper.as_mut(), watched)
                 && stopper.stops(value)
             {
@@ -93,10 +91,8 @@ impl Trainer<'_> {
             }
         }
         state.log_interval();
-        if last == Some(state.step) {
-            // The early stop followed an evaluation; its row is replaced by the final one.
-            state.rows.pop();
-        }
+        // Where an evaluation led to the early stop, the final one takes its row's place.
+        state.rows.retain(|row| row.split == "train" || row.step != state.step);
         let mut warps = Some(Vec::new());
         let evaluation = self.evaluate(state, &mut warps)?;
         Ok((evaluation, warps.unwrap_or_default()))
