@@ -173,11 +173,7 @@ fn properties<T: JsonSchema>() -> Vec<(String, serde_json::Value)> {
     let mut settings = schemars::generate::SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
     let schema = settings.into_generator().into_root_schema_for::<T>();
-    schema
-        .get("properties")
-        .and_then(|p| p.as_object())
-        .map(|p| p.iter().map(|(name, schema)| (name.clone(), schema.clone())).collect())
-        .unwrap_or_default()
+    schema.get("properties").and_then(|p| p.as_object()).map(|p| p.iter().map(|(name, schema)| (name.clone(), schema.clone())).collect()).unwrap_or_default()
 }
 
 fn kind_of(schema: &serde_json::Value) -> String {

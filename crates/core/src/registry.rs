@@ -178,10 +178,7 @@ impl Default for Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
-            .field("transformations", &self.transformations.entries.keys())
-            .field("kernels", &self.kernels.entries.keys())
-            .finish()
+        f.debug_struct("Registry").field("transformations", &self.transformations.entries.keys()).field("kernels", &self.kernels.entries.keys()).finish()
     }
 }
 
