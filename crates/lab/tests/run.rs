@@ -66,7 +66,7 @@ fn a_trial_leaves_every_file_with_the_declared_columns() {
     let experiment = experiment(&[]);
     let summary = go(&experiment, out.path(), 1);
     let trial = &experiment.trials()[0];
-    assert_eq!(summary.trained, [trial.id.clone()]);
+    assert_eq!(summary.trained, std::slice::from_ref(&trial.id));
     assert_eq!(names(&out.path().join("tiny")), ["experiment.toml", "plan.parquet", "trials"]);
     let folder = folder_of(out.path(), trial);
     assert_eq!(names(&folder), ["facts.parquet", "metrics.parquet", "trial.log", "warps.parquet", "weights.safetensors"]);
@@ -141,8 +141,8 @@ fn done_trials_are_not_run_again_and_new_ones_are() {
     let before = std::fs::metadata(&facts).unwrap().modified().unwrap();
     let both = experiment(&["sweep.seeds=[0, 1]"]);
     let summary = go(&both, out.path(), 1);
-    assert_eq!(summary.already_done, [first.trials()[0].id.clone()]);
-    assert_eq!(summary.trained, [both.trials()[1].id.clone()]);
+    assert_eq!(summary.already_done, std::slice::from_ref(&first.trials()[0].id));
+    assert_eq!(summary.trained, std::slice::from_ref(&both.trials()[1].id));
     assert_eq!(std::fs::metadata(&facts).unwrap().modified().unwrap(), before);
 }
 
