@@ -47,9 +47,9 @@ The parameters' names in `weights.safetensors` are the layer's name with `.weigh
 
 /// Key, type, default, meaning.
 pub(super) const NETWORK: &[[&str; 4]] = &[
-    ["layers", "list", "", "The layers, in order; the table below."],
-    ["parameters", "integer", "", "How many parameters the network should have: what `\"auto\"` widths are solved for."],
-    ["init", "string", "`\"kaiming_normal\"`", "How weights start: `\"kaiming_normal\"` or `\"pytorch\"`."],
+    ["`layers`", "list", "", "The layers, in order; the table below."],
+    ["`parameters`", "integer", "", "How many parameters the network should have: what `\"auto\"` widths are solved for."],
+    ["`init`", "string", "`\"kaiming_normal\"`", "How weights start: `\"kaiming_normal\"` or `\"pytorch\"`."],
 ];
 
 pub(super) const LAYERS: &[[&str; 2]] = &[
@@ -73,26 +73,28 @@ pub(super) const LAYERS: &[[&str; 2]] = &[
 
 /// Key, default, meaning.
 pub(super) const TRANSFORMER: &[[&str; 3]] = &[
-    ["transform", "", "A transformation: a name, or a table with a `kind` and parameters."],
+    ["`transform`", "", "A transformation: a name, or a table with a `kind` and parameters."],
     [
-        "localiser",
+        "`localiser`",
         "",
         "The layer list that predicts theta. A last fc of exactly theta's length predicts it, else one is appended; its weights start at zero and its bias at the identity, or for one of several parallel transformers at its tile.",
     ],
-    ["kernel", "`\"bilinear\"`", "A sampling kernel: a name, or a table with a `kind` and parameters."],
-    ["boundary", "`\"zeros\"`", "What is read outside the input: `\"zeros\"`, `\"border\"` or `\"reflection\"`."],
-    ["align_corners", "`false`", "Whether -1 and 1 are the centres of the outer pixels instead of their outer edges."],
-    ["output", "the input's", "The output's size, `[h, w]`."],
-    ["lr_factor", "`1.0`", "The factor on the learning rate of the localisation network."],
-    ["feed_theta", "`false`", "Whether theta joins the input of the next fc layer."],
-    ["shared_localiser", "", "Of `parallel_st`: one layer list that predicts the theta of every transformer."],
+    ["`kernel`", "`\"bilinear\"`", "A sampling kernel: a name, or a table with a `kind` and parameters."],
+    ["`boundary`", "`\"zeros\"`", "What is read outside the input: `\"zeros\"`, `\"border\"` or `\"reflection\"`."],
+    ["`align_corners`", "`false`", "Whether -1 and 1 are the centres of the outer pixels instead of their outer edges."],
+    ["`output`", "the input's", "The output's size, `[h, w]`."],
+    ["`lr_factor`", "`1.0`", "The factor on the learning rate of the localisation network."],
+    ["`feed_theta`", "`false`", "Whether theta joins the input of the next fc layer."],
+    ["`shared_localiser`", "", "Of `parallel_st`: one layer list that predicts the theta of every transformer."],
 ];
 
 pub(super) const SWEEP: &str = "What to vary: every combination of the grid's values is trained once with each seed. The first key varies slowest, the seed fastest. \
 Several blocks, each written `[[sweep]]`, are joined end to end. A value of the sweep on `train.KEY` goes before a model's own `train` table, which goes before `[train]`.\n\n\
 A trial's id is a hash of everything that can change its result: data set, network, training and seed, but not names, labels, threads or folders. A trial that is done is not run again.";
 
-pub(super) const REPORT: &str = "Passed to the report as it is.";
+pub(super) const REPORT: &str = "What the report shows.\n\n\
+- `baseline`: the model that step times are compared with, by its label or the name of its table.\n\
+- `published`: published test errors in percent, a table for each distortion, by the models' labels or names: `R = { \"CNN\" = 1.2 }` in `[report.published]`.";
 
 pub(super) const ARGUMENTS: &str = "`key=value` after the file's name changes a key: `train.steps=200`, `'sweep.seeds=[0]'`, `dataset.distortion=RTS`. The value is TOML; what is not TOML is a string.\n\n\
 - A key that the sweep varies is held at the value given; a list is taken as the new list of values. Where several `[[sweep]]` blocks vary the key, each keeps those of the values that it sweeps, and a block that sweeps none of them is left out.\n\

@@ -18,7 +18,7 @@ pub fn json_schema() -> String {
     let mut model = of::<ModelSection>();
     put(&mut model, "train", own_train);
     for [key, kind, _, meaning] in keys::NETWORK {
-        put(&mut model, key, json!({ "type": if *kind == "list" { "array" } else { kind }, "description": meaning }));
+        put(&mut model, key.trim_matches('`'), json!({ "type": if *kind == "list" { "array" } else { kind }, "description": meaning }));
     }
     let sweep = of::<SweepSection>();
     let mut top = of::<TopLevel>();
