@@ -54,7 +54,7 @@ fn an_experiment_runs_and_reports_and_is_not_run_twice() {
     for file in ["table.md", "table.csv", "learning_curves.svg", "learning_curves.png", "comparison.svg", "comparison.png"] {
         assert!(report.join(file).metadata().unwrap().len() > 0, "{file}");
     }
-    stn(folder.path()).args(["run", "tiny.toml"]).assert().success().stderr(contains("already done"));
+    stn(folder.path()).args(["run", "tiny.toml"]).assert().success().stderr(contains("done already"));
 }
 
 #[test]
