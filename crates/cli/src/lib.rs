@@ -20,6 +20,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use stn_core::Registry;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use arguments::{Arguments, Command};
 
@@ -44,6 +46,7 @@ impl Failure {
 pub fn run(registry: &Registry) -> ExitCode {
     allocator::keep_large_blocks();
     let arguments = Arguments::parse();
+    log_to_stderr();
     let done = match arguments.command {
         Command::Run(run) => commands::run::run(&run, registry),
         Command::Report(report) => commands::report::run(&report),
@@ -59,4 +62,12 @@ pub fn run(registry: &Registry) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Warnings go to standard error; `RUST_LOG` asks for more or less.
+fn log_to_stderr() {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).from_env_lossy();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().with_target(false);
+    // A program with plugins of its own may have set up a subscriber already: then that one stays.
+    let _ = subscriber.try_init();
 }

@@ -98,6 +98,14 @@ fn every_mistake_is_shown_with_its_place_before_anything_is_trained() {
 }
 
 #[test]
+fn a_mistake_in_the_report_table_is_shown_before_anything_is_trained() {
+    let folder = folder();
+    std::fs::write(folder.path().join("tiny.toml"), format!("{EXPERIMENT}\n[report]\nbaseline = \"FNC\"\n")).unwrap();
+    stn(folder.path()).args(["run", "tiny.toml"]).assert().failure().stderr(contains("did you mean `FCN`?").and(contains("tiny.toml:28:12")));
+    assert!(!folder.path().join("results").exists());
+}
+
+#[test]
 fn a_missing_file_says_so() {
     let folder = folder();
     stn(folder.path()).args(["run", "no such.toml"]).assert().failure().stderr(contains("no such.toml"));

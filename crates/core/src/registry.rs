@@ -120,9 +120,12 @@ pub struct PluginDoc {
     pub parameters: Vec<ParameterDoc>,
 }
 
+/// From a plugin's parameters, as written, to the plugin.
+type Build<T> = dyn Fn(&Table, &Registry) -> Result<Arc<T>> + Send + Sync;
+
 struct Entry<T: ?Sized> {
     doc: PluginDoc,
-    build: Box<dyn Fn(&Table, &Registry) -> Result<Arc<T>> + Send + Sync>,
+    build: Box<Build<T>>,
 }
 
 /// One kind of plugin, by name.

@@ -4,6 +4,8 @@ use crate::Report;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use stn_core::Fault;
+
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -43,12 +45,12 @@ pub enum Error {
         report: Option<Box<Report>>,
     },
     /// A mistake in the `[report]` table of `experiment.toml`; every mistake found, one a line.
-    #[error("{}:\n{}", path.display(), mistakes.join("\n"))]
+    #[error("{}:\n{}", path.display(), faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Settings {
         /// The file.
         path: PathBuf,
-        /// The mistakes.
-        mistakes: Vec<String>,
+        /// The mistakes, at their paths in the file.
+        faults: Vec<Fault>,
     },
     /// A file could not be written or read.
     #[error("cannot {action} {}: {source}", path.display())]

@@ -42,6 +42,11 @@ pub struct Report {
     pub files: Vec<PathBuf>,
 }
 
+/// The mistakes in an experiment file's `[report]` table, at their paths in the whole file: what [`write`] would find after the training, told before it.
+pub fn check(experiment: &toml::Table) -> Vec<stn_core::Fault> {
+    settings::Settings::from_table(experiment).err().unwrap_or_default()
+}
+
 /// Writes `dir/report/` from the finished trials under `dir` (`OUT/EXPERIMENT`).
 ///
 /// # Errors

@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use stn_core::Fault;
 use toml::{Table, Value};
 
 /// The settings of a report; empty where the experiment states none.
@@ -30,12 +32,12 @@ impl Settings {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(Error::Io { action: "read", path: path.into(), source }),
         };
-        let settings = text.parse::<Table>().map_err(|error| vec![error.to_string()]).and_then(|table| Self::from_table(&table));
-        settings.map_err(|mistakes| Error::Settings { path: path.into(), mistakes })
+        let table = text.parse::<Table>().map_err(|error| vec![Fault::at([""; 0], error.to_string())]);
+        table.and_then(|table| Self::from_table(&table)).map_err(|faults| Error::Settings { path: path.into(), faults })
     }
 
     /// The settings in a whole experiment, or every mistake in them.
-    pub fn from_table(experiment: &Table) -> std::result::Result<Self, Vec<String>> {
+    pub fn from_table(experiment: &Table) -> std::result::Result<Self, Vec<Fault>> {
         let mut settings = Self::default();
         settings.read_order(experiment);
         let models = experiment.get("models").and_then(Value::as_table);
@@ -47,13 +49,13 @@ impl Settings {
                 settings.labels.insert(model.clone(), label.into());
             }
         }
-        let mut mistakes = Vec::new();
+        let mut faults = Vec::new();
         match experiment.get("report") {
             None => {}
-            Some(Value::Table(report)) => settings.read_report(report, &known, &mut mistakes),
-            Some(other) => mistakes.push(format!("`report` is {}, a table was expected", article(other))),
+            Some(Value::Table(report)) => settings.read_report(report, &known, &mut faults),
+            Some(other) => faults.push(wrong_type(["report"], other, "a table")),
         }
-        if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+        if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }
 
     /// The label of a model; its name where the experiment gives none.
@@ -83,36 +85,36 @@ impl Settings {
         }
     }
 
-    fn read_report(&mut self, report: &Table, models: &[&str], mistakes: &mut Vec<String>) {
+    fn read_report(&mut self, report: &Table, models: &[&str], faults: &mut Vec<Fault>) {
         for (key, value) in report {
             match (key.as_str(), value) {
                 ("baseline", Value::String(model)) => {
-                    known_model("report.baseline", model, models, mistakes);
+                    faults.extend(unknown_model(&["report", "baseline"], model, models));
                     self.baseline = Some(model.clone());
                 }
-                ("baseline", other) => mistakes.push(format!("`report.baseline` is {}, the name of a model was expected", article(other))),
-                ("published", Value::Table(published)) => self.read_published(published, models, mistakes),
-                ("published", other) => mistakes.push(format!("`report.published` is {}, a table from distortion to errors was expected", article(other))),
-                _ => mistakes.push(format!("unknown key `report.{key}`{}", nearest(key, &KEYS))),
+                ("baseline", other) => faults.push(wrong_type(["report", key], other, "the name of a model")),
+                ("published", Value::Table(published)) => self.read_published(published, models, faults),
+                ("published", other) => faults.push(wrong_type(["report", key], other, "a table from distortion to errors")),
+                _ => faults.push(Fault::unknown(["report", key], "key", key, &KEYS)),
             }
         }
     }
 
-    fn read_published(&mut self, published: &Table, models: &[&str], mistakes: &mut Vec<String>) {
+    fn read_published(&mut self, published: &Table, models: &[&str], faults: &mut Vec<Fault>) {
         for (distortion, errors) in published {
-            let path = format!("report.published.{distortion}");
             let Some(errors) = errors.as_table() else {
-                mistakes.push(format!("`{path}` is {}, a table from model to error in percent was expected", article(errors)));
+                faults.push(wrong_type(["report", "published", distortion], errors, "a table from model to error in percent"));
                 continue;
             };
             for (model, error) in errors {
-                known_model(&path, model, models, mistakes);
+                let path = ["report", "published", distortion, model];
+                faults.extend(unknown_model(&path, model, models));
                 match error.as_float().or_else(|| error.as_integer().map(|whole| whole as f64)) {
                     Some(percent) if (0.0..=100.0).contains(&percent) => {
                         self.published.entry(distortion.clone()).or_default().insert(model.clone(), percent);
                     }
-                    Some(other) => mistakes.push(format!("`{path}.{model}` is {other}, an error in percent (0 to 100) was expected")),
-                    None => mistakes.push(format!("`{path}.{model}` is {}, an error in percent was expected", article(error))),
+                    Some(other) => faults.push(Fault::at(path, format!("expected an error in percent, 0 to 100, not {other}"))),
+                    None => faults.push(wrong_type(path, error, "an error in percent")),
                 }
             }
         }
@@ -120,31 +122,19 @@ impl Settings {
 }
 
 /// A model named in `[report]` must be one of `[models]`, by name or label, where the file has that table.
-fn known_model(path: &str, model: &str, models: &[&str], mistakes: &mut Vec<String>) {
-    if !models.is_empty() && !models.contains(&model) {
-        mistakes.push(format!("`{path}`: unknown model `{model}`{}", nearest(model, models)));
-    }
+fn unknown_model(path: &[&str], model: &str, models: &[&str]) -> Option<Fault> {
+    (!models.is_empty() && !models.contains(&model)).then(|| Fault::unknown(path.iter().copied(), "model", model, models))
 }
 
-fn nearest(name: &str, known: &[&str]) -> String {
-    let best = known.iter().map(|k| (strsim::damerau_levenshtein(name, k), *k)).min();
-    match best {
-        Some((distance, best)) if distance <= 1 + name.len() / 3 => format!("; did you mean `{best}`?"),
-        _ => format!("; known: {}", known.join(", ")),
-    }
-}
-
-fn article(value: &Value) -> String {
-    let kind = value.type_str();
-    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{article} {kind}")
+fn wrong_type<'a>(path: impl IntoIterator<Item = &'a str>, found: &Value, expected: &str) -> Fault {
+    Fault::at(path, format!("expected {expected}, found a value of type {}", found.type_str()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> std::result::Result<Settings, Vec<String>> {
+    fn read(text: &str) -> std::result::Result<Settings, Vec<Fault>> {
         Settings::from_table(&text.parse().unwrap())
     }
 
@@ -167,12 +157,12 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named_with_what_was_probably_meant() {
-        let mistakes = read(
+        let faults = read(
             "[models.cnn]\n[models.st_cnn]\n[report]\nbasline = 'cnn'\nbaseline = 'st_cn'\n\
              published = { R = { cnn = -1, fcn = 2.1, st_cnn = 'x' }, P = 3 }",
         )
         .unwrap_err();
-        insta::assert_snapshot!(mistakes.join("\n"));
+        insta::assert_snapshot!(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     }
 
     #[test]

@@ -215,14 +215,13 @@ fn a_mistake_in_the_report_table_is_an_error_before_anything_is_written() {
     let root = tempfile::tempdir().unwrap();
     Fixture { experiment: "[report]\nbaselin = \"CNN\"\n".into(), ..Fixture::quickstart() }.write(root.path());
     let error = write(root.path(), &Options::default()).unwrap_err().to_string();
-    assert!(error.ends_with("experiment.toml:\nunknown key `report.baselin`; did you mean `baseline`?"), "{error}");
+    assert!(error.ends_with("experiment.toml:\n`report.baselin`: unknown key `baselin`; did you mean `baseline`? (known: baseline, published)"), "{error}");
     assert!(!root.path().join("report").exists());
 }
 
-/// `cargo test -p stn-report -- --ignored` leaves the figures under target/tmp/look for looking at.
+/// The figures stay under target/tmp/look for looking at.
 #[test]
-#[ignore = "for looking at the figures"]
-fn figures_for_looking_at() {
+fn sweeps_of_every_shape_are_drawn() {
     let look = Path::new(env!("CARGO_TARGET_TMPDIR")).join("look");
     let deep = Fixture { layers: 3, ..Fixture::quickstart() };
     let long = |name: &str| format!("{name}_with_a_very_long_name_that_says_everything <&> \"all\"");
@@ -238,6 +237,7 @@ fn figures_for_looking_at() {
         let dir = look.join(name);
         let _ = fs::remove_dir_all(&dir);
         fixture.write(&dir);
-        println!("{}", write(&dir, &Options::default()).unwrap().table);
+        let files = write(&dir, &Options::default()).unwrap().files;
+        assert!(files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "png")).count() >= 3, "{name}: {files:?}");
     }
 }

@@ -14,6 +14,10 @@ use crate::progress::Progress;
 
 pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     let experiment = Experiment::load(&arguments.file, &arguments.overrides, registry).map_err(|d| Failure::Diagnosed(d.to_string()))?;
+    let faults = stn_report::check(experiment.table());
+    if !faults.is_empty() {
+        return Err(Failure::Diagnosed(experiment.diagnose(&faults).to_string()));
+    }
     if arguments.dry_run {
         anstream::println!("{}", plan(&experiment));
         return Ok(());

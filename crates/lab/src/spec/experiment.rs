@@ -22,7 +22,7 @@ pub struct Experiment {
     name: String,
     description: String,
     trials: Vec<Trial>,
-    report: Table,
+    document: Document,
     as_run: String,
 }
 
@@ -54,7 +54,7 @@ impl Experiment {
             return Err(Diagnostics::new(document.sources, diagnostics));
         }
         let as_run = if overrides.is_empty() { text.to_owned() } else { with_arguments(&document, overrides) };
-        Ok(Self { name: top.name.unwrap_or_default(), description: top.description.unwrap_or_default(), trials, report: top.report.0, as_run })
+        Ok(Self { name: top.name.unwrap_or_default(), description: top.description.unwrap_or_default(), trials, document, as_run })
     }
 
     /// The name, which is also the results folder's.
@@ -72,9 +72,15 @@ impl Experiment {
         &self.trials
     }
 
-    /// The `[report]` table as written.
-    pub fn report(&self) -> &Table {
-        &self.report
+    /// The whole file with the arguments laid over it, for a reader of a section that is none of the lab's, such as `[report]`.
+    pub fn table(&self) -> &Table {
+        &self.document.table
+    }
+
+    /// What such a reader found wrong, with its lines.
+    pub fn diagnose(&self, faults: &[Fault]) -> Diagnostics {
+        let placed = faults.iter().map(|fault| Diagnostic::from_fault(fault, locate(&self.document, &[], fault).clone()));
+        Diagnostics::new(self.document.sources.clone(), placed.collect())
     }
 
     /// The file with the arguments laid over it, as TOML.
