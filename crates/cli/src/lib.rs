@@ -15,6 +15,8 @@ mod arguments;
 mod commands;
 mod npy;
 mod progress;
+mod terminal;
+mod whole_file;
 
 use std::process::ExitCode;
 
@@ -58,7 +60,7 @@ pub fn run(registry: &Registry) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            anstream::eprintln!("{failure}");
+            terminal::tell(failure);
             ExitCode::FAILURE
         }
     }

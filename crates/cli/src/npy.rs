@@ -1,13 +1,13 @@
 //! `.npy` files as tensors, and back.
 
+use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use npyz::{NpyFile, Order, WriterBuilder};
-use tempfile::NamedTempFile;
 
-use crate::Failure;
+use crate::{Failure, whole_file};
 
 /// Reads an array of f32 or f64, in either memory order.
 pub(crate) fn read(path: &Path) -> Result<Tensor, Failure> {
@@ -15,8 +15,8 @@ pub(crate) fn read(path: &Path) -> Result<Tensor, Failure> {
 }
 
 fn load(path: &Path) -> Result<Tensor, String> {
-    let open = || -> Result<NpyFile<BufReader<std::fs::File>>, String> {
-        let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let open = || -> Result<NpyFile<BufReader<File>>, String> {
+        let file = File::open(path).map_err(|e| e.to_string())?;
         NpyFile::new(BufReader::new(file)).map_err(|e| format!("not a whole .npy file: {e}"))
     };
     let npy = open()?;
@@ -40,27 +40,23 @@ fn load(path: &Path) -> Result<Tensor, String> {
     tensor.permute(axes).and_then(|t| t.contiguous()).map_err(|e| e.to_string())
 }
 
-/// Writes an array of f32 or f64; it appears whole under its name or not at all.
+/// Writes an array of f32 or f64.
 pub(crate) fn write(path: &Path, tensor: &Tensor) -> Result<(), Failure> {
-    store(path, tensor).map_err(|what| Failure::Message(format!("{}: {what}", path.display())))
-}
-
-fn store(path: &Path, tensor: &Tensor) -> Result<(), String> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder).map_err(|e| e.to_string())?;
-    let flat = tensor.flatten_all().map_err(|e| e.to_string())?;
     let shape: Vec<u64> = tensor.dims().iter().map(|&n| n as u64).collect();
-    let written = match tensor.dtype() {
-        DType::F64 => flat.to_vec1::<f64>().map_err(|e| e.to_string()).map(|values| encode(&mut file, &shape, values)),
-        _ => flat.to_dtype(DType::F32).and_then(|t| t.to_vec1::<f32>()).map_err(|e| e.to_string()).map(|values| encode(&mut file, &shape, values)),
-    }?;
-    written.map_err(|e| e.to_string())?;
-    file.as_file().sync_all().map_err(|e| e.to_string())?;
-    file.persist(path).map_err(|e| e.error.to_string())?;
-    Ok(())
+    let flat = tensor.flatten_all().map_err(Failure::message)?;
+    match tensor.dtype() {
+        DType::F64 => {
+            let values = flat.to_vec1::<f64>().map_err(Failure::message)?;
+            whole_file::write(path, |file| encode(file, &shape, values))
+        }
+        _ => {
+            let values = flat.to_dtype(DType::F32).and_then(|flat| flat.to_vec1::<f32>()).map_err(Failure::message)?;
+            whole_file::write(path, |file| encode(file, &shape, values))
+        }
+    }
 }
 
-fn encode<T: npyz::Serialize + npyz::AutoSerialize>(file: &mut NamedTempFile, shape: &[u64], values: Vec<T>) -> std::io::Result<()> {
+fn encode<T: npyz::AutoSerialize>(file: &mut File, shape: &[u64], values: Vec<T>) -> std::io::Result<()> {
     let mut buffered = BufWriter::new(file);
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut buffered).begin_nd()?;
     writer.extend(values)?;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use stn_lab::{Observer, Trial};
 
+use crate::terminal::tell;
+
 /// How often a plain line is written within a trial.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -40,7 +42,7 @@ impl Progress {
     }
 
     fn line(&self, current: &Current, text: &str) {
-        if self.terminal { current.bar.suspend(|| anstream::eprintln!("{text}")) } else { anstream::eprintln!("{text}") }
+        if self.terminal { current.bar.suspend(|| tell(text)) } else { tell(text) }
     }
 }
 

@@ -6,15 +6,16 @@ use toml::Value;
 
 use super::op::keys_to_table;
 use super::parameter_table;
-use crate::Failure;
 use crate::arguments::DataAction;
+use crate::terminal::answer;
+use crate::{Failure, whole_file};
 
 pub(crate) fn run(action: &DataAction, registry: &Registry) -> Result<(), Failure> {
     match action {
         DataAction::List => list(),
         DataAction::Fetch { name } => {
             let folder = stn_data::fetch(name).map_err(Failure::message)?;
-            anstream::println!("{name} is in {}", folder.display());
+            answer(format_args!("{name} is in {}", folder.display()));
         }
         DataAction::Preview { name, keys, out, columns, rows, seed } => {
             let mut section = keys_to_table(keys)?;
@@ -23,8 +24,8 @@ pub(crate) fn run(action: &DataAction, registry: &Registry) -> Result<(), Failur
                 .map_err(|faults| Failure::Message(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: ")))?;
             let dataset = Dataset::open(&spec, registry).map_err(Failure::message)?;
             let sheet = stn_data::contact_sheet(&dataset, *columns, *rows, *seed).map_err(Failure::message)?;
-            sheet.save(out).map_err(|e| Failure::Message(format!("{}: {e}", out.display())))?;
-            anstream::println!("{}", out.display());
+            whole_file::write(out, |file| sheet.write_to(&mut std::io::BufWriter::new(file), image::ImageFormat::Png).map_err(std::io::Error::other))?;
+            answer(out.display());
         }
     }
     Ok(())
@@ -32,8 +33,8 @@ pub(crate) fn run(action: &DataAction, registry: &Registry) -> Result<(), Failur
 
 fn list() {
     let (kinds, distortions) = (stn_data::catalogue(), stn_data::distortions());
-    anstream::println!("{}\n", parameter_table("kind", kinds.iter().map(line)));
-    anstream::println!("{}", parameter_table("distortion", distortions.iter().map(line)));
+    answer(format_args!("{}\n", parameter_table("kind", kinds.iter().map(line))));
+    answer(parameter_table("distortion", distortions.iter().map(line)));
 }
 
 fn line(doc: &DatasetDoc) -> (&str, &str, &[ParameterDoc]) {

@@ -6,15 +6,16 @@ use stn_core::{ParameterDoc, PluginDoc, Registry};
 use super::parameter_table;
 use crate::Failure;
 use crate::arguments::Plugins;
+use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Plugins, registry: &Registry) -> Result<(), Failure> {
     if arguments.json {
         let all = json!({ "transformations": registry.transformations().collect::<Vec<_>>(), "kernels": registry.kernels().collect::<Vec<_>>() });
-        anstream::println!("{}", serde_json::to_string_pretty(&all).map_err(Failure::message)?);
+        answer(serde_json::to_string_pretty(&all).map_err(Failure::message)?);
         return Ok(());
     }
-    anstream::println!("{}\n", parameter_table("transformation", registry.transformations().map(line)));
-    anstream::println!("{}", parameter_table("sampling kernel", registry.kernels().map(line)));
+    answer(format_args!("{}\n", parameter_table("transformation", registry.transformations().map(line))));
+    answer(parameter_table("sampling kernel", registry.kernels().map(line)));
     Ok(())
 }
 

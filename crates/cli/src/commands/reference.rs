@@ -4,6 +4,7 @@ use stn_core::Registry;
 
 use crate::Failure;
 use crate::arguments::{Page, Reference};
+use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Reference, registry: &Registry) -> Result<(), Failure> {
     let text = match arguments.page {
@@ -11,6 +12,6 @@ pub(crate) fn run(arguments: &Reference, registry: &Registry) -> Result<(), Fail
         Page::Results => stn_lab::results_reference(),
         Page::Schema => stn_lab::json_schema(),
     };
-    anstream::print!("{text}");
+    answer(text.trim_end());
     Ok(())
 }

@@ -6,6 +6,7 @@ use stn_report::{Error, Options};
 
 use crate::Failure;
 use crate::arguments::Report;
+use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Report) -> Result<(), Failure> {
     write(&arguments.dir)
@@ -27,8 +28,8 @@ pub(crate) fn write(dir: &Path) -> Result<(), Failure> {
 }
 
 fn show(report: &stn_report::Report) {
-    anstream::println!("{}", report.table);
+    answer(&report.table);
     for file in &report.files {
-        anstream::println!("{}", file.display());
+        answer(file.display());
     }
 }

@@ -11,6 +11,7 @@ use stn_lab::{Experiment, RunOptions};
 use crate::Failure;
 use crate::arguments::Run;
 use crate::progress::Progress;
+use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     let experiment = Experiment::load(&arguments.file, &arguments.overrides, registry).map_err(|d| Failure::Diagnosed(d.to_string()))?;
@@ -19,7 +20,7 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
         return Err(Failure::Diagnosed(experiment.diagnose(&faults).to_string()));
     }
     if arguments.dry_run {
-        anstream::println!("{}", plan(&experiment));
+        answer(plan(&experiment));
         return Ok(());
     }
     let cancel = stop_signals()?;
@@ -32,14 +33,13 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
         return Err(Failure::Message("stopped before the end; the same command goes on with the trials that are not done".into()));
     }
     // Without a finished trial there is nothing to report but the failures.
-    if !(summary.trained.is_empty() && summary.already_done.is_empty()) {
-        super::report::write(&summary.dir)?;
-    }
+    let reported = if summary.trained.is_empty() && summary.already_done.is_empty() { Ok(()) } else { super::report::write(&summary.dir) };
     if summary.failed.is_empty() {
-        return Ok(());
+        return reported;
     }
-    let failures: Vec<_> = summary.failed.iter().map(|(trial, reason)| format!("  {trial}: {reason}")).collect();
-    Err(Failure::Message(format!("{} of {} trials failed\n{}", failures.len(), experiment.trials().len(), failures.join("\n"))))
+    let failures: Vec<_> = summary.failed.iter().map(|(trial, reason)| format!("\n  {trial}: {reason}")).collect();
+    let report = reported.err().map(|failure| format!("\n{failure}")).unwrap_or_default();
+    Err(Failure::Message(format!("{} of {} trials failed{}{report}", failures.len(), experiment.trials().len(), failures.concat())))
 }
 
 /// SIGINT or SIGTERM once asks the trainer to stop after its step; twice ends the process.
