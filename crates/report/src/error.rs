@@ -55,7 +55,7 @@ pub enum Error {
     /// A file could not be written or read.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// "read", "write" or "list".
+        /// "read", "write", "list", "remove", "make the folder".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,

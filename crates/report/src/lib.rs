@@ -47,7 +47,7 @@ pub fn check(experiment: &toml::Table) -> Vec<stn_core::Fault> {
     settings::Settings::from_table(experiment).err().unwrap_or_default()
 }
 
-/// Writes `dir/report/` from the finished trials under `dir` (`OUT/EXPERIMENT`).
+/// Writes `dir/report/` from the finished trials under `dir` (`OUT/EXPERIMENT`), and removes from it what an earlier report wrote and this one does not.
 ///
 /// # Errors
 ///
@@ -74,6 +74,7 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
         output.put(&format!("{}.png", figure.name), &figure.png)?;
         output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
     }
+    output.remove_stale()?;
     let report = Report { table: table::terminal(&summary, options.columns), files: output.files() };
     if store.bad.is_empty() { Ok(report) } else { Err(Error::Unreadable { files: store.bad, report: Some(Box::new(report)) }) }
 }

@@ -32,6 +32,23 @@ impl Output {
         Ok(())
     }
 
+    /// Removes the files that an earlier report left and this one has not written: they show trials that are no longer part of the experiment.
+    pub fn remove_stale(&self) -> Result<()> {
+        let failed = |action: &'static str, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| Error::Io { action, path, source }
+        };
+        for entry in std::fs::read_dir(&self.folder).map_err(failed("list", &self.folder))? {
+            let entry = entry.map_err(failed("list", &self.folder))?;
+            let path = entry.path();
+            let stale = !self.files.contains(&path) && entry.file_name().to_str().is_some_and(is_of_a_report);
+            if stale && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                std::fs::remove_file(&path).map_err(failed("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Every file written, in order of their names.
     pub fn files(mut self) -> Vec<PathBuf> {
         self.files.sort();
@@ -45,9 +62,38 @@ fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// A name that may stand in a file's name: letters, digits, `-` and `_`; anything else becomes `_`.
-pub fn file_part(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+/// Figures whose names do not depend on the results.
+const FIGURES: [&str; 2] = ["comparison", "learning_curves"];
+/// What the names of the other figures begin with.
+const MONTAGE: &str = "montage_";
+/// Distortions whose names stand in a file's name as they are.
+const PLAIN: [&str; 6] = ["none", "R", "RTS", "P", "E", "TC"];
+/// The most letters of a distortion in a file's name; file systems take some 250 in all.
+const LONGEST: usize = 80;
+
+/// The file name, without its ending, of the montage of a distortion.
+///
+/// Names other than the paper's become letters, digits, `-` and `_`, and end in a hash of the whole, so that no two of them meet, on no file system.
+pub fn montage_name(distortion: &str) -> String {
+    if PLAIN.contains(&distortion) {
+        return format!("{MONTAGE}{distortion}");
+    }
+    let plain: String = distortion.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(LONGEST).collect();
+    // FNV-1a, 32 bits.
+    let hash = distortion.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{MONTAGE}{plain}_{hash:08x}")
+}
+
+/// Whether a report may have written a file of this name.
+fn is_of_a_report(name: &str) -> bool {
+    let Some((stem, ending)) = name.rsplit_once('.') else { return false };
+    if stem == "table" {
+        return ["csv", "md"].contains(&ending);
+    }
+    let hashed =
+        |of: &str| of.rsplit_once('_').is_some_and(|(_, hash)| hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+    let montage = stem.strip_prefix(MONTAGE).is_some_and(|of| PLAIN.contains(&of) || hashed(of));
+    (montage || FIGURES.contains(&stem)) && ["csv", "png", "svg"].contains(&ending)
 }
 
 #[cfg(test)]
@@ -65,7 +111,37 @@ mod tests {
     }
 
     #[test]
-    fn a_file_part_holds_nothing_that_a_file_system_minds() {
-        assert_eq!(file_part("R/±90° (a)"), "R__90___a_");
+    fn a_montages_name_holds_nothing_that_a_file_system_minds() {
+        assert_eq!(montage_name("RTS"), "montage_RTS");
+        let name = montage_name("R/±90° (a)");
+        assert!(name.starts_with("montage_R__90___a__") && name.len() == "montage_R__90___a__".len() + 8, "{name}");
+        assert!(montage_name(&"x".repeat(1000)).len() < 120);
+    }
+
+    #[test]
+    fn distortions_that_differ_in_punctuation_alone_have_montages_of_their_own() {
+        let names = ["R, degrees = 4.5", "R, degrees = 4-5", "R, degrees = 4 5", "r, degrees = 4.5", "r", "R"];
+        let distinct: std::collections::BTreeSet<String> = names.iter().map(|name| montage_name(name).to_lowercase()).collect();
+        assert_eq!(distinct.len(), names.len(), "{distinct:?}");
+    }
+
+    #[test]
+    fn what_an_earlier_report_left_goes_and_what_no_report_writes_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = montage_name("kind = R, degrees = 45");
+        let stale = ["montage_P.svg".to_string(), "montage_P.csv".into(), "comparison.png".into(), format!("{old}.svg")];
+        let others = ["montage_R_edited.svg", "montage_mine.png", "table.xlsx", "comparison.pdf", "notes.md", "montage_P"];
+        for name in stale.iter().map(String::as_str).chain(others) {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("montage_E.svg")).unwrap();
+        let mut output = Output::to(folder.path().into()).unwrap();
+        output.put("table.md", b"x").unwrap();
+        output.remove_stale().unwrap();
+        let mut left: Vec<String> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        let mut wanted: Vec<&str> = others.into_iter().chain(["montage_E.svg", "table.md"]).collect();
+        wanted.sort_unstable();
+        assert_eq!(left, wanted);
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::error::{BadFile, Error, Result};
 use polars::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The facts of one finished trial.
+/// The facts of one finished trial, called what the latest run calls it.
 #[derive(Debug, Clone)]
 pub struct Trial {
     /// Name of its folder.
@@ -99,6 +99,9 @@ pub struct Warp {
 }
 
 /// Reads the facts of the trials under `dir/trials`: those of the latest run where `dir/plan.parquet` lists them, otherwise all.
+///
+/// A trial keeps its folder, and its facts as they were written, when a later run gives its model another name or sweeps over more; so model, label and swept
+/// values are the plan's, for all trials alike.
 pub fn trials(dir: &Path) -> Result<Store> {
     if !dir.is_dir() {
         return Err(Error::NoFolder(dir.into()));
@@ -106,18 +109,18 @@ pub fn trials(dir: &Path) -> Result<Store> {
     let root = dir.join("trials");
     let mut store = Store::default();
     let planned = match plan(&dir.join("plan.parquet"), &mut store.bad)? {
-        Some(planned) => planned.into_iter().map(|(id, described)| (root.join(id), described)).collect(),
-        None => folders(&root)?.into_iter().map(|folder| (folder.clone(), name(&folder))).collect::<Vec<_>>(),
+        Some(planned) => planned.into_iter().map(|(id, entry)| (root.join(id), Some(entry))).collect(),
+        None => folders(&root)?.into_iter().map(|folder| (folder, None)).collect::<BTreeMap<_, _>>(),
     };
     let mut paths = Vec::new();
     let mut started = 0;
-    for (folder, described) in planned {
+    for (folder, entry) in &planned {
         let facts = folder.join("facts.parquet");
         if facts.is_file() {
             paths.push(facts);
         } else {
             started += usize::from(folder.is_dir());
-            store.unfinished.push(described);
+            store.unfinished.push(entry.as_ref().map_or_else(|| name(folder), |entry| format!("{}, seed {}", entry.label, entry.seed)));
         }
     }
     if paths.is_empty() {
@@ -128,25 +131,30 @@ pub fn trials(dir: &Path) -> Result<Store> {
     let real = ["test_error", "step_ms"].map(|name| col(name).cast(DataType::Float64));
     let columns: Vec<Expr> = texts.into_iter().chain(whole).chain(real).chain([col("synthetic").cast(DataType::Boolean)]).collect();
     if let Some(frame) = scan_sound(&paths, &columns, &mut store.bad)? {
-        store.trials = (0..frame.height()).map(|row| trial(&frame, row)).collect::<PolarsResult<_>>()?;
-        store.trials.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut read = (0..frame.height()).map(|row| trial(&frame, row, &planned)).collect::<PolarsResult<Vec<_>>>()?;
+        read.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+        let keys: BTreeSet<String> = read.iter().flat_map(|(_, differs)| differs.keys().cloned()).collect();
+        store.trials = read.into_iter().map(|(trial, differs)| Trial { variant: variant(&differs, &keys), ..trial }).collect();
     }
     Ok(store)
 }
 
-/// One row of facts. What is null for a failed trial becomes NaN or 0.
-fn trial(frame: &DataFrame, row: usize) -> PolarsResult<Trial> {
+/// One row of facts, without its variant, and its swept values. What is null for a failed trial becomes NaN or 0.
+fn trial(frame: &DataFrame, row: usize, planned: &BTreeMap<PathBuf, Option<Planned>>) -> PolarsResult<(Trial, BTreeMap<String, String>)> {
     let text = |name: &str| -> PolarsResult<String> { Ok(frame.column(name)?.str()?.get(row).unwrap_or_default().to_string()) };
     let whole = |name: &str| -> PolarsResult<i64> { Ok(frame.column(name)?.i64()?.get(row).unwrap_or_default()) };
     let real = |name: &str| -> PolarsResult<f64> { Ok(frame.column(name)?.f64()?.get(row).unwrap_or(f64::NAN)) };
     let folder = Path::new(&text(PATH)?).parent().map(Path::to_path_buf).unwrap_or_default();
-    let differs = differs(&text("differs")?);
-    Ok(Trial {
+    let (model, label, differs) = match planned.get(&folder) {
+        Some(Some(entry)) => (entry.model.clone(), entry.label.clone(), entry.differs.clone()),
+        _ => (text("model")?, text("label")?, differs(&text("differs")?)),
+    };
+    let trial = Trial {
         id: name(&folder),
         folder,
-        model: text("model")?,
-        label: text("label")?,
-        variant: variant(&differs),
+        model,
+        label,
+        variant: String::new(),
         distortion: distortion(&text("distortion")?, &differs),
         dataset: text("dataset")?,
         seed: whole("seed")?,
@@ -159,22 +167,34 @@ fn trial(frame: &DataFrame, row: usize) -> PolarsResult<Trial> {
         data_source: text("data_source")?,
         synthetic: frame.column("synthetic")?.bool()?.get(row).unwrap_or_default(),
         status: text("status")?,
-    })
+    };
+    Ok((trial, differs))
 }
 
-/// The trials of the latest run, each with a few words on it; `None` where there is no plan.
-fn plan(path: &PathBuf, bad: &mut Vec<BadFile>) -> Result<Option<Vec<(String, String)>>> {
+/// What the latest run says of a trial.
+#[derive(Debug, Clone)]
+struct Planned {
+    model: String,
+    label: String,
+    seed: i64,
+    differs: BTreeMap<String, String>,
+}
+
+/// The trials of the latest run by their ids; `None` where there is no plan.
+fn plan(path: &PathBuf, bad: &mut Vec<BadFile>) -> Result<Option<BTreeMap<String, Planned>>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let columns = [col("trial").cast(DataType::String), col("label").cast(DataType::String), col("seed").cast(DataType::Int64)];
+    let texts = ["trial", "model", "label", "differs"].map(|name| col(name).cast(DataType::String));
+    let columns: Vec<Expr> = texts.into_iter().chain([col("seed").cast(DataType::Int64)]).collect();
     let Some(frame) = scan_sound(std::slice::from_ref(path), &columns, bad)? else { return Ok(None) };
-    let (ids, labels, seeds) = (frame.column("trial")?.str()?, frame.column("label")?.str()?, frame.column("seed")?.i64()?);
-    let described = ids.iter().zip(labels.iter()).zip(seeds.iter()).filter_map(|((id, label), seed)| {
-        let (id, label, seed) = (id?, label?, seed?);
-        Some((id.to_string(), format!("{label}, seed {seed}")))
-    });
-    Ok(Some(described.collect()))
+    let (ids, seeds) = (frame.column("trial")?.str()?, frame.column("seed")?.i64()?);
+    let (models, labels, swept) = (frame.column("model")?.str()?, frame.column("label")?.str()?, frame.column("differs")?.str()?);
+    let entry = |row: usize| {
+        let entry = Planned { model: models.get(row)?.into(), label: labels.get(row)?.into(), seed: seeds.get(row)?, differs: differs(swept.get(row)?) };
+        Some((ids.get(row)?.to_string(), entry))
+    };
+    Ok(Some((0..frame.height()).filter_map(entry).collect()))
 }
 
 /// Reads the metrics of every finished trial, in order of trial, split and step.
@@ -322,10 +342,22 @@ fn differs(json: &str) -> BTreeMap<String, String> {
     values.into_iter().map(|(key, value)| (key, text(value))).collect()
 }
 
-/// The swept values besides model, seed and distortion.
-fn variant(differs: &BTreeMap<String, String>) -> String {
-    let rest = differs.iter().filter(|(key, _)| !["model", "seed", "seeds", "distortion"].contains(&last_key(key)));
-    rest.map(|(key, value)| format!("{}={value}", last_key(key))).collect::<Vec<_>>().join(", ")
+/// The swept values besides model, seed and distortion, each by as much of the end of its key as tells it from all other swept `keys`.
+fn variant(differs: &BTreeMap<String, String>, keys: &BTreeSet<String>) -> String {
+    let rest = differs.iter().filter(|(key, _)| !["model", "seed", "seeds", "distortion"].contains(&last_key(key)) && !ends_with(key, "distortion.kind"));
+    rest.map(|(key, value)| format!("{}={value}", short_key(key, keys))).collect::<Vec<_>>().join(", ")
+}
+
+/// The shortest end of a key that no other key has; a `kind` says nothing alone, so its table's name comes with it.
+fn short_key<'a>(key: &'a str, keys: &BTreeSet<String>) -> &'a str {
+    let starts = key.rmatch_indices('.').map(|(dot, _)| dot + 1);
+    let mut ends = starts.map(|start| &key[start..]);
+    ends.find(|end| *end != "kind" && !keys.iter().any(|other| other != key && ends_with(other, end))).unwrap_or(key)
+}
+
+/// Whether the last segments of a key are those of `end`.
+fn ends_with(key: &str, end: &str) -> bool {
+    key.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 /// The distortion's kind; where the sweep sets more than that (`{ kind = "R", degrees = 45 }`), all it sets.
@@ -349,8 +381,18 @@ mod tests {
     #[test]
     fn a_variant_is_what_the_sweep_changes_besides_model_seed_and_distortion() {
         let swept = differs(r#"{"model":"cnn","train.lr":"0.1","seed":"2","dataset.distortion":"R","a.b":3}"#);
-        assert_eq!(variant(&swept), "b=3, lr=0.1");
-        assert_eq!(variant(&differs("not json")), "");
+        assert_eq!(variant(&swept, &swept.keys().cloned().collect()), "b=3, lr=0.1");
+        assert_eq!(variant(&differs("not json"), &BTreeSet::new()), "");
+    }
+
+    #[test]
+    fn keys_that_end_alike_are_told_apart_and_a_kind_names_what_it_is_of() {
+        let keys = ["train.optimizer.kind", "train.schedule.kind", "models.a.layers.0.dropout", "models.b.layers.0.dropout", "dropout", "train.lr"];
+        let keys: BTreeSet<String> = keys.map(str::to_string).into();
+        let short: Vec<&str> = keys.iter().map(|key| short_key(key, &keys)).collect();
+        assert_eq!(short, ["dropout", "a.layers.0.dropout", "b.layers.0.dropout", "lr", "optimizer.kind", "schedule.kind"]);
+        let swept = differs(r#"{"train.optimizer.kind":"adam","dataset.distortion.kind":"R"}"#);
+        assert_eq!(variant(&swept, &swept.keys().cloned().collect()), "optimizer.kind=adam");
     }
 
     #[test]

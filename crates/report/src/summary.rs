@@ -218,10 +218,14 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-fn caption(trials: &[Trial]) -> Vec<String> {
-    let distinct =
-        |of: &dyn Fn(&Trial) -> String| trials.iter().map(of).filter(|v| !v.is_empty()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ");
-    let range = |of: fn(&Trial) -> i64| match (trials.iter().map(of).min(), trials.iter().map(of).max()) {
+/// What the trials averaged have in common; where none could be averaged, all of them.
+fn caption(all: &[Trial]) -> Vec<String> {
+    let averaged: Vec<&Trial> = all.iter().filter(|t| sound(t)).collect();
+    let trials = if averaged.is_empty() { all.iter().collect() } else { averaged };
+    let distinct = |of: &dyn Fn(&Trial) -> String| {
+        trials.iter().map(|t| of(t)).filter(|v| !v.is_empty()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")
+    };
+    let range = |of: fn(&Trial) -> i64| match (trials.iter().map(|t| of(t)).min(), trials.iter().map(|t| of(t)).max()) {
         (Some(least), Some(greatest)) if least != greatest => format!("{} to {}", thousands(least), thousands(greatest)),
         (Some(only), _) => thousands(only),
         _ => String::new(),

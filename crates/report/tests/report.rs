@@ -176,6 +176,54 @@ fn only_the_trials_of_the_latest_run_count() {
 }
 
 #[test]
+fn what_the_latest_run_calls_a_trial_counts() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { models: vec!["CNN".into()], plain: 1, experiment: "[models.conv]\nlabel = \"Conv\"\n".into(), ..Fixture::quickstart() }.write(root.path());
+    // A later run renamed and relabelled the model and swept over the rate of learning: seed 0 was there before, seed 1 is new.
+    let new = fixture::trial(root.path(), 0, 0, 1);
+    let mut facts = fixture::facts(&new, "Conv", "R", 1, "{\"dataset.distortion\":\"R\",\"train.lr\":\"0.1\"}", 5.0, 27.0, false);
+    fixture::save(&new.join("facts.parquet"), &mut facts);
+    let differs = "{\"dataset.distortion\":\"R\",\"train.lr\":\"0.1\"}";
+    let mut plan =
+        polars::df!("trial" => ["0000", "0001"], "model" => ["conv"; 2], "label" => ["Conv"; 2], "seed" => [0i64, 1], "differs" => [differs; 2]).unwrap();
+    fixture::save(&root.path().join("plan.parquet"), &mut plan);
+    let report = write(root.path(), &Options::default()).unwrap();
+    let row = report.table.lines().find(|line| line.contains("Conv, lr=0.1")).unwrap();
+    assert!(row.contains(" ± ") && !report.table.contains("CNN"), "one row of two seeds:\n{}", report.table);
+}
+
+#[test]
+fn figures_of_an_earlier_sweep_do_not_stay() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { distortions: vec!["E", "R"], ..Fixture::quickstart() }.write(root.path());
+    write(root.path(), &Options::default()).unwrap();
+    fs::write(root.path().join("report/notes.txt"), "mine").unwrap();
+    assert!(root.path().join("report/montage_E.svg").is_file());
+    let mut plan = polars::df!("trial" => ["1000", "1200"], "model" => ["fcn", "st-cnn affine"], "label" => ["FCN", "ST-CNN affine"], "seed" => [0i64, 0],
+        "differs" => ["{}"; 2])
+    .unwrap();
+    fixture::save(&root.path().join("plan.parquet"), &mut plan);
+    let report = write(root.path(), &Options::default()).unwrap();
+    let left: Vec<String> = files(&root.path().join("report")).into_keys().filter(|name| name != "notes.txt").collect();
+    assert_eq!(left, names(&report));
+    assert!(root.path().join("report/notes.txt").is_file() && !left.iter().any(|name| name.contains("montage_E")), "{left:?}");
+}
+
+#[test]
+fn the_caption_is_of_the_trials_averaged() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture::quickstart().write(root.path());
+    let folder = fixture::trial(root.path(), 0, 2, 0);
+    let mut facts = fixture::facts(&folder, "ST-CNN affine", "R", 0, "{}", f64::NAN, 27.0, false);
+    facts.with_column(polars::prelude::Column::new("status".into(), ["failed: the loss is NaN at step 7"])).unwrap();
+    facts.with_column(polars::prelude::Column::new("steps".into(), [7i64])).unwrap();
+    facts.with_column(polars::prelude::Column::new("threads".into(), [64i64])).unwrap();
+    fixture::save(&folder.join("facts.parquet"), &mut facts);
+    let report = write(root.path(), &Options::default()).unwrap();
+    assert!(report.table.contains("after 1,200 training steps") && report.table.contains("on cpu, 2 threads"), "{}", report.table);
+}
+
+#[test]
 fn a_sweep_over_more_than_the_model_is_not_averaged_over() {
     let root = tempfile::tempdir().unwrap();
     Fixture { models: vec!["CNN".into()], plain: 1, ..Fixture::quickstart() }.write(root.path());

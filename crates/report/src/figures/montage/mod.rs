@@ -6,7 +6,7 @@ mod pictures;
 use super::Figure;
 use crate::canvas::{Anchor, Canvas, Stroke, render};
 use crate::error::{Error, Result, count};
-use crate::output::file_part;
+use crate::output::montage_name;
 use crate::query::{Store, Warp, warps};
 use crate::style::{GREY, INK, RULE, Type, WIDTH, WRONG, colour};
 use crate::summary::Summary;
@@ -56,7 +56,7 @@ pub fn figures(summary: &Summary, store: &mut Store) -> Result<Vec<Figure>> {
         if blocks.is_empty() {
             continue;
         }
-        let name = format!("montage_{}", file_part(distortion));
+        let name = montage_name(distortion);
         let sheet = Sheet::new(summary, &blocks, columns.len());
         let [svg, png] = render((sheet.width, sheet.height), |canvas| sheet.draw(canvas, summary, &blocks))
             .map_err(|reason| Error::Drawing { figure: name.clone(), reason })?;
