@@ -32,6 +32,9 @@ pub enum BoundaryRule {
 ///
 /// Both functions serve a row of `n = x.len()` coordinates at a time, so that a kernel found by name costs one dynamic call a row. Weights are stored tap by tap:
 /// tap `t` of coordinate `i` is element `t * n + i`. The sampler calls them with finite `|x| < 2^30` only.
+///
+/// What is to come, such as learnt parameters and a support that grows where the warp shrinks the image, comes as methods with default bodies here and in [`Sampling`],
+/// which every kernel gets from here: kernels written today go on compiling.
 pub trait SamplingKernel: Debug + Send + Sync + 'static {
     /// The number of taps along one axis.
     fn support(&self) -> usize;

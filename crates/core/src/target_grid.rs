@@ -14,11 +14,14 @@ pub struct TargetGrid {
 }
 
 impl TargetGrid {
+    /// The most pixels of a grid, 2^28: an image of 16384 x 16384. Beyond it lies a slip of the pen, and memory would not hold the output.
+    pub const MOST_PIXELS: usize = 1 << 28;
+
     /// A grid of `size` pixels, `[H, W]` or `[D, H, W]`.
     ///
     /// # Errors
     ///
-    /// Where there are not two or three axes, or one of them is empty.
+    /// Where there are not two or three axes, one of them is empty, or there are more than [`MOST_PIXELS`](Self::MOST_PIXELS).
     pub fn new(size: impl Into<Vec<usize>>, align_corners: bool) -> Result<Self> {
         let size = size.into();
         if !(2..=3).contains(&size.len()) {
@@ -26,6 +29,10 @@ impl TargetGrid {
         }
         if size.contains(&0) {
             return Err(Error::Unsupported(format!("a target grid needs at least one pixel on every axis: {size:?}")));
+        }
+        let pixels = size.iter().try_fold(1_usize, |product, &side| product.checked_mul(side));
+        if pixels.is_none_or(|pixels| pixels > Self::MOST_PIXELS) {
+            return Err(Error::Unsupported(format!("a target grid has at most 2^28 = {} pixels; {size:?} has more", Self::MOST_PIXELS)));
         }
         Ok(Self { size, align_corners })
     }
@@ -40,7 +47,7 @@ impl TargetGrid {
         self.size.len()
     }
 
-    /// The number of pixels P.
+    /// The number of pixels P, at most [`MOST_PIXELS`](Self::MOST_PIXELS).
     pub fn pixels(&self) -> usize {
         self.size.iter().product()
     }
@@ -111,5 +118,13 @@ mod tests {
     fn an_empty_axis_is_an_error() {
         assert!(TargetGrid::new([0, 3], false).is_err());
         assert!(TargetGrid::new([3], false).is_err());
+    }
+    #[test]
+    fn more_pixels_than_any_image_has_are_an_error() {
+        assert!(TargetGrid::new([1 << 14, 1 << 14], false).is_ok());
+        for size in [vec![200_000, 200_000], vec![(1 << 28) + 1, 1], vec![usize::MAX, 2], vec![1 << 32, 1 << 31, 2]] {
+            let message = TargetGrid::new(size.clone(), false).unwrap_err().to_string();
+            assert_eq!(message, format!("a target grid has at most 2^28 = 268435456 pixels; {size:?} has more"));
+        }
     }
 }

@@ -34,7 +34,9 @@ pub trait Transformation: Debug + Send + Sync {
     /// The theta that maps every point to itself; the one nearest to that where parameters of the plugin leave no such theta.
     fn identity(&self) -> Vec<f64>;
 
-    /// `n` distinct starting thetas for `n` parallel transformers, which together look at the whole source; for one transformer, the identity.
+    /// `n` distinct starting thetas for `n` parallel transformers; for one transformer, the identity.
+    ///
+    /// They look at distinct places on a regular arrangement, as far as the transformation can: see [`Window::tile`]. For square numbers these cover the source.
     ///
     /// # Errors
     ///
@@ -134,7 +136,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// `n` windows on a regular arrangement of `ceil(sqrt n)` columns, row by row; each is one cell of it wide.
+    /// `n` distinct windows on a regular arrangement of `ceil(sqrt n)` columns, row by row; each is a square, one column wide.
+    ///
+    /// Where `n` is a square number they cover the source; elsewhere a part is left out, for two half its height.
     pub fn tile(n: usize) -> Vec<Self> {
         let columns = (1..).find(|c| c * c >= n).unwrap_or(1);
         let rows = n.div_ceil(columns).max(1);
