@@ -245,16 +245,28 @@ fn automatic_widths_need_a_budget_and_a_budget_needs_them() {
 }
 
 #[test]
-fn a_budget_that_no_width_meets_is_told_the_nearest() {
-    let text = "parameters = 400\nlayers = [{ fc = 'auto' }, { fc = 'classes' }]";
-    let expected =
-        "`layers.0.fc`: no width brings this network near 400 parameters: the nearest is 1, with 805; change `parameters`, or the layers whose width is fixed";
-    assert_eq!(listed(&plan(text, &IMAGE, 10).unwrap_err()), [expected]);
+fn a_budget_that_no_width_meets_is_told_the_nearest_below_and_above() {
+    let layers = "layers = [{ fc = 'auto' }, { fc = 'classes' }]";
+    let told = |parameters: usize| listed(&plan(&format!("parameters = {parameters}\n{layers}"), &IMAGE, 10).unwrap_err());
+    let help = "change `parameters`, or the layers whose width is fixed, or set `tolerance` beside `parameters`, for example tolerance = 0.1";
+    let expected = "`layers.0.fc`: no width brings this network within 2 % of 4400 parameters: a width of 5 gives 3985, a width of 6 gives 4780";
+    assert_eq!(told(4400), [format!("{expected}; {help}")]);
+    let expected = "`layers.0.fc`: no width brings this network within 2 % of 400 parameters: a width of 1 gives 805";
+    assert_eq!(told(400), [format!("{expected}; {help}")]);
+}
+
+#[test]
+fn a_tolerance_says_how_near_is_near_enough() {
+    let text = |tolerance: f64| format!("parameters = 4400\ntolerance = {tolerance}\nlayers = [{{ fc = 'auto' }}, {{ fc = 'classes' }}]");
+    assert_eq!(plan(&text(0.1), &IMAGE, 10).unwrap().parameters(), 4780);
+    assert!(listed(&plan(&text(0.05), &IMAGE, 10).unwrap_err())[0].contains("within 5 % of 4400 parameters"));
+    let exact = "parameters = 4780\ntolerance = 0\nlayers = [{ fc = 'auto' }, { fc = 'classes' }]";
+    assert_eq!(plan(exact, &IMAGE, 10).unwrap().width(), Some(6));
 }
 
 #[test]
 fn one_width_serves_every_auto() {
-    let text = "parameters = 5000\nlayers = [{ conv = ['auto', 3] }, { max = 4 }, { st = { transform = 'affine', localiser = [{ fc = 'auto' }] } }, { fc = 'auto' }, { fc = 'classes' }]";
+    let text = "parameters = 5000\ntolerance = 0.25\nlayers = [{ conv = ['auto', 3] }, { max = 4 }, { st = { transform = 'affine', localiser = [{ fc = 'auto' }] } }, { fc = 'auto' }, { fc = 'classes' }]";
     let plan = plan(text, &IMAGE, 10).unwrap();
     let w = plan.width().unwrap();
     let at = |w: usize| 10 * w + (36 * w * w + w) + (6 * w + 6) + (36 * w * w + w) + (10 * w + 10);

@@ -45,11 +45,14 @@ fn keys_of_the_model_are_checked() {
     assert_eq!(
         listed(&spec("layers = ['relu']\nparametres = 3\ninit = 'kaiming'").unwrap_err()),
         [
-            "`parametres`: unknown key `parametres`; did you mean `parameters`? (known: layers, parameters, init)",
+            "`parametres`: unknown key `parametres`; did you mean `parameters`? (known: layers, parameters, tolerance, init)",
             "`init`: unknown initialisation `kaiming`; did you mean `kaiming_normal`? (known: kaiming_normal, pytorch)",
         ]
     );
     assert_eq!(listed(&spec("layers = ['relu']\nparameters = -4").unwrap_err()), ["`parameters`: expected an integer from 1 to 1073741824, found -4"]);
+    let tolerance = |text: &str| listed(&spec(&format!("layers = ['relu']\n{text}")).unwrap_err());
+    assert_eq!(tolerance("parameters = 4\ntolerance = 2"), ["`tolerance`: expected a fraction from 0 to 1, found 2"]);
+    assert_eq!(tolerance("tolerance = 0.1"), ["`tolerance`: there is no budget to be near to; remove `tolerance`, or set `parameters` beside it"]);
 }
 
 #[test]

@@ -6,10 +6,7 @@ use crate::NetworkSpec;
 use crate::reading::KeyPath;
 use crate::spec::{LARGEST, LayerKind, LayerSpec, LocaliserSpec, Width};
 
-/// The farthest that the nearest width may lie from the budget.
-const FARTHEST: f64 = 1.25;
-
-/// The width whose parameter count is nearest to the budget; `None` where no layer is `"auto"`. `count` must grow with the width.
+/// The width whose parameter count is nearest to the budget, and within the tolerance; `None` where no layer is `"auto"`. `count` must grow with the width.
 pub(super) fn solve(spec: &NetworkSpec, count: impl Fn(usize) -> Result<usize, Vec<Fault>>) -> Result<Option<usize>, Vec<Fault>> {
     let root = KeyPath::default();
     let (budget, first) = match (spec.budget, first_auto(&spec.layers)) {
@@ -34,20 +31,18 @@ pub(super) fn solve(spec: &NetworkSpec, count: impl Fn(usize) -> Result<usize, V
         let middle = below + (above - below) / 2;
         if count(middle)? < budget { below = middle } else { above = middle }
     }
-    let mut nearest = (above, count(above)?);
-    if below > 0 {
-        let lower = count(below)?;
-        if budget.abs_diff(lower) <= budget.abs_diff(nearest.1) {
-            nearest = (below, lower);
-        }
-    }
-    let (width, parameters) = nearest;
-    let ratio = parameters as f64 / budget as f64;
-    if (1.0 / FARTHEST..=FARTHEST).contains(&ratio) {
+    let reached = [below, above].into_iter().filter(|&width| width > 0).map(|width| Ok((width, count(width)?))).collect::<Result<Vec<_>, Vec<Fault>>>()?;
+    let nearest = reached.iter().min_by_key(|(_, parameters)| budget.abs_diff(*parameters));
+    if let Some(&(width, _)) = nearest.filter(|(_, parameters)| budget.abs_diff(*parameters) as f64 <= spec.tolerance * budget as f64) {
         return Ok(Some(width));
     }
-    let fault = first.fault(format!("no width brings this network near {budget} parameters: the nearest is {width}, with {parameters}"));
-    Err(vec![fault.help("change `parameters`, or the layers whose width is fixed")])
+    let counts: Vec<String> = reached.iter().map(|(width, parameters)| format!("a width of {width} gives {parameters}")).collect();
+    let percent = 100.0 * spec.tolerance;
+    Err(vec![
+        first
+            .fault(format!("no width brings this network within {percent} % of {budget} parameters: {}", counts.join(", ")))
+            .help("change `parameters`, or the layers whose width is fixed, or set `tolerance` beside `parameters`, for example tolerance = 0.1"),
+    ])
 }
 
 /// Where the first `"auto"` is written.

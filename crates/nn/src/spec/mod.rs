@@ -16,9 +16,13 @@ use crate::reading::{KeyPath, Reader};
 /// The largest number of filters, units, kernel sizes and the like that is read from a file: beyond it lies a slip of the pen.
 pub(crate) const LARGEST: usize = 1_000_000;
 
+/// How far from `parameters` the nearest width may lie, as a fraction of it, where a table does not say.
+const TOLERANCE: f64 = 0.02;
+
 /// A network, as written in a `[models.NAME]` table.
 ///
-/// Keys: `layers`, the list; `parameters`, the number of parameters that widths written `"auto"` are solved for; `init`, how weights start, `"kaiming_normal"` (the
+/// Keys: `layers`, the list; `parameters`, the number of parameters that widths written `"auto"` are solved for; `tolerance`, how far from it the nearest width may lie, as a
+/// fraction of it, 0.02 where left out; `init`, how weights start, `"kaiming_normal"` (the
 /// default) or `"pytorch"`.
 ///
 /// A layer is a string or a table with one key:
@@ -52,6 +56,7 @@ pub(crate) const LARGEST: usize = 1_000_000;
 pub struct NetworkSpec {
     pub(crate) layers: Vec<LayerSpec>,
     pub(crate) budget: Option<usize>,
+    pub(crate) tolerance: f64,
     pub(crate) init: Initialisation,
     source: Value,
 }
@@ -65,14 +70,22 @@ impl NetworkSpec {
     pub fn from_value(value: &Value) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader::default();
         let root = KeyPath::default();
-        let spec = reader.table(value, &["layers", "parameters", "init"], &root).and_then(|table| {
+        let spec = reader.table(value, &["layers", "parameters", "tolerance", "init"], &root).and_then(|table| {
             let layers = match table.get("layers") {
                 Some(list) => layer::read_list(&mut reader, list, &root.key("layers")),
                 None => reader.fail(root.fault("a network needs `layers`").help("write for example layers = [{ fc = 32 }, \"relu\", { fc = \"classes\" }]")),
             };
             let budget = table.get("parameters").map(|budget| reader.integer(budget, 1..=crate::plan::MOST, &root.key("parameters")));
+            let tolerance = match table.get("tolerance") {
+                Some(_) if !table.contains_key("parameters") => {
+                    let fault = root.key("tolerance").fault("there is no budget to be near to");
+                    reader.fail(fault.help("remove `tolerance`, or set `parameters` beside it"))
+                }
+                Some(value) => reader.number(value, "a fraction from 0 to 1", |fraction| (0.0..=1.0).contains(&fraction), &root.key("tolerance")),
+                None => Some(TOLERANCE),
+            };
             let init = table.get("init").map(|init| reader.choice(init, "initialisation", &Initialisation::NAMES, &root.key("init")));
-            Some(Self { layers: layers?, budget: budget.flatten(), init: init.flatten().unwrap_or_default(), source: value.clone() })
+            Some(Self { layers: layers?, budget: budget.flatten(), tolerance: tolerance?, init: init.flatten().unwrap_or_default(), source: value.clone() })
         });
         match spec {
             Some(spec) if reader.faults.is_empty() => Ok(spec),
