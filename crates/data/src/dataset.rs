@@ -1,6 +1,6 @@
 //! A data set that is open: images in memory, distorted batch by batch.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use candle_core::{Device, Tensor};
 use stn_core::Registry;
@@ -9,7 +9,7 @@ use stn_core::stream::stream;
 use crate::distortion::{Distortion, Draw};
 use crate::images::Images;
 use crate::split::{self, FIXED_SEED};
-use crate::{DatasetSpec, Error, Result};
+use crate::{DatasetSpec, DistortionSpec, Error, Result};
 
 /// Which images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,33 +44,62 @@ pub struct Batch {
     pub indices: Vec<usize>,
 }
 
+/// The images as they were recorded, with their limits kept: what data sets that differ in their distortion alone have in common.
+#[derive(Debug)]
+struct Recorded {
+    train: Images,
+    test: Images,
+    class_names: Vec<String>,
+    provenance: Provenance,
+}
+
+/// What is in memory now, by its spec without a distortion.
+static RECORDED: Mutex<Vec<(DatasetSpec, Weak<Recorded>)>> = Mutex::new(Vec::new());
+
+impl Recorded {
+    /// From memory where another data set holds it, else loaded. Loading waits for loading, so that the same is not loaded twice.
+    fn shared(spec: &DatasetSpec) -> Result<Arc<Self>> {
+        let key = DatasetSpec { distortion: DistortionSpec::None, ..spec.clone() };
+        let mut all = RECORDED.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(_, recorded)| recorded.strong_count() > 0);
+        if let Some(recorded) = all.iter().find(|(known, _)| *known == key).and_then(|(_, recorded)| recorded.upgrade()) {
+            return Ok(recorded);
+        }
+        let recorded = Arc::new(Self::load(spec)?);
+        all.push((key, Arc::downgrade(&recorded)));
+        Ok(recorded)
+    }
+
+    fn load(spec: &DatasetSpec) -> Result<Self> {
+        let loaded = spec.load()?;
+        let train = split::limited(loaded.train, spec.train_limit);
+        let test = split::limited(loaded.test, spec.test_limit);
+        tracing::info!(source = loaded.provenance.source, train = train.len(), test = test.len(), "loaded data set");
+        Ok(Self { train, test, class_names: loaded.class_names, provenance: loaded.provenance })
+    }
+}
+
 /// A data set in memory with its distortion.
 #[derive(Debug)]
 pub struct Dataset {
-    train: Images,
-    test: Images,
+    recorded: Arc<Recorded>,
     shape: [usize; 3],
-    class_names: Vec<String>,
-    provenance: Provenance,
     distortion: Distortion,
 }
 
 impl Dataset {
-    /// Loads a data set, fetching it where that is what the spec says.
+    /// Loads a data set, fetching it where that is what the spec says. As long as another is open whose spec differs in the distortion alone, both share their
+    /// images, as they were read for the first.
     ///
     /// # Errors
     ///
     /// Where a file is missing, damaged or not what it should be; where a part is empty; where the distortion does not fit the images.
     pub fn open(spec: &DatasetSpec, registry: &Registry) -> Result<Arc<Self>> {
-        let loaded = spec.load()?;
-        let [channels, height, width] = loaded.train.shape();
+        let recorded = Recorded::shared(spec)?;
+        let [channels, height, width] = recorded.train.shape();
         let distortion = spec.distortion.prepare([height, width], registry)?;
         let [height, width] = spec.distortion.canvas([height, width]);
-        let train = split::limited(loaded.train, spec.train_limit);
-        let test = split::limited(loaded.test, spec.test_limit);
-        tracing::info!(source = loaded.provenance.source, train = train.len(), test = test.len(), "opened data set");
-        let (class_names, provenance) = (loaded.class_names, loaded.provenance);
-        Ok(Arc::new(Self { train, test, shape: [channels, height, width], class_names, provenance, distortion }))
+        Ok(Arc::new(Self { recorded, shape: [channels, height, width], distortion }))
     }
 
     /// Channels, height and width of the images, after the distortion.
@@ -80,12 +109,12 @@ impl Dataset {
 
     /// The number of classes.
     pub fn classes(&self) -> usize {
-        self.class_names.len()
+        self.recorded.class_names.len()
     }
 
     /// The name of each class.
     pub fn class_names(&self) -> &[String] {
-        &self.class_names
+        &self.recorded.class_names
     }
 
     /// The number of images of a part; never 0.
@@ -95,7 +124,7 @@ impl Dataset {
 
     /// Where the data came from.
     pub fn provenance(&self) -> &Provenance {
-        &self.provenance
+        &self.recorded.provenance
     }
 
     /// The images at `indices` of a part, distorted.
@@ -131,8 +160,8 @@ impl Dataset {
 
     fn part(&self, part: Part) -> &Images {
         match part {
-            Part::Train => &self.train,
-            Part::Test => &self.test,
+            Part::Train => &self.recorded.train,
+            Part::Test => &self.recorded.test,
         }
     }
 
@@ -143,15 +172,23 @@ impl Dataset {
         }
     }
 
+    /// Two images of 4 x 4 whose distortion panics.
     #[cfg(test)]
-    pub(crate) fn for_test(shape: [usize; 3], train: Vec<u8>, labels: Vec<u32>, spec: &crate::DistortionSpec, registry: &Registry) -> Arc<Self> {
+    pub(crate) fn panicking(registry: &Registry) -> Arc<Self> {
+        let sound = Self::for_test([1, 4, 4], vec![0; 32], vec![0, 1], &DistortionSpec::None, registry);
+        Arc::new(Self { recorded: sound.recorded.clone(), shape: sound.shape, distortion: Distortion::panicking([4, 4], registry) })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(shape: [usize; 3], train: Vec<u8>, labels: Vec<u32>, spec: &DistortionSpec, registry: &Registry) -> Arc<Self> {
         let images = Images::new(std::path::Path::new("test"), shape, crate::images::Pixels::Bytes(train), labels).unwrap();
         let [channels, height, width] = shape;
         let distortion = spec.prepare([height, width], registry).unwrap();
         let [height, width] = spec.canvas([height, width]);
         let provenance = Provenance { source: "test".into(), sha256: String::new(), synthetic: true, licence: "none".into() };
         let class_names = (0..=images.labels().iter().max().copied().unwrap_or(0)).map(|c| c.to_string()).collect();
-        Arc::new(Self { train: images.clone(), test: images, shape: [channels, height, width], class_names, provenance, distortion })
+        let recorded = Arc::new(Recorded { train: images.clone(), test: images, class_names, provenance });
+        Arc::new(Self { recorded, shape: [channels, height, width], distortion })
     }
 }
 
@@ -171,5 +208,41 @@ impl Iterator for TestBatches<'_> {
         let indices: Vec<usize> = (self.next..end).collect();
         self.next = end;
         (!indices.is_empty()).then(|| self.dataset.batch(Part::Test, &indices, FIXED_SEED, 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, NpzSpec, ParquetSpec};
+
+    #[test]
+    fn data_sets_that_differ_in_their_distortion_share_their_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.parquet");
+        crate::kind::parquet::tests::write(&path, &[(10, 0), (20, 0), (30, 1), (40, 1)], false);
+        let registry = stn_plugins::standard().unwrap();
+        let kind = Kind::Parquet(ParquetSpec { path, test: 0.5, ..ParquetSpec::default() });
+        let plain = DatasetSpec { kind, distortion: DistortionSpec::None, train_limit: None, test_limit: None };
+        let first = Dataset::open(&plain, &registry).unwrap();
+        let rotated = Dataset::open(&DatasetSpec { distortion: DistortionSpec::R(Default::default()), ..plain.clone() }, &registry).unwrap();
+        assert!(Arc::ptr_eq(&first.recorded, &rotated.recorded));
+        let limited = Dataset::open(&DatasetSpec { train_limit: Some(1), ..plain.clone() }, &registry).unwrap();
+        assert!(!Arc::ptr_eq(&first.recorded, &limited.recorded) && limited.len(Part::Train) == 1);
+        let before = Arc::downgrade(&first.recorded);
+        drop((first, rotated));
+        assert!(before.upgrade().is_none(), "nothing is kept that nobody uses");
+        assert!(Dataset::open(&plain, &registry).is_ok());
+    }
+
+    #[test]
+    fn what_could_not_be_loaded_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let kind = Kind::Npz(NpzSpec { path: dir.path().join("missing.npz"), test: 0.5 });
+        let spec = DatasetSpec { kind, distortion: DistortionSpec::None, train_limit: None, test_limit: None };
+        let registry = stn_plugins::standard().unwrap();
+        for _ in 0..2 {
+            assert!(Dataset::open(&spec, &registry).unwrap_err().to_string().starts_with("cannot read"));
+        }
     }
 }

@@ -49,6 +49,14 @@ pub enum Error {
     /// A request that this data set cannot serve.
     #[error("{0}")]
     Unsupported(String),
+    /// The making of a batch came to a stop: a mistake of the program.
+    #[error("the batch of step {step} could not be made: {message}. This is a mistake in the program; please report it")]
+    Panicked {
+        /// The step.
+        step: u64,
+        /// What the panic said.
+        message: String,
+    },
     /// An error of the core: a plugin that is not registered, a parameter out of range.
     #[error(transparent)]
     Core(#[from] stn_core::Error),

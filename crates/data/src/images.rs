@@ -85,6 +85,18 @@ impl Images {
         Ok(())
     }
 
+    /// The first value of every image, as a byte.
+    #[cfg(test)]
+    pub(crate) fn first_bytes(&self) -> Vec<u8> {
+        let mut image = vec![0.0; self.size()];
+        (0..self.len())
+            .map(|index| {
+                self.read(index, &mut image).unwrap();
+                (image[0] * 255.0).round() as u8
+            })
+            .collect()
+    }
+
     /// The images at `indices`, in that order.
     pub(crate) fn select(&self, indices: &[usize]) -> Self {
         let size = self.size();

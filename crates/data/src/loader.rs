@@ -1,5 +1,7 @@
 //! Training batches, made ahead of the trainer on threads of their own.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -61,7 +63,7 @@ impl Loader {
     ///
     /// # Errors
     ///
-    /// Where a batch could not be made. There is no batch after an error.
+    /// Where a batch could not be made, be it for a panic on the loader's thread. There is no batch after an error.
     #[expect(clippy::should_implement_trait, reason = "batches never end, so this is no iterator")]
     pub fn next(&mut self) -> Result<Batch> {
         let finished = &self.finished[self.taken % self.finished.len()];
@@ -95,8 +97,9 @@ struct Worker {
 impl Worker {
     fn run(&mut self) {
         loop {
-            let visits = self.order.visits(self.step);
-            let batch = self.dataset.prepare(Part::Train, &visits, self.order.seed);
+            // A panic that left this loop would end the process. After it the thread stops, so nothing sees what it left half done.
+            let batch = catch_unwind(AssertUnwindSafe(|| self.batch()))
+                .unwrap_or_else(|panic| Err(Error::Panicked { step: self.step, message: words(panic.as_ref()) }));
             let failed = batch.is_err();
             if self.sender.send(batch).is_err() || failed {
                 return;
@@ -104,6 +107,17 @@ impl Worker {
             self.step += self.stride;
         }
     }
+
+    fn batch(&mut self) -> Result<Batch> {
+        let visits = self.order.visits(self.step);
+        self.dataset.prepare(Part::Train, &visits, self.order.seed)
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it stopped without a word").to_owned()
 }
 
 /// The order in which training images are visited.
@@ -246,6 +260,14 @@ mod tests {
         let mut worker = Worker { dataset: data, order, sender, step: 0, stride: 1 };
         loader.threads.push(std::thread::spawn(move || worker.run()));
         assert!(loader.next().unwrap_err().to_string().starts_with("there is no image"));
+        assert!(loader.next().unwrap_err().to_string().contains("has stopped"));
+    }
+
+    #[test]
+    fn a_panic_reaches_the_trainer_as_an_error() {
+        let mut loader = Loader::new(Dataset::panicking(&stn_plugins::standard().unwrap()), 2, 0, 5, 2);
+        let error = loader.next().unwrap_err().to_string();
+        assert!(error.starts_with("the batch of step 5 could not be made: deliberately."), "{error}");
         assert!(loader.next().unwrap_err().to_string().contains("has stopped"));
     }
 

@@ -164,6 +164,23 @@ pub(crate) struct Draw {
 }
 
 impl Distortion {
+    /// One whose every draw panics.
+    #[cfg(test)]
+    pub(crate) fn panicking(image: [usize; 2], registry: &Registry) -> Self {
+        #[derive(Debug)]
+        struct Panicking;
+        impl DrawTheta for Panicking {
+            fn transformation(&self) -> PluginSpec {
+                PluginSpec::named("affine")
+            }
+
+            fn draw(&self, _: &mut ChaCha8Rng, _: Frame) -> Vec<f64> {
+                panic!("deliberately")
+            }
+        }
+        Self::Warp(Warper::new(Box::new(Panicking), Frame { image, canvas: image }, registry).unwrap())
+    }
+
     /// The drawn images as N x C x H x W values, distorted.
     pub(crate) fn apply(&self, images: &Images, draws: Vec<Draw>) -> Result<candle_core::Tensor> {
         let [channels, height, width] = images.shape();
@@ -193,15 +210,39 @@ fn in_range(name: &str, value: f64, low: f64, high: f64) -> Option<Fault> {
     (!inside).then(|| Fault::at([name], format!("must be between {low} and {high}; it is {value}")))
 }
 
+/// The least scale: an image of a hundred pixels across becomes one pixel.
+const LEAST_SCALE: f64 = 0.01;
+
 /// The range of a scale: least and most.
 fn scale_faults(scale: [f64; 2]) -> Option<Fault> {
     let [least, most] = scale;
-    let good = least > 0.0 && least <= most && most <= 100.0;
-    (!good).then(|| Fault::at(["scale"], format!("must be [least, most] with 0 < least <= most <= 100; it is [{least}, {most}]")))
+    let good = least >= LEAST_SCALE && least <= most && most <= 100.0;
+    (!good).then(|| Fault::at(["scale"], format!("must be [least, most] with {LEAST_SCALE} <= least <= most <= 100; it is [{least}, {most}]")))
 }
 
 /// The size of a canvas: height and width.
 fn canvas_faults(canvas: Option<[usize; 2]>) -> Option<Fault> {
     let bad = canvas.filter(|size| size.iter().any(|&n| n == 0 || n > 4096))?;
     Some(Fault::at(["canvas"], format!("height and width must be between 1 and 4096; they are {bad:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_that_shrinks_the_image_to_nothing_is_a_mistake() {
+        for kind in ["RTS", "P", "E"] {
+            for (least, most, good) in [(1e-7, 1e-7, false), (0.0, 1.0, false), (f64::NAN, 1.0, false), (0.5, f64::INFINITY, false), (0.01, 100.0, true)] {
+                let mut spec = PluginSpec::named(kind);
+                spec.parameters.insert("scale".into(), vec![least, most].into());
+                let read = DistortionSpec::from_plugin_spec(&spec);
+                assert_eq!(read.is_ok(), good, "{kind} {least} {most}: {read:?}");
+                assert!(
+                    read.err().into_iter().flatten().all(|fault| fault.to_string().starts_with("`scale`: must be [least, most] with 0.01 <= least")),
+                    "{kind}"
+                );
+            }
+        }
+    }
 }

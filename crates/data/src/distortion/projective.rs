@@ -15,10 +15,14 @@ use super::{Declared, canvas_faults, in_range, scale_faults};
 /// How often a quadrilateral that is not well formed is drawn anew; at the published parameters three draws in a hundred are.
 const ATTEMPTS: usize = 1000;
 
+/// How often, with a scale drawn anew each time, before the image is only scaled. The published parameters never come near.
+const REDRAWS: usize = 10;
+
 /// P of the paper: the image scaled about the centre, then each of its four corners moved by N(0, `sigma`) along x and y.
 ///
 /// The theta is the exact homography from the moved corners back to the image's own. Quadrilaterals that are not convex, or have a corner of less than a tenth
-/// of the image's area, are drawn anew: three in a hundred, which leaves corners a standard deviation of 4.9 instead of 5.
+/// of the image's area, are drawn anew: three in a hundred, which leaves corners a standard deviation of 4.9 instead of 5. Where parameters are so extreme that
+/// thousands of draws give nothing to see, the image is only scaled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Projective {
@@ -50,9 +54,13 @@ impl Declared for Projective {
 const CORNERS: [[f64; 2]; 4] = [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]];
 
 impl Projective {
+    fn draw_scale(&self, random: &mut ChaCha8Rng) -> f64 {
+        random.random_range(self.scale[0]..=self.scale[1])
+    }
+
     /// Where the image's corners go, in pixels from the centre of the canvas.
     fn corners(&self, random: &mut ChaCha8Rng, frame: Frame) -> [[f64; 2]; 4] {
-        let scale = random.random_range(self.scale[0]..=self.scale[1]);
+        let scale = self.draw_scale(random);
         let half = frame.image_half();
         let square = CORNERS.map(|[x, y]| [scale * half[0] * x, scale * half[1] * y]);
         for _ in 0..ATTEMPTS {
@@ -72,13 +80,15 @@ impl DrawTheta for Projective {
 
     fn draw(&self, random: &mut ChaCha8Rng, frame: Frame) -> Vec<f64> {
         let half = frame.canvas_half();
-        loop {
+        for _ in 0..REDRAWS {
             let corners = self.corners(random, frame).map(|[x, y]| [x / half[0], y / half[1]]);
             // A homography whose horizon passes through the centre of the canvas cannot be written with t33 = 1; drawn anew.
             if let Some(theta) = homography(&corners, &CORNERS) {
                 return theta.to_vec();
             }
         }
+        let (scale, image) = (self.draw_scale(random), frame.image_half());
+        vec![half[0] / (scale * image[0]), 0.0, 0.0, 0.0, half[1] / (scale * image[1]), 0.0, 0.0, 0.0]
     }
 }
 
@@ -111,6 +121,26 @@ mod tests {
         let deviation = (moved.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / moved.len() as f64).sqrt();
         // Rejecting folded quadrilaterals pulls both a little away from 0 and 5.
         assert!(mean.abs() < 0.4 && (deviation - 5.0).abs() < 0.3, "{mean} {deviation}");
+    }
+
+    #[test]
+    fn extreme_parameters_give_a_theta_too() {
+        let mut cases = vec![(Projective { scale: [1e-7, 1e-7], sigma: 0.0, canvas: None }, FRAME)];
+        for sigma in [0.0, 1000.0] {
+            for scale in [0.01, 100.0] {
+                for frame in [FRAME, Frame { image: [1, 1], canvas: [4096, 1] }, Frame { image: [4096, 1], canvas: [1, 4096] }] {
+                    cases.push((Projective { scale: [scale, scale], sigma, canvas: None }, frame));
+                }
+            }
+        }
+        for (spec, frame) in cases {
+            for index in 0..20 {
+                let theta = spec.draw(&mut stream(0, "test", index), frame);
+                assert!(theta.len() == 8 && theta.iter().all(|t| t.is_finite()), "{spec:?} {frame:?} {theta:?}");
+            }
+        }
+        let theta = Projective { scale: [1e-7, 1e-7], sigma: 0.0, canvas: None }.draw(&mut stream(0, "test", 0), FRAME);
+        assert!((theta[0] * 1e-7 - 1.0).abs() < 1e-9 && theta[4] == theta[0], "a plain scale: {theta:?}");
     }
 
     #[test]

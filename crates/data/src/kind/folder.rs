@@ -162,6 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn no_image_is_for_training_and_for_testing() {
+        let names: Vec<String> = (0..30).map(|i| format!("class{}/{i}.png", i % 4)).collect();
+        let files: Vec<(&str, Vec<u8>)> = names.iter().zip(0..).map(|(name, value)| (name.as_str(), grey(2, 2, value))).collect();
+        let dir = folder(&files);
+        for test in [0.1, 0.2, 0.5, 0.9] {
+            FolderSpec { path: dir.path().into(), test }.load().unwrap().assert_parted(30);
+        }
+    }
+
+    #[test]
     fn one_class_is_enough() {
         let dir = folder(&[("a/1.png", grey(1, 1, 1)), ("a/2.png", grey(1, 1, 2))]);
         assert_eq!(load(&dir).unwrap().class_names, ["a"]);

@@ -20,6 +20,18 @@ pub(crate) struct Loaded {
     pub(crate) provenance: Provenance,
 }
 
+#[cfg(test)]
+impl Loaded {
+    /// That training and test images, whose first bytes are 0, 1 ... `count` - 1 in some order, are all there and none is in both.
+    pub(crate) fn assert_parted(&self, count: u8) {
+        let (train, test) = (self.train.first_bytes(), self.test.first_bytes());
+        assert!(!train.is_empty() && !test.is_empty());
+        let mut all = [train, test].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..count).collect::<Vec<_>>());
+    }
+}
+
 /// Where a data set comes from.
 pub(crate) trait Source {
     /// Values that are out of range.

@@ -242,6 +242,17 @@ mod tests {
     }
 
     #[test]
+    fn no_image_is_for_training_and_for_testing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.npz");
+        let labels: Vec<u8> = (0..30).map(|i| i % 4).collect();
+        Writer::new(&path).array("x", &[30, 1, 1], &(0..30).collect::<Vec<u8>>()).array("y", &[30], &labels);
+        for test in [0.1, 0.2, 0.5, 0.9] {
+            NpzSpec { path: path.clone(), test }.load().unwrap().assert_parted(30);
+        }
+    }
+
+    #[test]
     fn channels_come_first_and_floats_stay() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.npz");

@@ -247,6 +247,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn no_image_is_for_training_and_for_testing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.parquet");
+        write(&path, &(0..30).map(|i| (i, i64::from(i % 4))).collect::<Vec<_>>(), false);
+        for test in [0.1, 0.2, 0.5, 0.9] {
+            ParquetSpec { test, ..spec(&path) }.load().unwrap().assert_parted(30);
+        }
+    }
+
+    #[test]
     fn names_become_classes_in_their_order() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.parquet");
