@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Spatial transformer networks: experiments from a TOML file to figures.
 #[derive(Debug, Parser)]
-#[command(name = "stn", version, about, arg_required_else_help = true)]
+#[command(name = "stn", version, about = "Spatial transformer networks: experiments from a TOML file to figures", arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -39,8 +39,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) out: PathBuf,
     /// Threads for the arithmetic; results do not depend on it. All cores unless given.
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<std::num::NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) threads: Option<u16>,
     /// Show the trials and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -107,5 +107,7 @@ fn mistakes_say_what_to_type() {
     bench.stn(&SAMPLE.replace("u.npy", "missing.npy")).failure().stderr(contains("missing.npy"));
     bench.stn(&format!("{SAMPLE} --param pionts=3")).failure().stderr(contains("pionts"));
     bench.stn(&format!("{SAMPLE} --grad-out theta.npy --grad-input du.npy")).failure().stderr(contains("so its gradient must be too"));
-    assert!(!bench.at("du.npy").exists());
+    assert!(!bench.at("du.npy").exists() && !bench.at("v.npy").exists());
+    write(&bench.at("theta.npy"), &[2, 6], &[1.0; 12]);
+    bench.stn(SAMPLE).failure().stderr(contains("u.npy holds [1, 1, 2, 3] F64, but theta.npy holds [2, 6] F64"));
 }

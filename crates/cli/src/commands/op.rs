@@ -1,7 +1,9 @@
 //! `stn op`: the raw operators on `.npy` files, so that any other tool can be held against them.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use stn_core::{Boundary, Form, PluginDoc, PluginSpec, Registry, TargetGrid, Transformation};
 use stn_ops::Sampler;
@@ -86,28 +88,20 @@ fn read_source(arguments: &Sample, registry: &Registry) -> Result<(), Failure> {
     let (output, grid, warp) = match &arguments.grid {
         Some(path) => {
             let grid = Var::from_tensor(&npy::read(path)?).map_err(Failure::message)?;
+            agree((&arguments.input, input.as_tensor()), (path, grid.as_tensor()))?;
             let output = stn_ops::sample_grid(input.as_tensor(), grid.as_tensor(), &sampler).map_err(Failure::message)?;
             (output, Some(grid), None)
         }
         None => {
             let warp = Warp::new(&arguments.transform, of_transform, arguments.align_corners, registry)?;
+            let theta = arguments.transform.theta.as_deref().unwrap_or(Path::new("theta"));
+            agree((&arguments.input, input.as_tensor()), (theta, warp.theta.as_tensor()))?;
             (warp.sample(input.as_tensor(), &sampler)?, None, Some(warp))
         }
     };
+    let gradients = arguments.grad_out.as_ref().map(|path| backward(path, &output)).transpose()?;
     npy::write(&arguments.out, &output)?;
-    let Some(path) = &arguments.grad_out else { return Ok(()) };
-    let cotangent = npy::read(path)?;
-    if cotangent.dims() != output.dims() || cotangent.dtype() != output.dtype() {
-        return Err(Failure::Message(format!(
-            "{}: the output is {:?} {:?}, so its gradient must be too, not {:?} {:?}",
-            path.display(),
-            output.dims(),
-            output.dtype(),
-            cotangent.dims(),
-            cotangent.dtype()
-        )));
-    }
-    let gradients = (output * cotangent).and_then(|product| product.sum_all()?.backward()).map_err(Failure::message)?;
+    let Some(gradients) = gradients else { return Ok(()) };
     let gradient = |var: &Var| gradients.get(var.as_tensor()).cloned().map_or_else(|| var.zeros_like(), Ok).map_err(Failure::message);
     if let Some(path) = &arguments.grad_input {
         npy::write(path, &gradient(&input)?)?;
@@ -119,6 +113,31 @@ fn read_source(arguments: &Sample, registry: &Registry) -> Result<(), Failure> {
         npy::write(path, &gradient(&warp.theta)?.reshape(warp.shape.as_slice()).map_err(Failure::message)?)?;
     }
     Ok(())
+}
+
+/// The gradients, from the file that holds the one with respect to the output.
+fn backward(path: &Path, output: &Tensor) -> Result<GradStore, Failure> {
+    let cotangent = npy::read(path)?;
+    if cotangent.dims() != output.dims() || cotangent.dtype() != output.dtype() {
+        return Err(Failure::Message(format!(
+            "{}: the output is {:?} {:?}, so its gradient must be too, not {:?} {:?}",
+            path.display(),
+            output.dims(),
+            output.dtype(),
+            cotangent.dims(),
+            cotangent.dtype()
+        )));
+    }
+    (output * cotangent).and_then(|product| product.sum_all()?.backward()).map_err(Failure::message)
+}
+
+/// Two arrays of one file each that must agree in precision and number of samples.
+fn agree(input: (&Path, &Tensor), other: (&Path, &Tensor)) -> Result<(), Failure> {
+    let describe = |(path, tensor): (&Path, &Tensor)| format!("{} holds {:?} {:?}", path.display(), tensor.dims(), tensor.dtype());
+    if input.1.dtype() == other.1.dtype() && input.1.dims().first() == other.1.dims().first() {
+        return Ok(());
+    }
+    Err(Failure::Message(format!("{}, but {}: both need the same precision and the same number of samples", describe(input), describe(other))))
 }
 
 fn boundary(name: &str) -> Result<Boundary, Failure> {

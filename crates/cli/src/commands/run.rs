@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
         return Ok(());
     }
     let cancel = stop_signals()?;
-    let threads = arguments.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, Into::into);
+    let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
     let options = RunOptions { out: arguments.out.clone(), threads, cancel };
     let progress = Progress::new(experiment.trials().len());
     let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(Failure::message)?;
