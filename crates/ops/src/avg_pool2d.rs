@@ -1,6 +1,6 @@
 //! Average pooling.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::Pool2d;
@@ -123,7 +123,7 @@ impl AvgPool2d {
     fn divide<T: Number>(&self, y: usize, row: &mut [T]) {
         let lines = self.vertical.within_padding(y);
         for (x, value) in row.iter_mut().enumerate() {
-            *value /= <T as WithDType>::from_f64((lines * self.horizontal.within_padding(x)) as f64);
+            *value /= T::of((lines * self.horizontal.within_padding(x)) as f64);
         }
     }
 }

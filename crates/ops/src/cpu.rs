@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::thread::LocalKey;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor, WithDType, bail};
-use num_traits::Float;
+use stn_core::Real;
 
 /// A number the operations compute in: `f32` or `f64`.
-pub(crate) trait Number: WithDType + Float + std::iter::Sum {
+pub(crate) trait Number: WithDType + Real {
     /// Working memory of the calling thread. It stays with the thread, so that a training step maps no new pages.
     fn scratch() -> &'static LocalKey<RefCell<Vec<Self>>>;
 }
@@ -93,12 +93,15 @@ pub(crate) fn expect_images(operation: &str, name: &str, tensor: &Tensor) -> Res
     }
 }
 
+/// The most elements of a tensor: 256 GiB of f32.
+const MOST_ELEMENTS: usize = 1 << 36;
+
 /// The number of elements of a tensor about to be made, or an error where no memory could hold it.
 pub(crate) fn elements(operation: &str, sizes: &[usize]) -> Result<usize> {
     let total = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
-    match total.filter(|&total| total <= isize::MAX as usize / 16) {
+    match total.filter(|&total| total <= MOST_ELEMENTS) {
         Some(total) => Ok(total),
-        None => bail!("{operation}: a tensor of shape {sizes:?} is too large for any memory"),
+        None => bail!("{operation}: a tensor of shape {sizes:?} has more than 2^36 = {MOST_ELEMENTS} numbers and is too large for any memory"),
     }
 }
 

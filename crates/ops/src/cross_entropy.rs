@@ -81,13 +81,13 @@ fn forward<T: Number>(logits: &CpuStorage, logits_layout: &Layout, labels: &CpuS
         .into_par_iter()
         .map(|(row, logits, &label)| normalise(row) - logits[label as usize])
         .collect();
-    let mean = losses.iter().copied().sum::<T>() / <T as candle_core::WithDType>::from_f64(samples as f64);
+    let mean = losses.iter().copied().sum::<T>() / T::of(samples as f64);
     Ok((T::to_cpu_storage_owned(vec![mean]), Shape::from(())))
 }
 
 fn backward<T: Number>(logits: &[T], labels: &[u32], gradient: T, shape: &Shape) -> Result<(CpuStorage, Shape)> {
     let (samples, classes) = shape.dims2()?;
-    let scale = gradient / <T as candle_core::WithDType>::from_f64(samples as f64);
+    let scale = gradient / T::of(samples as f64);
     let mut result = logits.to_vec();
     let block = rows_block(classes);
     result.par_chunks_mut(block).zip(labels.par_chunks(block / classes.max(1))).for_each(|(rows, labels)| {

@@ -63,7 +63,7 @@ impl CustomOp1 for Dropout {
 
 impl Dropout {
     fn apply<T: Number>(&self, x: &[T]) -> Vec<T> {
-        let scale = <T as WithDType>::from_f64(self.scale);
+        let scale = T::of(self.scale);
         // A product, not a choice: NaN and infinity stay visible, as in other frameworks.
         let factor = |kept: bool| if kept { scale } else { T::zero() };
         let group = x.len() / self.kept.len().max(1);

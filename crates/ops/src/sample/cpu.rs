@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use candle_core::{Result, Shape, bail};
 use rayon::prelude::*;
 use stn_core::Real;
 
@@ -140,7 +141,18 @@ pub(super) fn grid_gradient<T: Real>(call: &Call<'_>, input: &[T], upstream: &[T
     gradient
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// The sizes of a call, from the shape of its input and the target's size.
+    pub(super) fn new(sampler: &'a Sampler, input: &[usize], target: &[usize]) -> Result<Self> {
+        let [samples, channels, size @ ..] = input else { bail!("the sampler takes an input of N x C x H x W or N x C x D x H x W, not {input:?}") };
+        let source = (0..size.len()).rev().map(|axis| Axis { size: size[axis], stride: size[axis + 1..].iter().product() }).collect();
+        Ok(Self { sampler, samples: *samples, channels: *channels, source, pixels: target.iter().product() })
+    }
+
+    pub(super) fn output_shape(&self, target: &[usize]) -> Shape {
+        [&[self.samples, self.channels], target].concat().into()
+    }
+
     /// Room for a task's taps.
     pub(super) fn taps<T: Real>(&self) -> Taps<'_, T> {
         Taps::new(self.sampler, &self.source)

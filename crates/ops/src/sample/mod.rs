@@ -8,17 +8,21 @@
 //! - [`warp`]: where a tile's normalised coordinates come from, and the way back to M and B or to the grid;
 //! - [`taps`]: from coordinates to the pixels that are read and their weights, boundary and kernel applied, an axis at a time;
 //! - [`cpu`]: the loops over samples, tiles, channels and taps;
-//! - [`op`]: the candle operations that hold it together.
+//! - [`op`]: the candle operations that hold it together;
+//! - [`gradient`]: the operations that give their gradients.
 
 mod cpu;
+mod gradient;
 mod op;
 mod taps;
 mod warp;
 
 use std::sync::Arc;
 
-use candle_core::{DType, Result, Tensor, bail};
+use candle_core::{D, Result, Tensor, bail};
 use stn_core::{Boundary, Sampling, TargetGrid};
+
+use crate::cpu::{elements, expect_numbers};
 
 /// How a source is read between and beyond its pixels.
 #[derive(Debug, Clone)]
@@ -39,10 +43,10 @@ pub struct Sampler {
 ///
 /// # Errors
 ///
-/// Where a shape or type does not fit: every tensor f32 or all f64, the same `align_corners` for the target and the sampler.
+/// Where a shape or type does not fit: every tensor f32 or all f64, the same `align_corners` for the target and the sampler; or the output is too large for any memory.
 pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target: &TargetGrid, sampler: &Sampler) -> Result<Tensor> {
-    check_type("sample_structured", &[("input", input), ("matrix", matrix), ("basis", basis)])?;
-    let samples = check_input("sample_structured", input, target.dims(), sampler)?;
+    expect_numbers("sample_structured", &[("input", input), ("matrix", matrix), ("basis", basis)])?;
+    let samples = check_input("sample_structured", input, target.size(), sampler)?;
     check_structure("sample_structured", matrix, basis, target)?;
     if matrix.dim(0)? != samples {
         bail!("sample_structured: input has {samples} samples and matrix {}; expected the same number", matrix.dim(0)?);
@@ -66,13 +70,12 @@ pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target
 ///
 /// Where a shape or type does not fit.
 pub fn sample_grid(input: &Tensor, grid: &Tensor, sampler: &Sampler) -> Result<Tensor> {
-    check_type("sample_grid", &[("input", input), ("grid", grid)])?;
-    let dims = match grid.dims() {
-        [_, _, _, 2] => 2,
-        [_, _, _, _, 3] => 3,
+    expect_numbers("sample_grid", &[("input", input), ("grid", grid)])?;
+    let target = match grid.dims() {
+        [_, target @ .., 2 | 3] if target.len() == grid.dim(D::Minus1)? => target,
         other => bail!("sample_grid: expected a grid of N x H x W x 2 or N x D x H x W x 3, not {other:?}"),
     };
-    let samples = check_input("sample_grid", input, dims, sampler)?;
+    let samples = check_input("sample_grid", input, target, sampler)?;
     if grid.dim(0)? != samples {
         bail!("sample_grid: input has {samples} samples and grid {}; expected the same number", grid.dim(0)?);
     }
@@ -85,34 +88,27 @@ pub fn sample_grid(input: &Tensor, grid: &Tensor, sampler: &Sampler) -> Result<T
 ///
 /// Where a shape or type does not fit.
 pub fn structured_grid(matrix: &Tensor, basis: &Tensor, target: &TargetGrid) -> Result<Tensor> {
-    check_type("structured_grid", &[("matrix", matrix), ("basis", basis)])?;
+    expect_numbers("structured_grid", &[("matrix", matrix), ("basis", basis)])?;
     check_structure("structured_grid", matrix, basis, target)?;
+    elements("structured_grid", &[&[matrix.dim(0)?], target.size(), &[target.dims()]].concat())?;
     matrix.contiguous()?.apply_op2(&basis.contiguous()?, op::StructuredGrid { target: target.clone() })
 }
 
-/// Every tensor f32, or every tensor f64.
-fn check_type(op: &str, tensors: &[(&str, &Tensor)]) -> Result<()> {
-    let types: Vec<DType> = tensors.iter().map(|(_, tensor)| tensor.dtype()).collect();
-    if [DType::F32, DType::F64].iter().any(|wanted| types.iter().all(|dtype| dtype == wanted)) {
-        return Ok(());
-    }
-    let found: Vec<String> = tensors.iter().map(|(name, tensor)| format!("{name} {:?}", tensor.dtype())).collect();
-    bail!("{op}: expected every tensor f32 or every tensor f64, not {}", found.join(", "))
-}
-
-/// The number of samples of an input of `dims` axes, none too long for a kernel's pixel numbers, and a kernel that reads at all.
-fn check_input(op: &str, input: &Tensor, dims: usize, sampler: &Sampler) -> Result<usize> {
+/// The number of samples of an input with the axes of the target, none too long for a kernel's pixel numbers; a kernel that reads at all, and an output that fits memory.
+fn check_input(op: &str, input: &Tensor, target: &[usize], sampler: &Sampler) -> Result<usize> {
     if sampler.kernel.support() == 0 {
         bail!("{op}: the sampling kernel {:?} has no taps; expected a support of at least 1", sampler.kernel);
     }
     match input.dims() {
-        [samples, _, size @ ..] if size.len() == dims => {
+        [samples, channels, size @ ..] if size.len() == target.len() => {
             if size.iter().any(|&n| n > taps::LONGEST_AXIS) {
                 bail!("{op}: an axis of the input {size:?} is longer than {} pixels", taps::LONGEST_AXIS);
             }
+            // Without channels there is no output, but the coordinates' gradients are summed all the same.
+            elements(op, &[&[*samples, (*channels).max(1)], target].concat())?;
             Ok(*samples)
         }
-        other => bail!("{op}: expected an input of N x C x {}, not {other:?}", if dims == 2 { "H x W" } else { "D x H x W" }),
+        other => bail!("{op}: expected an input of N x C x {}, not {other:?}", if target.len() == 2 { "H x W" } else { "D x H x W" }),
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
+use candle_core::{CpuStorage, Layout, Result};
 use rayon::prelude::*;
 use stn_core::Real;
 use stn_core::transformation::HOMOGENEOUS_GUARD;
+
+use crate::cpu::{Number, numbers};
 
 /// The pixels of a tile: what a kernel is asked for at a time.
 pub(super) const TILE: usize = 64;
@@ -26,6 +29,13 @@ pub(super) struct Grid<'a, T> {
     pub values: &'a [T],
     pub dims: usize,
     pub pixels: usize,
+}
+
+impl<'a, T> Grid<'a, T> {
+    /// A grid, or a gradient to one, of target pixels on as many axes as their coordinates have.
+    pub(super) fn new(values: &'a [T], target: &[usize]) -> Self {
+        Self { values, dims: target.len(), pixels: target.iter().product() }
+    }
 }
 
 impl<T: Real> Grid<'_, T> {
@@ -62,6 +72,15 @@ pub(super) struct Structured<'a, T> {
     pub pixels: usize,
 }
 
+impl<'a, T: Number> Structured<'a, T> {
+    /// M and B as they are stored, for a target of a size.
+    pub(super) fn new(matrix: (&'a CpuStorage, &Layout), basis: (&'a CpuStorage, &Layout), target: &[usize]) -> Result<Self> {
+        let (samples, rows, terms) = matrix.1.shape().dims3()?;
+        let (matrix, basis) = (numbers(matrix.0, matrix.1)?, numbers(basis.0, basis.1)?);
+        Ok(Self { matrix, basis, samples, rows, terms, dims: target.len(), pixels: target.iter().product() })
+    }
+}
+
 impl<T: Real> Coordinates<T> for Structured<'_, T> {
     fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
         for (row, weights) in rows.iter_mut().zip(self.matrix_of(n).chunks_exact(self.terms)) {
@@ -90,7 +109,7 @@ impl<T: Real> Structured<'_, T> {
         &self.matrix[n * length..(n + 1) * length]
     }
 
-    /// The gradients to M, `N x R x K`, and, where it is wanted, to B, `K x P`.
+    /// The gradients to M, `N x R x K`, and, where it is wanted, to B, `K x P`, after it.
     ///
     /// `coordinate_gradient(scratch, n, pixels, coordinates, gradient)` gives the gradient to the coordinates of a tile. Each block of pixels has a partial sum of
     /// its own, and these are added in order. A block of B's gradient is summed over the samples by one task.
@@ -99,7 +118,7 @@ impl<T: Real> Structured<'_, T> {
         basis_wanted: bool,
         scratch: impl Fn() -> S + Sync,
         coordinate_gradient: impl Fn(&mut S, usize, Range<usize>, &Rows<T>, &mut Rows<T>) + Sync,
-    ) -> (Vec<T>, Option<Vec<T>>) {
+    ) -> Vec<T> {
         let (length, blocks) = (self.rows * self.terms, self.pixels.div_ceil(BLOCK));
         let samples_per_task = if basis_wanted { self.samples.max(1) } else { 1 };
         let mut partial = vec![T::zero(); blocks * self.samples * length];
@@ -121,7 +140,9 @@ impl<T: Real> Structured<'_, T> {
                 }
             },
         );
-        (self.sum_of_blocks(&partial), basis_wanted.then(|| self.in_rows(&basis)))
+        let mut gradients = self.sum_of_blocks(&partial);
+        gradients.extend(self.in_rows(&basis));
+        gradients
     }
 
     /// Partial sums, `blocks x N x R x K`, added in order.

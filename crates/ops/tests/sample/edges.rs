@@ -161,7 +161,7 @@ fn every_misfit_says_what_was_expected() -> Result<()> {
         (structured(&input, &zeros(&[2, 2, 0]), &terms), "expected a matrix of N x 2 x K or N x 3 x K for 2 axes, not [2, 2, 0]"),
         (structured(&input, &zeros(&[3, 2, 3]), &terms), "input has 2 samples and matrix 3"),
         (structured(&input, &matrix, &zeros(&[3, 5])), "expected a basis of 3 x 6"),
-        (structured(&input, &matrix, &terms.to_dtype(DType::F32)?), "expected every tensor f32 or every tensor f64, not input F64, matrix F64, basis F32"),
+        (structured(&input, &matrix, &terms.to_dtype(DType::F32)?), "input is F64 and basis is F32; convert one to the other's type"),
         (sample_structured(&input, &matrix, &terms, &target, &aligned), "align_corners = false and the sampler true"),
         (sample_grid(&input, &zeros(&[2, 3, 2, 3]), &bilinear()), "expected a grid of N x H x W x 2"),
         (sample_grid(&input, &zeros(&[2, 1, 3, 2, 3]), &bilinear()), "expected an input of N x C x D x H x W, not [2, 1, 4, 4]"),
@@ -172,5 +172,23 @@ fn every_misfit_says_what_was_expected() -> Result<()> {
         let message = result.map(|_| String::new()).unwrap_or_else(|error| error.to_string());
         assert!(message.contains(expected), "`{message}` should say `{expected}`");
     }
+    Ok(())
+}
+
+#[test]
+fn an_output_that_no_memory_holds_is_an_error() -> Result<()> {
+    let target = TargetGrid::new([1 << 14, 1 << 14], false)?;
+    // One number each, however many they look like.
+    let nothing = |shape: &[usize]| zeros(&vec![1; shape.len()]).expand(shape);
+    let (matrix, terms, grid) = (nothing(&[300, 2, 3])?, nothing(&[3, 1 << 28])?, nothing(&[300, 1 << 14, 1 << 14, 2])?);
+    for channels in [0, 1] {
+        let input = nothing(&[300, channels, 4, 4])?;
+        for result in [sample_structured(&input, &matrix, &terms, &target, &bilinear()), sample_grid(&input, &grid, &bilinear())] {
+            let message = result.map(|_| String::new()).unwrap_or_else(|error| error.to_string());
+            assert!(message.contains("a tensor of shape [300, 1, 16384, 16384] has more than 2^36 = 68719476736 numbers"), "{message}");
+        }
+    }
+    let message = structured_grid(&matrix, &terms, &target).unwrap_err().to_string();
+    assert!(message.contains("a tensor of shape [300, 16384, 16384, 2] has more than 2^36 = 68719476736 numbers"), "{message}");
     Ok(())
 }
