@@ -272,6 +272,13 @@ fn an_argument_with_broken_toml() {
 }
 
 #[test]
+fn a_list_for_a_key_that_some_blocks_do_not_vary() {
+    let text = FILE
+        .replace("[sweep]\nseeds = [0, 1]\n[sweep.grid]\n", "[[sweep]]\n[sweep.grid]\n\"train.lr\" = [0.1, 0.2]\nmodel = [\"fcn\"]\n[[sweep]]\n[sweep.grid]\n");
+    assert_snapshot!(said(&text, &["train.lr=[0.3, 0.4]"]));
+}
+
+#[test]
 fn an_argument_below_a_swept_key() {
     let text = FILE.replace("model = [", "\"train.optimizer\" = [\"sgd\", \"adam\"]\nmodel = [");
     assert_snapshot!(said(&text, &["train.optimizer.momentum=0.5"]));

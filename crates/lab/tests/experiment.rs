@@ -166,6 +166,37 @@ fn an_argument_keeps_of_each_block_what_it_sweeps() {
 }
 
 #[test]
+fn an_argument_reaches_the_blocks_that_do_not_vary_its_key() {
+    let text = r#"
+[dataset]
+kind = "mnist"
+[train]
+lr = 0.1
+[models.fcn]
+layers = [{ fc = "classes" }]
+[models.cnn]
+layers = [{ conv = [4, 5] }, "relu", { fc = "classes" }]
+train = { lr = 0.2 }
+[[sweep]]
+seeds = [1]
+[sweep.grid]
+"train.lr" = [0.3, 0.4]
+model = ["fcn"]
+[[sweep]]
+seeds = [1]
+[sweep.grid]
+model = ["fcn", "cnn"]
+"#;
+    let all = |lr: f64| vec![("fcn".to_owned(), lr, 1000), ("cnn".to_owned(), lr, 1000)];
+    for value in ["0.3", "[0.3]"] {
+        assert_eq!(trained_with(text, &[&format!("train.lr={value}")]), all(0.3), "a value that a block sweeps: {value}");
+    }
+    assert_eq!(trained_with(text, &["train.lr=0.7"]), all(0.7), "a new value");
+    let as_run = load(text, &["train.lr=0.7"]).as_run().to_owned();
+    assert_eq!(trained_with(&as_run, &[]), all(0.7), "the copy of the file");
+}
+
+#[test]
 fn an_argument_can_reach_into_a_choice_written_as_a_name() {
     let experiment = load(FILE, &["train.optimizer=sgd", "train.optimizer.momentum=0.5"]);
     assert!(experiment.trials()[0].config.canonical().contains("\"momentum\":0.5"));

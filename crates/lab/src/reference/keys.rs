@@ -83,7 +83,11 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ["`boundary`", "`\"zeros\"`", "What is read outside the input: `\"zeros\"`, `\"border\"` or `\"reflection\"`."],
     ["`align_corners`", "`false`", "Whether -1 and 1 are the centres of the outer pixels instead of their outer edges."],
     ["`output`", "the input's", "The output's size, `[h, w]`."],
-    ["`lr_factor`", "`1.0`", "The factor on the learning rate of the localisation network."],
+    [
+        "`lr_factor`",
+        "`1.0`",
+        "The factor on the learning rate of the localisation network. It is also how a loss that is scaled for each localiser is realised: under plain SGD the two are the same.",
+    ],
     ["`feed_theta`", "`false`", "Whether theta joins the input of the next fc layer."],
     ["`shared_localiser`", "", "Of `parallel_st`: one layer list that predicts the theta of every transformer."],
 ];
@@ -97,7 +101,8 @@ pub(super) const REPORT: &str = "What the report shows.\n\n\
 - `published`: published test errors in percent, a table for each distortion, by the models' labels or names: `R = { \"CNN\" = 1.2 }` in `[report.published]`.";
 
 pub(super) const ARGUMENTS: &str = "`key=value` after the file's name changes a key: `train.steps=200`, `'sweep.seeds=[0]'`, `dataset.distortion=RTS`. The value is TOML; what is not TOML is a string.\n\n\
-- A key that the sweep varies is held at the value given; a list is taken as the new list of values. Where several `[[sweep]]` blocks vary the key, each keeps those of the values that it sweeps, and a block that sweeps none of them is left out.\n\
+- A key that the sweep varies is held at the value given; a list is taken as the new list of values. Where several `[[sweep]]` blocks vary the key, each keeps those of the values that it sweeps, and a block that sweeps none of them is left out. \
+A block that does not vary the key takes the value as well; a list is a mistake then.\n\
 - `train.KEY=...` is for every model: it also replaces what a model's own `train` table says about KEY.\n\
 - `sweep.seeds=...` and `sweep.grid.KEY=...` are for every block, `sweep.0.seeds=...` for the first. A single value stands for a list of one.";
 

@@ -4,7 +4,8 @@
 //! "the argument replaces what the file says":
 //!
 //! - A key that the sweep varies is held at the value given. An array is taken as the new list of values to sweep (unless the values swept are arrays themselves).
-//!   Where several `[[sweep]]` blocks vary the key, each keeps those of the values that it sweeps, and a block that sweeps none of them is left out.
+//!   Where several `[[sweep]]` blocks vary the key, each keeps those of the values that it sweeps, and a block that sweeps none of them is left out. A block that does not
+//!   vary the key takes the value as well; a list cannot be given then.
 //! - `train.KEY=...` is for every model: it also replaces what a model's own `train` table says about KEY.
 //! - `sweep.seeds=1` and `sweep.grid.model=cnn` stand for lists of one, and for every block; `sweep.0.seeds=1` is for the first.
 
@@ -136,17 +137,41 @@ fn lay_on_file(document: &mut Document, path: &[String], value: Value, places: P
     }
     let axes: Vec<_> = axes.into_iter().filter(|(axis, _)| name(axis) == key).collect();
     if axes.is_empty() {
-        if let [section, key, ..] = path
-            && section == "train"
-        {
-            forget_own_training(document, key);
-        }
-        return document.set(path, value, places);
+        return set_for_all(document, path, value, places);
     }
     let of_lists = axes.iter().any(|(_, values)| values.as_array().is_some_and(|values| values.iter().any(Value::is_array)));
     let one_list = of_lists && value.as_array().is_some_and(|elements| !elements.iter().all(Value::is_array));
     let (value, places) = if one_list { in_list(value, places) } else { as_list(value, places) };
+    if axes.len() < block_paths(&document.table).len() {
+        let (one, place) = only(&value, &places).ok_or_else(|| {
+            let fault = Fault::at(path, format!("some blocks of the sweep do not vary `{key}`, so a list of values says nothing to them"));
+            fault.help(format!("give one value, or the list to a block that varies it: 'sweep.{}.grid.{key}=[...]'", block_number(&axes)))
+        })?;
+        set_for_all(document, path, one, place)?;
+    }
     hold(document, &axes, value, places)
+}
+
+/// Sets a key outside the sweep; one of `[train]` for every model.
+fn set_for_all(document: &mut Document, path: &[String], value: Value, places: Places) -> Result<(), Fault> {
+    if let [section, key, ..] = path
+        && section == "train"
+    {
+        forget_own_training(document, key);
+    }
+    document.set(path, value, places)
+}
+
+/// The only element of a list, and its place under the list's key.
+fn only(list: &Value, places: &Places) -> Option<(Value, Places)> {
+    let [one] = list.as_array()?.as_slice() else { return None };
+    let inner = places.inner.get("0").cloned().unwrap_or_else(|| Places::leaf(None, places.value.clone()));
+    Some((one.clone(), Places { key: places.key.clone(), ..inner }))
+}
+
+/// The number of the first block among these axes.
+fn block_number(axes: &[(Vec<String>, Value)]) -> &str {
+    axes.first().and_then(|(axis, _)| axis.get(1)).map_or("0", String::as_str)
 }
 
 /// Holds an axis of several blocks at the values given. Where each of them is swept by some block, a block keeps those that it sweeps, and goes where it has none;
