@@ -1,7 +1,8 @@
 //! `trial.log`: the events of a trial in a file of their own.
 
+use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 use tracing::{Dispatch, Event, Subscriber, dispatcher};
@@ -10,34 +11,48 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::Result;
 use crate::store::files;
+use crate::{Error, Result};
 
 /// A log that is being written. Events of this crate's and every other crate go into it while [`record`](Self::record) runs, on the thread that called it.
 #[derive(Debug)]
 pub(crate) struct TrialLog {
-    file: Arc<Mutex<Option<NamedTempFile>>>,
+    state: Arc<Mutex<State>>,
+}
+
+/// The file while it is open, and the first error in writing it; after that nothing more is written.
+#[derive(Debug)]
+struct State {
+    file: Option<NamedTempFile>,
+    error: Option<io::Error>,
 }
 
 impl TrialLog {
     /// Begins the log that is to stand at `path`.
     pub fn begin(path: &Path) -> Result<Self> {
-        Ok(Self { file: Arc::new(Mutex::new(Some(files::begin(path)?))) })
+        Ok(Self::to(files::begin(path)?))
+    }
+
+    fn to(file: NamedTempFile) -> Self {
+        Self { state: Arc::new(Mutex::new(State { file: Some(file), error: None })) }
     }
 
     /// Runs `act` with its events recorded, down to level INFO, and passed on to the subscriber there was before.
     pub fn record<T>(&self, act: impl FnOnce() -> T) -> T {
         let outer = dispatcher::get_default(Dispatch::clone);
         let lines =
-            tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(Writer(Arc::clone(&self.file))).with_filter(LevelFilter::INFO);
+            tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(Writer(Arc::clone(&self.state))).with_filter(LevelFilter::INFO);
         let subscriber = tracing_subscriber::registry().with(lines).with(PassOn(outer));
         dispatcher::with_default(&Dispatch::new(subscriber), act)
     }
 
-    /// Ends the log and gives the file its name.
+    /// Ends the log and gives the file its name; a log that could not be written whole is no file, but the first error.
     pub fn finish(self, path: &Path) -> Result<()> {
-        let file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        file.map_or(Ok(()), |file| files::finish(file, path))
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = state.error.take() {
+            return Err(Error::file("write", path)(error));
+        }
+        state.file.take().map_or(Ok(()), |file| files::finish(file, path))
     }
 }
 
@@ -52,7 +67,7 @@ impl<S: Subscriber> Layer<S> for PassOn {
     }
 }
 
-struct Writer(Arc<Mutex<Option<NamedTempFile>>>);
+struct Writer(Arc<Mutex<State>>);
 
 impl<'a> MakeWriter<'a> for Writer {
     type Writer = Line;
@@ -62,17 +77,19 @@ impl<'a> MakeWriter<'a> for Writer {
     }
 }
 
-struct Line(Arc<Mutex<Option<NamedTempFile>>>);
+struct Line(Arc<Mutex<State>>);
 
-impl std::io::Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_mut() {
-            Some(file) => file.as_file_mut().write(bytes),
-            None => Ok(bytes.len()),
+impl io::Write for Line {
+    /// Never fails: the subscriber would print an error, and tell nobody who can act on it.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State { file: Some(file), error: error @ None } = &mut *state {
+            *error = file.as_file_mut().write_all(bytes).err();
         }
+        Ok(bytes.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -96,5 +113,18 @@ mod tests {
         let (outer, inner) = (std::fs::read_to_string(outer).unwrap(), std::fs::read_to_string(inner).unwrap());
         assert!(inner.contains("a step loss=0.5") && !inner.contains("between"), "{inner}");
         assert!(outer.contains("a step") && outer.contains("between"), "{outer}");
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_an_error_and_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trial.log");
+        let (_, name) = files::begin(&path).unwrap().into_parts();
+        let only_to_read = std::fs::File::open(&name).unwrap();
+        let log = TrialLog::to(NamedTempFile::from_parts(only_to_read, name));
+        log.record(|| tracing::info!("a step"));
+        let error = log.finish(&path).unwrap_err().to_string();
+        assert!(error.starts_with("cannot write") && error.contains("trial.log"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
