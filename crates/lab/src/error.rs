@@ -49,9 +49,9 @@ pub enum Error {
     /// A transformation or sampling kernel.
     #[error(transparent)]
     Core(#[from] stn_core::Error),
-    /// A network that does not fit its data; every fault found.
-    #[error("the network does not fit the data: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Plan(Vec<stn_core::Fault>),
+    /// Networks that do not fit the data that was opened; every mistake, with its line in the experiment file.
+    #[error("a network does not fit its data\n{0}")]
+    Misfit(crate::Diagnostics),
     /// A table that cannot be put together or written.
     #[error("cannot write {}: {source}", path.display())]
     Table {

@@ -1,12 +1,14 @@
 //! Runs the trials of an experiment.
 
 mod local;
+mod preparation;
 mod trial;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use candle_core::Device;
 use stn_core::Registry;
 
 use crate::{Experiment, Observer, Result};
@@ -20,12 +22,14 @@ pub struct RunOptions {
     pub threads: usize,
     /// Set it from anywhere to stop the run; it is looked at every step.
     pub cancel: Arc<AtomicBool>,
+    /// Where tensors live and are computed.
+    pub device: Device,
 }
 
 impl RunOptions {
-    /// Into `out`, with `threads` threads (0 for all).
+    /// Into `out`, with `threads` threads (0 for all), on the CPU.
     pub fn new(out: impl Into<PathBuf>, threads: usize) -> Self {
-        Self { out: out.into(), threads, cancel: Arc::default() }
+        Self { out: out.into(), threads, cancel: Arc::default(), device: Device::Cpu }
     }
 }
 
@@ -44,11 +48,11 @@ pub struct RunSummary {
     pub cancelled: bool,
 }
 
-/// Runs every trial of the experiment that is not done yet, and stores what it measures.
+/// Runs every trial of the experiment that is not done yet, or was done on data that is not the same any more, and stores what it measures.
 ///
 /// # Errors
 ///
-/// Where the results folder cannot be written, or a data set cannot be opened. A trial that fails is in the summary, and the others are run.
+/// Where the results folder cannot be written, a data set cannot be opened, or a network does not fit its data ([`Error::Misfit`](crate::Error::Misfit)). A trial that fails is in the summary, and the others are run.
 pub fn run(experiment: &Experiment, options: &RunOptions, registry: &Registry, observer: &dyn Observer) -> Result<RunSummary> {
     local::run(experiment, options, registry, observer)
 }

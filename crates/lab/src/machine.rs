@@ -1,5 +1,6 @@
-//! What a trial ran on: versions, time of day, memory.
+//! What a trial ran on: versions, device, time of day, memory.
 
+use candle_core::{Device, DeviceLocation};
 use chrono::{SecondsFormat, Utc};
 
 /// The version of this project.
@@ -8,6 +9,29 @@ pub(crate) const STN_VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) const CANDLE_VERSION: &str = "0.11.1";
 /// The revision of the source code this program was built from, with `-dirty` where files were changed; "unknown" outside a git checkout.
 pub(crate) const REVISION: &str = git_version::git_version!(args = ["--always", "--dirty=-dirty", "--abbrev=12"], fallback = "unknown");
+
+/// A device's name: `cpu`, `cuda:0`, `metal:0`.
+pub(crate) fn device_name(device: &Device) -> String {
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".into(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
+
+/// The processor's features that choose how matrices are multiplied, and so how sums are rounded; the architecture where there are none of them.
+pub(crate) fn cpu_features() -> String {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    let found = [
+        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ("fma", std::arch::is_x86_feature_detected!("fma")),
+    ];
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+    let found: [(&str, bool); 0] = [];
+    let names: Vec<&str> = found.into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
+    if names.is_empty() { std::env::consts::ARCH.to_owned() } else { names.join(" ") }
+}
 
 /// The time of day as RFC 3339, in UTC.
 pub(crate) fn now() -> String {
@@ -39,6 +63,12 @@ mod tests {
     fn candle_is_of_the_version_that_rows_say() {
         let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock")).unwrap();
         assert!(lock.contains(&format!("name = \"candle-core\"\nversion = \"{CANDLE_VERSION}\"")));
+    }
+
+    #[test]
+    fn devices_and_processors_have_a_name() {
+        assert_eq!(device_name(&Device::Cpu), "cpu");
+        assert!(!cpu_features().is_empty());
     }
 
     #[test]

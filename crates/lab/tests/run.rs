@@ -177,6 +177,39 @@ fn a_loss_that_is_not_finite_stops_its_trial_only() {
 }
 
 #[test]
+fn a_theta_that_is_not_finite_after_the_last_step_fails_the_trial() {
+    let out = tempfile::tempdir().unwrap();
+    // One step throws the localiser alone out of the finite numbers: the images are then read as zeros, and the loss stays finite.
+    let experiment = experiment(&["train.steps=1", "train.lr=0.05", "models.st.layers.0.st.lr_factor=1e42"]);
+    let summary = go(&experiment, out.path(), 1);
+    let (_, reason) = summary.failed.first().unwrap_or_else(|| panic!("{summary:?}"));
+    assert!(reason.starts_with("theta of st1 is not finite at step 1"), "{reason}");
+}
+
+#[test]
+fn an_attempt_that_fails_keeps_nothing_of_the_one_before() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["train.lr=1e30"]);
+    let folder = folder_of(out.path(), &experiment.trials()[0]);
+    std::fs::create_dir_all(&folder).unwrap();
+    let old = ["facts.parquet", "metrics.parquet", "trial.log", "warps.parquet", "weights.safetensors"];
+    old.iter().for_each(|name| std::fs::write(folder.join(name), "old").unwrap());
+    assert_eq!(go(&experiment, out.path(), 1).failed.len(), 1);
+    assert_eq!(names(&folder), ["facts.parquet", "metrics.parquet", "trial.log"]);
+    assert!(old.iter().filter_map(|name| std::fs::read(folder.join(name)).ok()).all(|bytes| bytes != b"old"));
+}
+
+#[test]
+fn facts_say_licence_device_and_processor() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["train.steps=1"]);
+    go(&experiment, out.path(), 1);
+    let facts = read(&folder_of(out.path(), &experiment.trials()[0]).join("facts.parquet"));
+    assert_eq!(text(&facts, "device"), "cpu");
+    assert!(["data_licence", "cpu_features"].iter().all(|column| !text(&facts, column).is_empty()));
+}
+
+#[test]
 fn the_log_of_a_trial_tells_what_it_ran_on() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&["train.steps=2"]);
@@ -233,9 +266,13 @@ fn a_stopped_run_leaves_nothing_of_its_trial() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&[]);
     let options = RunOptions::new(out.path(), 1);
+    // A torn file of an earlier attempt goes as well.
+    let folder = folder_of(out.path(), &experiment.trials()[0]);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("facts.parquet"), "PAR1 torn").unwrap();
     let summary = run(&experiment, &options, &registry(), &StopsIt(options.clone())).unwrap();
     assert!(summary.cancelled && summary.trained.is_empty() && summary.failed.is_empty());
-    assert!(names(&folder_of(out.path(), &experiment.trials()[0])).is_empty());
+    assert!(names(&folder).is_empty());
 }
 
 /// Remembers what it heard.

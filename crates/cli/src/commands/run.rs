@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     }
     let cancel = stop_signals()?;
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
-    let options = RunOptions { out: arguments.out.clone(), threads, cancel };
+    let options = RunOptions { cancel, ..RunOptions::new(&arguments.out, threads) };
     let progress = Progress::new(experiment.trials().len());
     let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(Failure::message)?;
     progress.finish();

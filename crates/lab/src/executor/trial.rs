@@ -5,12 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stn_core::Registry;
 use stn_data::Dataset;
 use stn_nn::Plan;
 
 use super::RunOptions;
-use crate::store::{FACTS, LOG, METRICS, Store, WARPS, WEIGHTS, facts, files, metrics, warps, weights};
+use crate::store::{FACTS, LOG, METRICS, Store, WARPS, WEIGHTS, facts, metrics, warps, weights};
 use crate::trainer::{Evaluation, Measured, Trainer};
 use crate::trial_log::TrialLog;
 use crate::{Error, Observer, Result, Trial, machine};
@@ -20,7 +19,7 @@ pub(crate) struct TrialRun<'a> {
     pub experiment: &'a str,
     pub trial: &'a Trial,
     pub dataset: &'a Arc<Dataset>,
-    pub registry: &'a Registry,
+    pub plan: &'a Plan,
     pub observer: &'a dyn Observer,
     pub options: &'a RunOptions,
     pub threads: usize,
@@ -39,13 +38,13 @@ pub(crate) enum Ended {
 impl TrialRun<'_> {
     /// Trains and stores.
     pub fn run(&self, store: &Store) -> Ended {
-        let folder = store.trial(self.trial);
-        let stored = files::create_folder(&folder).and_then(|()| files::sweep_out(&folder)).and_then(|()| TrialLog::begin(&folder.join(LOG)));
-        let log = match stored {
-            Ok(log) => log,
+        let begun = store.prepare(self.trial).and_then(|folder| Ok((TrialLog::begin(&folder.join(LOG))?, folder)));
+        let (log, folder) = match begun {
+            Ok(begun) => begun,
             Err(error) => return Ended::Failed(error.to_string()),
         };
-        let mut facts = facts::Facts { started: machine::now(), threads: self.threads as i64, ..facts::Facts::default() };
+        let device = machine::device_name(&self.options.device);
+        let mut facts = facts::Facts { started: machine::now(), threads: self.threads as i64, device, ..facts::Facts::default() };
         let begun = Instant::now();
         let trained = log.record(|| {
             // A panic is a mistake of ours or of a plugin's; the other trials are run all the same.
@@ -69,18 +68,15 @@ impl TrialRun<'_> {
         let trial = self.trial;
         tracing::info!(trial = trial.id, experiment = self.experiment, revision = machine::REVISION, threads = self.threads, "{}", trial.describe());
         tracing::info!(source = self.dataset.provenance().source, sha256 = self.dataset.provenance().sha256, "data");
-        let plan = match &trial.plan {
-            Some(plan) => Arc::clone(plan),
-            None => Arc::new(Plan::new(&trial.config.network, self.dataset.shape(), self.dataset.classes(), self.registry).map_err(Error::Plan)?),
-        };
-        for line in plan.describe() {
+        for line in self.plan.describe() {
             tracing::info!(parameters = line.parameters, "{}: {} -> {}", line.name, line.layer, line.output);
         }
-        facts.parameters = Some(plan.parameters() as i64);
-        facts.width = plan.width().map(|width| width as i64);
+        facts.parameters = Some(self.plan.parameters() as i64);
+        facts.width = self.plan.width().map(|width| width as i64);
         // One thread prepares batches while the others compute; two where there are many.
         let workers = if self.threads > 4 { 2 } else { 1 };
-        let trainer = Trainer { trial, plan: &plan, dataset: self.dataset, observer: self.observer, cancel: &self.options.cancel, workers };
+        let RunOptions { cancel, device, .. } = self.options;
+        let trainer = Trainer { trial, plan: self.plan, dataset: self.dataset, observer: self.observer, cancel, device, workers };
         let mut measured = Measured::default();
         let trained = trainer.train(&mut measured);
         facts.steps = measured.steps as i64;

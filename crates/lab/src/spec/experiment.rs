@@ -10,11 +10,11 @@ use super::document::{Document, Source};
 use super::findings::Findings;
 use super::overrides;
 use super::planner::Planner;
-use super::resolve::locate;
+use super::resolve::{Resolved, locate};
 use super::sections::{ModelSection, TopLevel};
 use super::sweep::{self, Block};
 use super::trial::Trial;
-use super::trial_list::{TrialList, in_words};
+use super::trial_list::{TrialList, differs, in_words};
 
 /// An experiment file with its arguments: every trial decoded, and planned where the data's shape is known beforehand.
 #[derive(Debug, Clone)]
@@ -81,6 +81,26 @@ impl Experiment {
     pub fn diagnose(&self, faults: &[Fault]) -> Diagnostics {
         let placed = faults.iter().map(|fault| Diagnostic::from_fault(fault, locate(&self.document, &[], fault).clone()));
         Diagnostics::new(self.document.sources.clone(), placed.collect())
+    }
+
+    /// What is wrong with the networks of these trials, the faults' paths being those of the model's table; told once where several trials share it.
+    pub(crate) fn diagnose_networks(&self, misfits: &[(&Trial, Vec<Fault>)]) -> Diagnostics {
+        let blocks = sweep::read(&self.document.table).unwrap_or_default();
+        let points: Vec<_> = blocks.iter().flat_map(Block::points).collect();
+        let mut placed = Vec::new();
+        for (trial, faults) in misfits {
+            let point = points.iter().find(|point| differs(point) == trial.differs);
+            let resolved = point.and_then(|point| Resolved::new(&self.document, point).ok());
+            for fault in faults {
+                let fault = fault.clone().below(["models", trial.model.as_str()]);
+                let place = match &resolved {
+                    Some(resolved) => resolved.place(&self.document, &fault),
+                    None => locate(&self.document, &[], &fault),
+                };
+                placed.push(Diagnostic::from_fault(&fault, place.clone()));
+            }
+        }
+        Diagnostics::new(self.document.sources.clone(), placed)
     }
 
     /// The file with the arguments laid over it, as TOML.

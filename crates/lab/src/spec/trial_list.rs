@@ -20,7 +20,7 @@ impl TrialList {
     /// Adds a trial for each seed of a point. A point that differs only in keys of other models, or stands in two blocks, is the same trial again and is left out;
     /// two models that are the same network are a fault.
     pub fn add(&mut self, configured: Configured, model: String, point: &[&Assignment], seeds: &[u64]) -> Option<Fault> {
-        let differs: BTreeMap<String, String> = point.iter().map(|assignment| (assignment.name.clone(), value_in_words(&assignment.value))).collect();
+        let differs = differs(point);
         for &seed in seeds {
             let config = TrialConfig { seed, ..configured.config.clone() };
             let id = config.id();
@@ -39,6 +39,11 @@ impl TrialList {
         }
         None
     }
+}
+
+/// The keys and values of a point of the sweep, as text.
+pub(crate) fn differs(point: &[&Assignment]) -> BTreeMap<String, String> {
+    point.iter().map(|assignment| (assignment.name.clone(), value_in_words(&assignment.value))).collect()
 }
 
 /// A point of the sweep: `model = cnn, train.lr = 0.1`.

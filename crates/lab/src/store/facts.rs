@@ -7,7 +7,7 @@ use polars::prelude::{Column, NamedFrom, ParquetReader, SerReader, Series};
 use stn_data::Provenance;
 
 use super::frame;
-use crate::machine::{CANDLE_VERSION, REVISION, STN_VERSION};
+use crate::machine::{CANDLE_VERSION, REVISION, STN_VERSION, cpu_features};
 use crate::{Result, Trial};
 
 /// The status of a trial that ended well.
@@ -27,6 +27,7 @@ pub(crate) struct Facts {
     pub wall_seconds: f64,
     pub peak_memory_bytes: Option<i64>,
     pub threads: i64,
+    pub device: String,
     pub started: String,
     pub status: String,
 }
@@ -61,9 +62,11 @@ fn columns(experiment: &str, trial: &Trial, provenance: &Provenance, facts: &Fac
         number("wall_seconds", Some(facts.wall_seconds)),
         integer("peak_memory_bytes", facts.peak_memory_bytes),
         integer("threads", Some(facts.threads)),
-        text("device", "cpu"),
+        text("device", &facts.device),
+        text("cpu_features", &cpu_features()),
         text("data_source", &provenance.source),
         text("data_sha256", &provenance.sha256),
+        text("data_licence", &provenance.licence),
         Column::new("synthetic".into(), [provenance.synthetic]),
         text("stn_version", STN_VERSION),
         text("revision", REVISION),
@@ -90,8 +93,9 @@ fn kind(value: &serde_json::Value) -> String {
     value.as_str().or_else(|| value.get("kind").and_then(|kind| kind.as_str())).unwrap_or_default().to_owned()
 }
 
-/// The status in a file of facts; `None` where it is not there or cannot be read.
-pub(crate) fn status(path: &Path) -> Option<String> {
-    let frame = ParquetReader::new(File::open(path).ok()?).with_columns(Some(vec!["status".into()])).finish().ok()?;
-    frame.column("status").ok()?.str().ok()?.get(0).map(str::to_owned)
+/// The status and the data's SHA-256 in a file of facts; `None` where it is not there or cannot be read.
+pub(crate) fn status(path: &Path) -> Option<(String, String)> {
+    let frame = ParquetReader::new(File::open(path).ok()?).with_columns(Some(vec!["data_sha256".into(), "status".into()])).finish().ok()?;
+    let text = |name: &str| frame.column(name).ok()?.str().ok()?.get(0).map(str::to_owned);
+    Some((text("status")?, text("data_sha256")?))
 }

@@ -35,11 +35,27 @@ pub(crate) fn begin(path: &Path) -> Result<NamedTempFile> {
 pub(crate) fn finish(file: NamedTempFile, path: &Path) -> Result<()> {
     file.as_file().sync_all().map_err(Error::file("write", path))?;
     file.persist(path).map_err(|error| Error::file("write", path)(error.error))?;
-    // The name itself must reach the disk as well; some file systems cannot sync a folder, and have nothing to sync then.
+    sync_folder(path);
+    Ok(())
+}
+
+/// Deletes a file that may be there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Ok(()) => {
+            sync_folder(path);
+            Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::file("delete", path)(error)),
+    }
+}
+
+/// A name itself, or that it is gone, must reach the disk as well; some file systems cannot sync a folder, and have nothing to sync then.
+fn sync_folder(path: &Path) {
     if let Ok(folder) = File::open(folder(path)) {
         let _ = folder.sync_all();
     }
-    Ok(())
 }
 
 /// Writes a file of these bytes.

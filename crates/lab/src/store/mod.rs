@@ -51,9 +51,21 @@ impl Store {
         self.dir.join("trials").join(&trial.id)
     }
 
-    /// Whether the trial has ended well.
-    pub fn is_done(&self, trial: &Trial) -> bool {
-        facts::status(&self.trial(trial).join(FACTS)).as_deref() == Some(facts::DONE)
+    /// The SHA-256 of the data that the trial ran on, where it has ended well.
+    pub fn done_on(&self, trial: &Trial) -> Option<String> {
+        let (status, sha256) = facts::status(&self.trial(trial).join(FACTS))?;
+        (status == facts::DONE).then_some(sha256)
+    }
+
+    /// Makes the trial's folder, or empties it of what an earlier attempt left: the facts first, so that they never stand beside files that are gone.
+    pub fn prepare(&self, trial: &Trial) -> Result<PathBuf> {
+        let folder = self.trial(trial);
+        files::create_folder(&folder)?;
+        for name in [FACTS, METRICS, WARPS, WEIGHTS, LOG] {
+            files::remove(&folder.join(name))?;
+        }
+        files::sweep_out(&folder)?;
+        Ok(folder)
     }
 }
 

@@ -67,9 +67,15 @@ pub(crate) const FACTS: TableDoc = TableDoc {
         column("wall_seconds", "f64", "Time of the whole trial, in seconds; without opening the data set, which trials share."),
         column("peak_memory_bytes", "i64", "The most memory the process held up to the trial's end; earlier trials of the same process count."),
         column("threads", "i64", "Threads that computed; they do not change the result."),
-        column("device", "str", "The device: cpu."),
+        column("device", "str", "The device: `cpu`, `cuda:0` ..."),
+        column(
+            "cpu_features",
+            "str",
+            "Features of the processor that choose how matrices are multiplied, such as `avx512f avx2 fma`; the architecture where there are none. The same configuration gives the same bits on processors with the same features.",
+        ),
         column("data_source", "str", "Where the data came from."),
         column("data_sha256", "str", "SHA-256 of the data as read, before distortion."),
+        column("data_licence", "str", "The data's licence; unknown for data of one's own."),
         column("synthetic", "bool", "Whether the data is synthetic."),
         column("stn_version", "str", "The version of this project."),
         column("revision", "str", "The revision of the source code that the program was built from."),
@@ -81,7 +87,7 @@ pub(crate) const FACTS: TableDoc = TableDoc {
 
 pub(crate) const METRICS: TableDoc = TableDoc {
     file: "trials/ID/metrics.parquet",
-    description: "Loss and error over the steps. The same configuration gives the same bytes, whatever the number of threads.",
+    description: "Loss and error over the steps. The same configuration gives the same bytes, whatever the number of threads, on processors with the same `cpu_features`.",
     columns: &[
         column("step", "i64", "Training steps done."),
         column("split", "str", "`train`: means over the steps since the row before; `test`: the whole test part."),

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Tensor};
 use stn_data::{Batch, Dataset};
-use stn_nn::{Mode, Network, Outcome};
+use stn_nn::{Mode, Outcome};
 use stn_ops::cross_entropy;
 
+use super::state::TrainingState;
 use crate::store::warps::{Image, Row};
-use crate::{Error, Result};
+use crate::{Error, Result, TrainSpec};
 
 /// The most test images whose warps are kept.
 const MOST_SAMPLES: usize = 10;
@@ -21,25 +22,27 @@ pub(crate) struct Evaluation {
     pub error: f64,
 }
 
-/// Evaluates a network on the whole test part. Where `warps` is asked for, it receives what each transformer did to the first image of each class, by class.
+/// Evaluates the network on the whole test part, guarding its numbers. Where `warps` is asked for, it receives what each transformer did to the first image of each class, by class.
 pub(crate) fn evaluate(
-    network: &Network,
+    state: &mut TrainingState,
     dataset: &Dataset,
-    batch: usize,
-    dtype: DType,
+    train: &TrainSpec,
     cancel: &AtomicBool,
     warps: &mut Option<Vec<Row>>,
 ) -> Result<Evaluation> {
     let (mut loss, mut wrong_images, mut images) = (0.0, 0usize, 0usize);
     let mut shown: BTreeMap<u32, Vec<Row>> = BTreeMap::new();
-    for batch in dataset.test_batches(batch) {
+    for batch in dataset.test_batches(train.batch) {
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Cancelled);
         }
         let batch = batch?;
-        let outcome = network.forward(&batch.images.to_dtype(dtype)?, Mode::Evaluate)?;
-        let wrong = wrong(&outcome.logits, &batch.labels)?;
-        loss += scalar(&cross_entropy(&outcome.logits, &batch.labels)?)? * wrong.len() as f64;
+        let (inputs, labels) = state.placed(&batch, train.precision.dtype())?;
+        let outcome = state.network.forward(&inputs, Mode::Evaluate)?;
+        let wrong = wrong(&outcome.logits, &labels)?;
+        let mean = scalar(&cross_entropy(&outcome.logits, &labels)?)?;
+        state.guard.check_thetas(state.step, mean, &outcome.warps, &state.network)?;
+        loss += mean * wrong.len() as f64;
         wrong_images += wrong.iter().filter(|wrong| **wrong).count();
         images += wrong.len();
         if warps.is_some() {
@@ -52,7 +55,11 @@ pub(crate) fn evaluate(
     if let Some(warps) = warps {
         *warps = shown.into_values().take(MOST_SAMPLES).flatten().collect();
     }
-    Ok(Evaluation { loss: loss / images as f64, error: 100.0 * wrong_images as f64 / images as f64 })
+    let loss = loss / images as f64;
+    if !loss.is_finite() {
+        return Err(state.guard.not_finite("the test loss".into(), state.step, loss, &state.network));
+    }
+    Ok(Evaluation { loss, error: 100.0 * wrong_images as f64 / images as f64 })
 }
 
 /// Keeps what the transformers did to the images of classes that were not seen before.

@@ -26,6 +26,7 @@ pub(crate) struct Trainer<'a> {
     pub dataset: &'a Arc<Dataset>,
     pub observer: &'a dyn Observer,
     pub cancel: &'a AtomicBool,
+    pub device: &'a Device,
     /// Threads that prepare batches.
     pub workers: usize,
 }
@@ -48,7 +49,7 @@ pub(crate) struct Trained {
 impl Trainer<'_> {
     /// Trains from the first step to the last; `measured` holds what was measured even where training fails.
     pub fn train(&self, measured: &mut Measured) -> Result<Trained> {
-        let mut state = TrainingState::new(self.plan, self.trial)?;
+        let mut state = TrainingState::new(self.plan, self.trial, self.device)?;
         let outcome = self.steps(&mut state);
         measured.steps = state.step;
         measured.rows = std::mem::take(&mut state.rows);
@@ -60,7 +61,6 @@ impl Trainer<'_> {
     fn steps(&self, state: &mut TrainingState) -> Result<(Evaluation, Vec<warps::Row>)> {
         let train = &self.trial.config.train;
         let mut loader = Loader::new(Arc::clone(self.dataset), train.batch, self.trial.seed, state.step, self.workers);
-        let mut stopper = train.early_stop.as_ref().map(Stopper::new);
         while state.step < train.steps {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(Error::Cancelled);
@@ -78,12 +78,12 @@ impl Trainer<'_> {
             if train.evaluate_every > 0 && state.step.is_multiple_of(train.evaluate_every) && state.step < train.steps {
                 evaluated = Some(self.evaluate(state, &mut None)?.error);
             }
-            let watched = match stopper.as_ref().map(Stopper::monitor) {
+            let watched = match state.stopper.as_ref().map(Stopper::monitor) {
                 Some(Monitor::TrainLoss) => logged,
                 Some(Monitor::TestError) => evaluated,
                 None => None,
             };
-            if let (Some(stopper), Some(value)) = (stopper.as_mut(), watched)
+            if let (Some(stopper), Some(value)) = (state.stopper.as_mut(), watched)
                 && stopper.stops(value)
             {
                 tracing::info!(step = state.step, "stopped early: no better value for {} in a row", stopper.patience());
@@ -99,19 +99,10 @@ impl Trainer<'_> {
     }
 
     fn evaluate(&self, state: &mut TrainingState, warps: &mut Option<Vec<warps::Row>>) -> Result<Evaluation> {
-        let train = &self.trial.config.train;
-        let evaluation = evaluate(&state.network, self.dataset, train.batch, train.precision.dtype(), self.cancel, warps)?;
-        if !evaluation.loss.is_finite() {
-            return Err(state.guard.not_finite("the test loss".into(), state.step, evaluation.loss, &state.network));
-        }
+        let evaluation = evaluate(state, self.dataset, &self.trial.config.train, self.cancel, warps)?;
         state.rows.push(metrics::Row { step: state.step, split: "test", loss: evaluation.loss, error: evaluation.error, lr: state.lr });
         tracing::info!(step = state.step, loss = evaluation.loss, error = evaluation.error, "test");
         self.observer.evaluated(self.trial, state.step, evaluation.error);
         Ok(evaluation)
     }
-}
-
-/// The device that trials run on.
-pub(crate) fn device() -> Device {
-    Device::Cpu
 }

@@ -1,12 +1,13 @@
 //! Everything that a training step changes: what a checkpoint has to hold.
 
+use candle_core::{DType, Device, Tensor};
 use stn_data::Batch;
 use stn_nn::{Mode, Network, Optimizer, Plan, clip_gradients};
 use stn_ops::cross_entropy;
 
+use super::Timing;
 use super::evaluation::{scalar, wrong};
 use super::guard::Guard;
-use super::{Timing, device};
 use crate::store::metrics;
 use crate::{EarlyStop, Monitor, Result, Trial};
 
@@ -23,7 +24,10 @@ pub(crate) struct TrainingState {
     /// What was measured since the latest row of training.
     interval: Interval,
     pub guard: Guard,
+    /// Watches for the early stop, where there is one.
+    pub stopper: Option<Stopper>,
     pub timing: Timing,
+    device: Device,
 }
 
 /// Sums over the steps since the latest row.
@@ -37,23 +41,38 @@ struct Interval {
 
 impl TrainingState {
     /// Before the first step.
-    pub fn new(plan: &Plan, trial: &Trial) -> Result<Self> {
+    pub fn new(plan: &Plan, trial: &Trial, device: &Device) -> Result<Self> {
         let train = &trial.config.train;
-        let network = Network::new(plan, trial.seed, train.precision.dtype(), &device())?;
+        let network = Network::new(plan, trial.seed, train.precision.dtype(), device)?;
         let optimizer = Optimizer::new(&train.optimizer, network.parameters())?;
-        let timing = Timing::default();
-        Ok(Self { step: 0, network, optimizer, lr: train.lr, rows: Vec::new(), interval: Interval::default(), guard: Guard::default(), timing })
+        Ok(Self {
+            step: 0,
+            network,
+            optimizer,
+            lr: train.lr,
+            rows: Vec::new(),
+            interval: Interval::default(),
+            guard: Guard::default(),
+            stopper: train.early_stop.as_ref().map(Stopper::new),
+            timing: Timing::default(),
+            device: device.clone(),
+        })
+    }
+
+    /// A batch's images and labels on the device.
+    pub fn placed(&self, batch: &Batch, dtype: DType) -> Result<(Tensor, Tensor)> {
+        Ok((batch.images.to_device(&self.device)?.to_dtype(dtype)?, batch.labels.to_device(&self.device)?))
     }
 
     /// One step: forward, loss, backward, clip, update. Gives the loss.
     pub fn train_step(&mut self, batch: &Batch, trial: &Trial) -> Result<f64> {
         let train = &trial.config.train;
-        let images = batch.images.to_dtype(train.precision.dtype())?;
+        let (images, labels) = self.placed(batch, train.precision.dtype())?;
         let outcome = self.network.forward(&images, Mode::Train { seed: trial.seed, step: self.step })?;
-        let loss = cross_entropy(&outcome.logits, &batch.labels)?;
+        let loss = cross_entropy(&outcome.logits, &labels)?;
         let value = scalar(&loss)?;
         self.guard.check(self.step + 1, value, &outcome.warps, &self.network)?;
-        let wrong = wrong(&outcome.logits, &batch.labels)?;
+        let wrong = wrong(&outcome.logits, &labels)?;
         let mut gradients = loss.backward()?;
         if let Some(norm) = train.clip {
             clip_gradients(&mut gradients, self.network.parameters(), norm)?;

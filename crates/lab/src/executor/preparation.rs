@@ -1,0 +1,91 @@
+//! Before the first trial: which trials are to run, their data sets open, their networks planned. So what is missing or does not fit is known before anything is trained.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stn_core::{Fault, Registry};
+use stn_data::{Dataset, Kind};
+use stn_nn::Plan;
+
+use crate::store::Store;
+use crate::{Error, Experiment, Result, Trial};
+
+/// What a trial needs, or that it needs nothing.
+pub(crate) enum Prepared {
+    /// It has run to its end on the same data.
+    Done,
+    /// It is to run.
+    Waiting { dataset: Arc<Dataset>, plan: Arc<Plan> },
+}
+
+/// Prepares every trial, in order.
+pub(crate) fn prepare(experiment: &Experiment, store: &Store, registry: &Registry) -> Result<Vec<Prepared>> {
+    let trials = experiment.trials();
+    let done: Vec<Option<String>> = trials.iter().map(|trial| store.done_on(trial)).collect();
+    let datasets = open(trials, &done, registry)?;
+    let mut plans = Plans { registry, known: BTreeMap::new() };
+    let (mut prepared, mut misfits) = (Vec::with_capacity(trials.len()), Vec::new());
+    for (trial, done) in trials.iter().zip(done) {
+        let dataset = datasets.get(&key(trial));
+        match (done, dataset) {
+            (Some(before), dataset) if dataset.is_none_or(|dataset| same_data(trial, &before, dataset)) => prepared.push(Prepared::Done),
+            (_, Some(dataset)) => match plans.of(trial, dataset) {
+                Ok(plan) => prepared.push(Prepared::Waiting { dataset: Arc::clone(dataset), plan }),
+                Err(faults) => misfits.push((trial, faults)),
+            },
+            (_, None) => return Err(Error::Other(format!("the data set of trial {} was not opened", trial.id))),
+        }
+    }
+    if misfits.is_empty() { Ok(prepared) } else { Err(Error::Misfit(experiment.diagnose_networks(&misfits))) }
+}
+
+/// Opens each data set that a waiting trial needs, once. The user's own is opened for trials that are done as well, since its files may have changed.
+fn open(trials: &[Trial], done: &[Option<String>], registry: &Registry) -> Result<BTreeMap<String, Arc<Dataset>>> {
+    // Whether a trial waits for the data set.
+    let mut needed: BTreeMap<String, (&Trial, bool)> = BTreeMap::new();
+    for (trial, done) in trials.iter().zip(done) {
+        needed.entry(key(trial)).or_insert((trial, false)).1 |= done.is_none();
+    }
+    let mut datasets = BTreeMap::new();
+    for (key, (trial, waits)) in needed {
+        if !waits && matches!(trial.config.dataset.kind, Kind::Mnist(_)) {
+            continue;
+        }
+        match Dataset::open(&trial.config.dataset, registry) {
+            Ok(dataset) => drop(datasets.insert(key, dataset)),
+            Err(error) if waits => return Err(error.into()),
+            Err(error) => tracing::warn!("whether the data of trials that are done has changed cannot be told: {error}"),
+        }
+    }
+    Ok(datasets)
+}
+
+fn same_data(trial: &Trial, before: &str, dataset: &Dataset) -> bool {
+    let now = &dataset.provenance().sha256;
+    if now != before {
+        tracing::warn!(trial = trial.id, before, now, "the data has changed since this trial was done: it runs again ({})", trial.describe());
+    }
+    now == before
+}
+
+/// Plans with the data's real shape, each network once.
+struct Plans<'a> {
+    registry: &'a Registry,
+    known: BTreeMap<(String, [usize; 3], usize), std::result::Result<Arc<Plan>, Vec<Fault>>>,
+}
+
+impl Plans<'_> {
+    fn of(&mut self, trial: &Trial, dataset: &Dataset) -> std::result::Result<Arc<Plan>, Vec<Fault>> {
+        if let Some(plan) = &trial.plan {
+            return Ok(Arc::clone(plan));
+        }
+        let network = serde_json::to_string(&trial.config.network).unwrap_or_default();
+        let key = (network, dataset.shape(), dataset.classes());
+        let plan = || Plan::new(&trial.config.network, dataset.shape(), dataset.classes(), self.registry).map(Arc::new);
+        self.known.entry(key).or_insert_with(plan).clone()
+    }
+}
+
+fn key(trial: &Trial) -> String {
+    serde_json::to_string(&trial.config.dataset).unwrap_or_default()
+}

@@ -1,0 +1,82 @@
+//! Trials on a file of the user's own, whose shape is known only once it is open, and whose content may change.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use stn_lab::{Error, Experiment, RunOptions, RunSummary, Silent, run};
+
+/// Writes 24 images of 12 x 12 in 3 classes, all of one grey.
+fn write(path: &Path, grey: f32) {
+    let images = Tensor::full(grey, (24, 12, 12), &Device::Cpu).unwrap();
+    let labels = Tensor::from_iter((0..24).map(|i| i64::from(i % 3)), &Device::Cpu).unwrap();
+    Tensor::write_npz(&[("x", images), ("y", labels)], path).unwrap();
+}
+
+fn file(data: &Path, first: &str) -> String {
+    format!(
+        r#"
+[dataset]
+kind = "npz"
+path = '{}'
+[train]
+steps = 1
+batch = 8
+[models.a]
+layers = [{first}, {{ fc = "classes" }}]
+[models.b]
+layers = [{{ st = {{ transform = "afine", localiser = [{{ fc = 8 }}] }} }}, {{ fc = "classes" }}]
+[sweep]
+seeds = [0, 1]
+[sweep.grid]
+model = ["a"]
+"#,
+        data.display()
+    )
+}
+
+fn experiment(text: &str, overrides: &[&str]) -> Experiment {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    Experiment::parse(text, "own.toml", "own", &overrides, &stn_plugins::standard().unwrap()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn go(experiment: &Experiment, out: &Path) -> Result<RunSummary, Error> {
+    run(experiment, &RunOptions::new(out, 1), &stn_plugins::standard().unwrap(), &Silent)
+}
+
+#[test]
+fn a_trial_runs_again_where_its_data_has_changed_and_only_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("own.npz");
+    write(&data, 0.5);
+    let experiment = experiment(&file(&data, "{ conv = [4, 5] }"), &[]);
+    let ran = || go(&experiment, folder.path()).unwrap();
+    assert_eq!(ran().trained.len(), 2);
+    assert_eq!(ran().already_done.len(), 2, "the same data");
+    write(&data, 0.25);
+    assert_eq!(ran().trained.len(), 2, "other data under the same name");
+    std::fs::remove_file(&data).unwrap();
+    assert_eq!(ran().already_done.len(), 2, "data that is gone, and no trial that needs it");
+}
+
+#[test]
+fn networks_that_do_not_fit_are_shown_with_their_lines_before_anything_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("own.npz");
+    write(&data, 0.5);
+    let experiment = experiment(&file(&data, "{ conv = [4, 15] }"), &["model=[\"a\", \"b\"]"]);
+    let error = go(&experiment, folder.path()).unwrap_err().to_string();
+    for word in ["own.toml:9:", "own.toml:11:", "layers = [{ conv = [4, 15] }", "did you mean `affine`?", "2 mistakes; nothing was run"] {
+        assert!(error.contains(word), "{word} is not in:\n{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path().join("own/trials")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_swept_value_that_does_not_fit_is_shown_in_the_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("own.npz");
+    write(&data, 0.5);
+    let text = file(&data, "{ conv = [4, 5] }").replace("model = [\"a\"]", "model = [\"a\"]\n\"models.a.layers.0.conv\" = [[4, 5], [4, 15]]");
+    let error = go(&experiment(&text, &[]), folder.path()).unwrap_err().to_string();
+    assert!(error.contains("own.toml:16:") && error.contains("1 mistake;"), "{error}");
+}
