@@ -59,7 +59,7 @@ impl PluginSpec {
                 match parameters.remove("kind") {
                     Some(Value::String(kind)) => Ok(Self { kind, parameters }),
                     Some(other) => Err(Fault::at(["kind"], format!("expected a string, found {}", other.type_str()))),
-                    None => Err(Fault::at([""; 0], "this table needs a `kind`").help("write for example { kind = \"affine\" }")),
+                    None => Err(Fault::at([""; 0], "this table needs a `kind`").help("add kind = \"NAME\"")),
                 }
             }
             other => Err(Fault::at([""; 0], format!("expected a name or a table with a `kind`, found {}", other.type_str()))),

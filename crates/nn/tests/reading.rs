@@ -141,7 +141,7 @@ fn every_key_of_a_transformer_is_checked() {
         faults(&text.replace('\n', " ")),
         [
             "`layers.0.st.lr_facter`: unknown key `lr_facter`; did you mean `lr_factor`? (known: transform, kernel, boundary, align_corners, output, localiser, lr_factor, feed_theta)",
-            "`layers.0.st.transform`: this table needs a `kind`; write for example { kind = \"affine\" }",
+            "`layers.0.st.transform`: this table needs a `kind`; add kind = \"NAME\"",
             "`layers.0.st.kernel`: expected a name or a table with a `kind`, found integer",
             "`layers.0.st.boundary`: unknown boundary `zero`; did you mean `zeros`? (known: zeros, border, reflection)",
             "`layers.0.st.align_corners`: expected true or false, found \"no\"",
