@@ -274,5 +274,6 @@ fn the_schema_is_json_and_knows_the_keys() {
     let schema: serde_json::Value = serde_json::from_str(&json_schema()).unwrap();
     assert!(schema["properties"]["train"]["properties"]["steps"]["description"].is_string());
     assert!(schema["properties"]["models"]["additionalProperties"]["properties"]["layers"].is_object());
+    assert!(schema["properties"]["models"]["additionalProperties"]["properties"]["tolerance"].is_object());
     assert!(schema["properties"]["sweep"]["anyOf"].is_array());
 }

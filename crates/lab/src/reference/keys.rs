@@ -49,6 +49,7 @@ The parameters' names in `weights.safetensors` are the layer's name with `.weigh
 pub(super) const NETWORK: &[[&str; 4]] = &[
     ["`layers`", "list", "", "The layers, in order; the table below."],
     ["`parameters`", "integer", "", "How many parameters the network should have: what `\"auto\"` widths are solved for."],
+    ["`tolerance`", "number", "`0.02`", "How far from `parameters` the nearest width may lie, as a fraction of it."],
     ["`init`", "string", "`\"kaiming_normal\"`", "How weights start: `\"kaiming_normal\"` or `\"pytorch\"`."],
 ];
 
@@ -94,7 +95,7 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
 
 pub(super) const SWEEP: &str = "What to vary: every combination of the grid's values is trained once with each seed. The first key varies slowest, the seed fastest. \
 Several blocks, each written `[[sweep]]`, are joined end to end. A value of the sweep on `train.KEY` goes before a model's own `train` table, which goes before `[train]`.\n\n\
-A trial's id is a hash of everything that can change its result: data set, network, training and seed, but not names, labels, threads or folders. A trial that is done is not run again.";
+A trial's id is a hash of everything that can change its result: data set, network, training and seed, but not names, labels, threads or folders. A trial that is done is not run again, unless the data under its path has changed.";
 
 pub(super) const REPORT: &str = "What the report shows.\n\n\
 - `baseline`: the model that step times are compared with, by its label or the name of its table.\n\
