@@ -68,14 +68,18 @@ fn same_data(trial: &Trial, before: &str, dataset: &Dataset) -> bool {
     now == before
 }
 
+/// A plan, or every fault found.
+type Planned = std::result::Result<Arc<Plan>, Vec<Fault>>;
+
 /// Plans with the data's real shape, each network once.
 struct Plans<'a> {
     registry: &'a Registry,
-    known: BTreeMap<(String, [usize; 3], usize), std::result::Result<Arc<Plan>, Vec<Fault>>>,
+    /// By network, shape and number of classes.
+    known: BTreeMap<(String, [usize; 3], usize), Planned>,
 }
 
 impl Plans<'_> {
-    fn of(&mut self, trial: &Trial, dataset: &Dataset) -> std::result::Result<Arc<Plan>, Vec<Fault>> {
+    fn of(&mut self, trial: &Trial, dataset: &Dataset) -> Planned {
         if let Some(plan) = &trial.plan {
             return Ok(Arc::clone(plan));
         }

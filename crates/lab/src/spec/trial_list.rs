@@ -14,11 +14,13 @@ use super::trial::{Trial, TrialConfig};
 pub(crate) struct TrialList {
     pub trials: Vec<Trial>,
     by_id: BTreeMap<String, usize>,
+    /// The model that stands in tables for a label at a seed and the other swept values.
+    by_row: BTreeMap<(String, u64, BTreeMap<String, String>), String>,
 }
 
 impl TrialList {
     /// Adds a trial for each seed of a point. A point that differs only in keys of other models, or stands in two blocks, is the same trial again and is left out;
-    /// two models that are the same network are a fault.
+    /// two models that are the same network are a fault, and so are two that a table could not tell apart.
     pub fn add(&mut self, configured: Configured, model: String, point: &[&Assignment], seeds: &[u64]) -> Option<Fault> {
         let differs = differs(point);
         for &seed in seeds {
@@ -31,6 +33,12 @@ impl TrialList {
                 }
                 Some(_) => {}
                 None => {
+                    let others = differs.iter().filter(|(key, _)| *key != "model").map(|(key, value)| (key.clone(), value.clone())).collect();
+                    let twin = self.by_row.entry((configured.label.clone(), seed, others)).or_insert_with(|| model.clone());
+                    if *twin != model {
+                        let message = format!("the models `{twin}` and `{model}` have one label, `{}`, and nothing else tells their trials apart", configured.label);
+                        return Some(Fault::at(["models", model.as_str(), "label"], message).help("give one of them another label"));
+                    }
                     self.by_id.insert(id.clone(), self.trials.len());
                     let (label, model, differs) = (configured.label.clone(), model.clone(), differs.clone());
                     self.trials.push(Trial { id, label, model, seed, differs, plan: configured.plan.clone(), config });
