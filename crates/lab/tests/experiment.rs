@@ -277,3 +277,10 @@ fn the_schema_is_json_and_knows_the_keys() {
     assert!(schema["properties"]["models"]["additionalProperties"]["properties"]["tolerance"].is_object());
     assert!(schema["properties"]["sweep"]["anyOf"].is_array());
 }
+
+#[test]
+fn two_models_of_one_label_that_nothing_tells_apart_are_a_mistake() {
+    let text = FILE.replace("[models.fcn]", "[models.fcn]\nlabel = \"CNN\"");
+    let mistakes = Experiment::parse(&text, "x.toml", "x", &[], &stn_plugins::standard().unwrap()).unwrap_err().to_string();
+    assert!(mistakes.contains("the models `fcn` and `cnn` have one label, `CNN`, and nothing else tells their trials apart"), "{mistakes}");
+}

@@ -27,7 +27,10 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
     let options = RunOptions { cancel, ..RunOptions::new(&arguments.out, threads) };
     let progress = Progress::new(experiment.trials().len());
-    let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(Failure::message)?;
+    let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(|error| match error {
+        stn_lab::Error::Misfit(diagnostics) => Failure::Diagnosed(diagnostics.to_string()),
+        other => Failure::message(other),
+    })?;
     progress.finish();
     if summary.cancelled {
         return Err(Failure::Message("stopped before the end; the same command goes on with the trials that are not done".into()));

@@ -36,7 +36,8 @@ impl TrialList {
                     let others = differs.iter().filter(|(key, _)| *key != "model").map(|(key, value)| (key.clone(), value.clone())).collect();
                     let twin = self.by_row.entry((configured.label.clone(), seed, others)).or_insert_with(|| model.clone());
                     if *twin != model {
-                        let message = format!("the models `{twin}` and `{model}` have one label, `{}`, and nothing else tells their trials apart", configured.label);
+                        let message =
+                            format!("the models `{twin}` and `{model}` have one label, `{}`, and nothing else tells their trials apart", configured.label);
                         return Some(Fault::at(["models", model.as_str(), "label"], message).help("give one of them another label"));
                     }
                     self.by_id.insert(id.clone(), self.trials.len());
