@@ -1,6 +1,6 @@
 //! Queries over the store, drawn as figures and tables.
 //!
-//! [`write`] reads the Parquet files of one experiment (`OUT/EXPERIMENT/trials/*/`) and writes `OUT/EXPERIMENT/report/`: the table of test errors, the learning
+//! [`write()`] reads the Parquet files of one experiment (`OUT/EXPERIMENT/trials/*/`) and writes `OUT/EXPERIMENT/report/`: the table of test errors, the learning
 //! curves, the comparison and the montage of warped test images, each figure as SVG and PNG with its data as CSV beside it. Made again from the same trials, every
 //! file is the same byte for byte: no clock, no random order, no font of the machine's.
 
@@ -42,7 +42,7 @@ pub struct Report {
     pub files: Vec<PathBuf>,
 }
 
-/// The mistakes in an experiment file's `[report]` table, at their paths in the whole file: what [`write`] would find after the training, told before it.
+/// The mistakes in an experiment file's `[report]` table, at their paths in the whole file: what [`write()`] would find after the training, told before it.
 pub fn check(experiment: &toml::Table) -> Vec<stn_core::Fault> {
     settings::Settings::from_table(experiment).err().unwrap_or_default()
 }

@@ -267,7 +267,7 @@ fn a_mistake_in_the_report_table_is_an_error_before_anything_is_written() {
     assert!(!root.path().join("report").exists());
 }
 
-/// The figures stay under target/tmp/look for looking at.
+/// The figures stay in the folder `look` of the temporary files under `target`.
 #[test]
 fn sweeps_of_every_shape_are_drawn() {
     let look = Path::new(env!("CARGO_TARGET_TMPDIR")).join("look");
