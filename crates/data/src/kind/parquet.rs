@@ -164,7 +164,14 @@ fn open(path: &Path, image: &str, label: &str) -> Result<DataFrame> {
             return Err(Error::file(path, Fault::unknown([""; 0], "column", wanted, &known).to_string()));
         }
     }
-    reader.with_columns(Some(vec![image.into(), label.into()])).finish().map_err(broken)
+    // A file with a sound schema that fails here is cut off further in, or holds a type of number that this build does not read, such as Int8.
+    let unread = |e: polars::error::PolarsError| {
+        Error::file(
+            path,
+            format!("cannot be read as Parquet ({e}); it is cut off, or a column has a type that is not read: labels may be int32, int64 or text"),
+        )
+    };
+    reader.with_columns(Some(vec![image.into(), label.into()])).finish().map_err(unread)
 }
 
 fn column<'a>(path: &Path, frame: &'a DataFrame, name: &str) -> Result<&'a Column> {
