@@ -1,46 +1,99 @@
 //! What every operation needs of a number, of CPU storage and of threads.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::thread::LocalKey;
 
-use candle_core::{CpuStorage, DType, Layout, Result, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, DType, Layout, Result, Storage, StorageRef, Tensor, WithDType, bail};
+use rayon::prelude::*;
 use stn_core::Real;
 
 /// A number the operations compute in: `f32` or `f64`.
 pub(crate) trait Number: WithDType + Real {
     /// Working memory of the calling thread. It stays with the thread, so that a training step maps no new pages.
     fn scratch() -> &'static LocalKey<RefCell<Vec<Self>>>;
+
+    /// The same numbers, where this type is `f32`.
+    fn as_f32(numbers: &[Self]) -> Option<&[f32]>;
 }
 
 macro_rules! number {
-    ($number:ty) => {
+    ($number:ty, $as_f32:expr) => {
         impl Number for $number {
             fn scratch() -> &'static LocalKey<RefCell<Vec<Self>>> {
                 thread_local!(static SCRATCH: RefCell<Vec<$number>> = const { RefCell::new(Vec::new()) });
                 &SCRATCH
             }
+
+            fn as_f32(numbers: &[Self]) -> Option<&[f32]> {
+                $as_f32(numbers)
+            }
         }
     };
 }
 
-number!(f32);
-number!(f64);
+number!(f32, Some);
+number!(f64, |_| None);
 
-/// Lends `lengths[i]` numbers of working memory as slice `i`. What they hold is left over from earlier.
+/// Working memory starts at a whole vector: this many `f32`, 64 bytes.
+pub(crate) const ALIGNED: usize = 16;
+
+/// Lends `lengths[i]` numbers of working memory as slice `i`, each at the start of a vector. What they hold is left over from earlier.
 pub(crate) fn with_scratch<T: Number, const N: usize, R>(lengths: [usize; N], work: impl FnOnce([&mut [T]; N]) -> R) -> R {
     T::scratch().with_borrow_mut(|memory| {
-        let total = lengths.iter().sum();
+        let total = lengths.iter().map(|length| length.next_multiple_of(ALIGNED)).sum::<usize>() + ALIGNED;
         if memory.len() < total {
             memory.resize(total, T::zero());
         }
-        let mut rest = memory.as_mut_slice();
+        let unaligned = memory.as_ptr().align_offset(ALIGNED * size_of::<f32>()).min(ALIGNED);
+        let mut rest = &mut memory[unaligned..];
         let parts = lengths.map(|length| {
-            let (part, tail) = std::mem::take(&mut rest).split_at_mut(length);
+            let (part, tail) = std::mem::take(&mut rest).split_at_mut(length.next_multiple_of(ALIGNED));
             rest = tail;
-            part
+            &mut part[..length]
         });
         work(parts)
     })
+}
+
+/// Makes `length` numbers, `chunk` at a time and in parallel: `fill(i, numbers)` gets chunk `i`, all zero.
+///
+/// Zeroed by the task that fills it, a chunk is still in its cache; zeroed at once, all of it would go through memory twice, on one thread.
+pub(crate) fn filled<T: Number>(length: usize, chunk: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+    filled_both::<T, u8>((length, chunk), (0, 1), |i, numbers, _| fill(i, numbers)).0
+}
+
+/// [`filled`] for two vectors at once, each given as (length, chunk); the second may be empty.
+pub(crate) fn filled_both<A: Copy + Default + Send + Sync, B: Copy + Default + Send + Sync>(
+    (length_a, chunk_a): (usize, usize),
+    (length_b, chunk_b): (usize, usize),
+    fill: impl Fn(usize, &mut [A], &mut [B]) + Sync,
+) -> (Vec<A>, Vec<B>) {
+    let (mut a, mut b) = (Vec::with_capacity(length_a), Vec::with_capacity(length_b));
+    {
+        let mut rest = &mut b.spare_capacity_mut()[..length_b];
+        let parts = a.spare_capacity_mut()[..length_a].chunks_mut(chunk_a.max(1)).map(|part| {
+            let length = chunk_b.min(rest.len());
+            let (second, tail) = std::mem::take(&mut rest).split_at_mut(length);
+            rest = tail;
+            (part, second)
+        });
+        let parts: Vec<_> = parts.collect();
+        assert!(rest.is_empty(), "as many chunks of both");
+        parts.into_par_iter().enumerate().for_each(|(i, (a, b))| {
+            a.fill(MaybeUninit::new(A::default()));
+            b.fill(MaybeUninit::new(B::default()));
+            // SAFETY: every element was just written.
+            let (a, b) = unsafe { (a.assume_init_mut(), b.assume_init_mut()) };
+            fill(i, a, b);
+        });
+    }
+    // SAFETY: the chunks are the whole of both vectors, and the loop has written every one of them; had it panicked, this line would not be reached.
+    unsafe {
+        a.set_len(length_a);
+        b.set_len(length_b);
+    }
+    (a, b)
 }
 
 /// Runs `$body` with the type alias `$number` standing for the number type of `$storage`.
@@ -67,6 +120,31 @@ pub(crate) fn numbers<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout
     match layout.contiguous_offsets().and_then(|(start, end)| all.get(start..end)) {
         Some(numbers) => Ok(numbers),
         None => bail!("a tensor of shape {:?} and strides {:?} is not contiguous", layout.shape(), layout.stride()),
+    }
+}
+
+/// A contiguous tensor's storage on the CPU, held for reading.
+pub(crate) struct Held<'a> {
+    storage: StorageRef<'a>,
+    layout: &'a Layout,
+}
+
+impl<'a> Held<'a> {
+    /// Holds a tensor, or says that it is on another device.
+    pub fn new(operation: &str, tensor: &'a Tensor) -> Result<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        match &*storage {
+            Storage::Cpu(_) => Ok(Self { storage, layout }),
+            _ => bail!("{operation}: a tensor is on {:?}; this operation runs on the CPU", tensor.device()),
+        }
+    }
+
+    /// Its numbers.
+    pub fn numbers<T: WithDType>(&self) -> Result<&[T]> {
+        match &*self.storage {
+            Storage::Cpu(storage) => numbers(storage, self.layout),
+            _ => bail!("a tensor is not on the CPU"),
+        }
     }
 }
 

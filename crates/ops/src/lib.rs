@@ -8,14 +8,13 @@ mod dropout;
 mod linear;
 mod matmul;
 mod max_pool2d;
-mod patches;
 mod relu;
 mod sample;
 mod softmax;
 mod window;
 
 pub use avg_pool2d::avg_pool2d;
-pub use conv2d::conv2d;
+pub use conv2d::{ConvBlock, ConvBlockGradients, ConvBlockOutput, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
 pub use linear::linear;
