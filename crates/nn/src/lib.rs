@@ -11,8 +11,8 @@
 //! `st1.localiser.conv1.weight`, and of the i-th (from 1) of several parallel ones `parallel_st1.localiser2.conv1.weight`; a shared one is `parallel_st1.localiser`. Its
 //! last layer, which predicts theta, is always `theta`: `st1.localiser.theta.weight`.
 
-pub mod clip;
 pub mod error;
+pub mod gradients;
 mod initialisation;
 pub mod network;
 pub mod optimizer;
@@ -21,10 +21,10 @@ mod reading;
 pub mod schedule;
 pub mod spec;
 
-pub use clip::clip_gradients;
 pub use error::{Error, Result};
+pub use gradients::Gradients;
 pub use initialisation::Initialisation;
-pub use network::{Mode, Network, Outcome, Parameter, Warp};
+pub use network::{Mode, Network, Outcome, Parameter, Recorded, Warp};
 pub use optimizer::{Optimizer, OptimizerSpec};
 pub use plan::{LayerLine, Plan};
 pub use schedule::ScheduleSpec;

@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::PluginSpec;
 use stn_core::parameters::{self, Fault};
+use stn_ops::{AdamUpdate, SgdUpdate};
 use toml::Value;
 
-use crate::{Error, Parameter, Result};
+use crate::{Error, Gradients, Parameter, Result};
 
 const KINDS: [&str; 3] = ["sgd", "adam", "adamw"];
 
@@ -149,6 +149,8 @@ pub struct Optimizer {
     spec: OptimizerSpec,
     slots: Vec<Slot>,
     steps: i64,
+    /// The learning rate of the step that was begun last.
+    lr: f64,
 }
 
 /// A parameter and what is kept for it, in the order of [`OptimizerSpec::kept`].
@@ -167,7 +169,7 @@ impl Optimizer {
     pub fn new(spec: &OptimizerSpec, parameters: &[Parameter]) -> Result<Self> {
         let zeros = |parameter: &Parameter| spec.kept().iter().map(|_| parameter.var.as_tensor().zeros_like()).collect::<candle_core::Result<Vec<_>>>();
         let slots = parameters.iter().map(|parameter| Ok(Slot { kept: zeros(parameter)?, parameter: parameter.clone() }));
-        Ok(Self { spec: spec.clone(), slots: slots.collect::<Result<_>>()?, steps: 0 })
+        Ok(Self { spec: spec.clone(), slots: slots.collect::<Result<_>>()?, steps: 0, lr: 0.0 })
     }
 
     /// The number of steps made.
@@ -180,14 +182,25 @@ impl Optimizer {
     /// # Errors
     ///
     /// Where a gradient does not fit its parameter.
-    pub fn step(&mut self, gradients: &GradStore, lr: f64) -> Result<()> {
+    pub fn step(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
+        self.begin(lr);
+        gradients.iter().try_for_each(|(i, gradient)| self.update(i, gradient))
+    }
+
+    /// Begins a step at learning rate `lr`, whose updates come one by one: see [`update`](Self::update).
+    pub fn begin(&mut self, lr: f64) {
         self.steps += 1;
-        for slot in &mut self.slots {
-            if let Some(gradient) = gradients.get(&slot.parameter.var) {
-                slot.step(&self.spec, gradient, lr * slot.parameter.lr_factor, self.steps)?;
-            }
-        }
-        Ok(())
+        self.lr = lr;
+    }
+
+    /// Moves parameter `i` along its gradient, in place, as part of the step that [`begin`](Self::begin) began.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such parameter or the gradient does not fit it.
+    pub fn update(&self, i: usize, gradient: &Tensor) -> Result<()> {
+        let slot = self.slots.get(i).ok_or_else(|| Error::Invalid(format!("the optimizer has {} parameters, no number {i}", self.slots.len())))?;
+        slot.step(&self.spec, gradient, self.lr * slot.parameter.lr_factor, self.steps)
     }
 
     /// Everything kept, by name: `step` (one 64-bit integer), and below `momentum/`, `first_moment/` and `second_moment/` a tensor for each parameter.
@@ -198,7 +211,10 @@ impl Optimizer {
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = BTreeMap::from([("step".to_owned(), Tensor::new(&[self.steps], &Device::Cpu)?)]);
         for slot in &self.slots {
-            state.extend(self.spec.kept().iter().zip(&slot.kept).map(|(kind, tensor)| (format!("{kind}/{}", slot.parameter.name), tensor.clone())));
+            for (kind, tensor) in self.spec.kept().iter().zip(&slot.kept) {
+                // A copy: the next step changes the original in place.
+                state.insert(format!("{kind}/{}", slot.parameter.name), tensor.copy()?);
+            }
         }
         Ok(state)
     }
@@ -234,45 +250,25 @@ impl Optimizer {
 }
 
 impl Slot {
-    fn step(&mut self, spec: &OptimizerSpec, gradient: &Tensor, lr: f64, steps: i64) -> Result<()> {
-        let weight = self.parameter.var.as_detached_tensor();
+    /// Moves the parameter in place, and what is kept for it.
+    fn step(&self, spec: &OptimizerSpec, gradient: &Tensor, lr: f64, step: i64) -> Result<()> {
+        let weight = self.parameter.var.as_tensor();
         let decay = |factor: f64| if self.parameter.decay { factor } else { 0.0 };
-        let moved = match (spec, self.kept.as_mut_slice()) {
-            (OptimizerSpec::Sgd(sgd), kept) => {
-                let gradient = with_l2(gradient, &weight, decay(sgd.weight_decay))?;
-                (&weight - (descent(sgd, gradient, kept.first_mut())? * lr)?)?
+        match (spec, self.kept.as_slice()) {
+            (OptimizerSpec::Sgd(Sgd { momentum, nesterov, weight_decay }), kept) => {
+                let update = SgdUpdate { lr, momentum: *momentum, nesterov: *nesterov, decay: decay(*weight_decay) };
+                update.apply(weight, gradient, kept.first())?;
             }
             (OptimizerSpec::Adam(Adam { beta1, beta2, epsilon, weight_decay }), [first, second]) => {
-                let gradient = with_l2(gradient, &weight, decay(*weight_decay))?;
-                (&weight - (adaptive(&gradient, first, second, (*beta1, *beta2), *epsilon, steps)? * lr)?)?
+                let update = AdamUpdate { lr, betas: (*beta1, *beta2), epsilon: *epsilon, l2: decay(*weight_decay), decay: 0.0, step };
+                update.apply(weight, gradient, first, second)?;
             }
             (OptimizerSpec::AdamW(AdamW { beta1, beta2, epsilon, weight_decay }), [first, second]) => {
-                let shrunk = (&weight * (1.0 - lr * decay(*weight_decay)))?;
-                (shrunk - (adaptive(gradient, first, second, (*beta1, *beta2), *epsilon, steps)? * lr)?)?
+                let update = AdamUpdate { lr, betas: (*beta1, *beta2), epsilon: *epsilon, l2: 0.0, decay: decay(*weight_decay), step };
+                update.apply(weight, gradient, first, second)?;
             }
             (OptimizerSpec::Adam(_) | OptimizerSpec::AdamW(_), _) => return Err(Error::Saved("Adam keeps two moments for each parameter".into())),
-        };
-        Ok(self.parameter.var.set(&moved)?)
+        }
+        Ok(())
     }
-}
-
-/// `g + lambda w`: the gradient of the loss with `lambda / 2 |w|^2` added.
-fn with_l2(gradient: &Tensor, weight: &Tensor, lambda: f64) -> Result<Tensor> {
-    if lambda == 0.0 { Ok(gradient.clone()) } else { Ok((gradient + (weight * lambda)?)?) }
-}
-
-/// `v <- mu v + g`, and the direction: v, or with Nesterov `g + mu v`.
-fn descent(sgd: &Sgd, gradient: Tensor, velocity: Option<&mut Tensor>) -> Result<Tensor> {
-    let Some(velocity) = velocity else { return Ok(gradient) };
-    *velocity = ((&*velocity * sgd.momentum)? + &gradient)?;
-    if sgd.nesterov { Ok((gradient + (&*velocity * sgd.momentum)?)?) } else { Ok(velocity.clone()) }
-}
-
-/// `m <- b1 m + (1 - b1) g`, `v <- b2 v + (1 - b2) g^2`, and the direction `m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon)`.
-fn adaptive(gradient: &Tensor, first: &mut Tensor, second: &mut Tensor, (beta1, beta2): (f64, f64), epsilon: f64, steps: i64) -> Result<Tensor> {
-    *first = ((&*first * beta1)? + (gradient * (1.0 - beta1))?)?;
-    *second = ((&*second * beta2)? + (gradient.sqr()? * (1.0 - beta2))?)?;
-    let (bias1, bias2) = (1.0 - beta1.powf(steps as f64), 1.0 - beta2.powf(steps as f64));
-    let divisor = ((second.sqrt()? * (1.0 / bias2.sqrt()))? + epsilon)?;
-    Ok((first.div(&divisor)? * (1.0 / bias1))?)
 }

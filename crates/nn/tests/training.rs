@@ -3,7 +3,7 @@
 mod networks;
 
 use candle_core::{DType, Device, Tensor};
-use stn_nn::{Mode, Optimizer, OptimizerSpec, ScheduleSpec, clip_gradients};
+use stn_nn::{Gradients, Mode, Optimizer, OptimizerSpec, ScheduleSpec};
 
 /// A bright bar at a random place, upright (class 0) or lying (class 1), on 12 x 12 pixels.
 fn bars(count: usize, seed: u64) -> (Tensor, Tensor) {
@@ -30,8 +30,9 @@ fn error_after_training(text: &str, optimizer: &str) -> f64 {
     for step in 0..steps {
         let (images, labels) = bars(32, step);
         let outcome = network.forward(&images, Mode::Train { seed: 1, step }).unwrap();
-        let mut gradients = stn_ops::cross_entropy(&outcome.logits, &labels).unwrap().backward().unwrap();
-        clip_gradients(&mut gradients, network.parameters(), 5.0).unwrap();
+        let tape = stn_ops::cross_entropy(&outcome.logits, &labels).unwrap().backward().unwrap();
+        let mut gradients = Gradients::from_tape(&tape, network.parameters());
+        gradients.clip(5.0).unwrap();
         optimizer.step(&gradients, lr * schedule.factor(step, steps)).unwrap();
     }
     let (images, labels) = bars(200, 1_000_000);

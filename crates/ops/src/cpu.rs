@@ -15,10 +15,13 @@ pub(crate) trait Number: WithDType + Real {
 
     /// The same numbers, where this type is `f32`.
     fn as_f32(numbers: &[Self]) -> Option<&[f32]>;
+
+    /// The numbers of a storage, for writing; `None` where it holds another type.
+    fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 }
 
 macro_rules! number {
-    ($number:ty, $as_f32:expr) => {
+    ($number:ty, $variant:ident, $as_f32:expr) => {
         impl Number for $number {
             fn scratch() -> &'static LocalKey<RefCell<Vec<Self>>> {
                 thread_local!(static SCRATCH: RefCell<Vec<$number>> = const { RefCell::new(Vec::new()) });
@@ -28,12 +31,16 @@ macro_rules! number {
             fn as_f32(numbers: &[Self]) -> Option<&[f32]> {
                 $as_f32(numbers)
             }
+
+            fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+                if let CpuStorage::$variant(numbers) = storage { Some(numbers) } else { None }
+            }
         }
     };
 }
 
-number!(f32, Some);
-number!(f64, |_| None);
+number!(f32, F32, Some);
+number!(f64, F64, |_| None);
 
 /// Working memory starts at a whole vector: this many `f32`, 64 bytes.
 pub(crate) const ALIGNED: usize = 16;

@@ -26,6 +26,55 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     x.apply_op3(&weight, &bias.contiguous()?, Linear)
 }
 
+/// A fully connected layer and the rectified linear unit that may follow it, without candle's tape: [`backward`](Self::backward) is given what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinearBlock {
+    /// Whether a rectified linear unit follows.
+    pub rectified: bool,
+}
+
+/// The gradients of a [`LinearBlock`]; `None` where they were not asked for.
+#[derive(Debug, Clone)]
+pub struct LinearBlockGradients {
+    /// To the input, N x I.
+    pub input: Option<Tensor>,
+    /// To the weight, O x I.
+    pub weight: Tensor,
+    /// To the bias, O.
+    pub bias: Tensor,
+}
+
+impl LinearBlock {
+    /// The output, N x O, for `x`, N x I, with `weight`, O x I, and `bias`, O.
+    ///
+    /// # Errors
+    ///
+    /// Where a shape or type does not fit.
+    pub fn forward(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        let output = linear(&x.detach(), &weight.detach(), Some(&bias.detach()))?;
+        if self.rectified { crate::relu(&output) } else { Ok(output) }
+    }
+
+    /// The gradients from `upstream`, that to the output.
+    ///
+    /// # Errors
+    ///
+    /// Where a shape or type does not fit what [`forward`](Self::forward) was given.
+    pub fn backward(&self, x: &Tensor, weight: &Tensor, output: &Tensor, upstream: &Tensor, input_wanted: bool) -> Result<LinearBlockGradients> {
+        let mut gradient = upstream.contiguous()?;
+        if self.rectified {
+            gradient = crate::relu::relu_gradient(output, &gradient)?;
+        }
+        let x = x.contiguous()?;
+        let product = |left: &Tensor, right: &Tensor, left_transposed| left.apply_op2_no_bwd(right, &Product { left_transposed, right_transposed: false });
+        Ok(LinearBlockGradients {
+            input: input_wanted.then(|| product(&gradient, weight, false)).transpose()?,
+            weight: product(&gradient, &x, true)?,
+            bias: gradient.apply_op1_no_bwd(&SumRows)?,
+        })
+    }
+}
+
 fn matrix(name: &str, tensor: &Tensor) -> Result<[usize; 2]> {
     match *tensor.dims() {
         [rows, columns] => Ok([rows, columns]),

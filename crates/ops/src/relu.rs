@@ -32,8 +32,13 @@ impl CustomOp1 for Relu {
         if !x.track_op() {
             return Ok(None);
         }
-        Ok(Some(y.apply_op2_no_bwd(&gradient.contiguous()?, &ReluGradient)?))
+        Ok(Some(relu_gradient(y, &gradient.contiguous()?)?))
     }
+}
+
+/// The gradient to what was rectified, from the output `y` and the gradient to it.
+pub(crate) fn relu_gradient(y: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    y.apply_op2_no_bwd(gradient, &ReluGradient)
 }
 
 impl CustomOp2 for ReluGradient {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Tensor};
 use stn_data::{Batch, Dataset};
-use stn_nn::{Mode, Outcome};
+use stn_nn::Outcome;
 use stn_ops::cross_entropy;
 
 use super::state::TrainingState;
@@ -38,7 +38,7 @@ pub(crate) fn evaluate(
         }
         let batch = batch?;
         let (inputs, labels) = state.placed(&batch, train.precision.dtype())?;
-        let outcome = state.network.forward(&inputs, Mode::Evaluate)?;
+        let outcome = state.network.infer(&inputs)?;
         let wrong = wrong(&outcome.logits, &labels)?;
         let mean = scalar(&cross_entropy(&outcome.logits, &labels)?)?;
         state.guard.check_thetas(state.step, mean, &outcome.warps, &state.network)?;

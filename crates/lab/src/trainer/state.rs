@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use stn_data::Batch;
-use stn_nn::{Mode, Network, Optimizer, Plan, clip_gradients};
+use stn_nn::{Gradients, Network, Optimizer, Plan};
 use stn_ops::cross_entropy;
 
 use super::Timing;
@@ -68,17 +68,27 @@ impl TrainingState {
     pub fn train_step(&mut self, batch: &Batch, trial: &Trial) -> Result<f64> {
         let train = &trial.config.train;
         let (images, labels) = self.placed(batch, train.precision.dtype())?;
-        let outcome = self.network.forward(&images, Mode::Train { seed: trial.seed, step: self.step })?;
-        let loss = cross_entropy(&outcome.logits, &labels)?;
+        let recorded = self.network.record(&images, trial.seed, self.step)?;
+        let (loss, gradient) = recorded.loss(|logits| cross_entropy(logits, &labels))?;
         let value = scalar(&loss)?;
-        self.guard.check(self.step + 1, value, &outcome.warps, &self.network)?;
-        let wrong = wrong(&outcome.logits, &labels)?;
-        let mut gradients = loss.backward()?;
-        if let Some(norm) = train.clip {
-            clip_gradients(&mut gradients, self.network.parameters(), norm)?;
-        }
+        self.guard.check(self.step + 1, value, recorded.warps(), &self.network)?;
+        let wrong = wrong(recorded.logits(), &labels)?;
         self.lr = train.lr * train.schedule.factor(self.step, train.steps);
-        self.optimizer.step(&gradients, self.lr)?;
+        match train.clip {
+            Some(norm) => {
+                let mut gradients = Gradients::default();
+                recorded.backward(&gradient, |i, gradient| {
+                    gradients.insert(i, gradient);
+                    Ok(())
+                })?;
+                gradients.clip(norm)?;
+                self.optimizer.step(&gradients, self.lr)?;
+            }
+            None => {
+                self.optimizer.begin(self.lr);
+                recorded.backward(&gradient, |i, gradient| self.optimizer.update(i, &gradient))?;
+            }
+        }
         self.step += 1;
         self.interval.add(value, wrong);
         Ok(value)

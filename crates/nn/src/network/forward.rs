@@ -13,25 +13,30 @@ pub(super) fn forward(layers: &[Layer], images: &Tensor, mode: Mode) -> Result<O
     Ok(Outcome { logits, warps: pass.warps })
 }
 
-struct Pass {
-    mode: Mode,
-    warps: Vec<Warp>,
+/// Names the layer in an error that does not name one.
+pub(super) fn in_layer(name: &str, error: Error) -> Error {
+    match error {
+        Error::Tensor(source) => Error::Layer { layer: name.to_owned(), source },
+        Error::Core(source) => Error::Layer { layer: name.to_owned(), source: source.into() },
+        named => named,
+    }
+}
+
+/// A pass over layers one by one, on candle's tape where the mode is training.
+pub(super) struct Pass {
+    pub mode: Mode,
+    pub warps: Vec<Warp>,
 }
 
 impl Pass {
     fn list(&mut self, layers: &[Layer], input: Tensor) -> Result<Tensor> {
         // Every theta that waits for the next fully connected layer.
         let mut waiting = Vec::new();
-        layers.iter().try_fold(input, |x, layer| {
-            self.layer(layer, &x, &mut waiting).map_err(|error| match error {
-                Error::Tensor(source) => Error::Layer { layer: layer.name.clone(), source },
-                Error::Core(source) => Error::Layer { layer: layer.name.clone(), source: source.into() },
-                named => named,
-            })
-        })
+        layers.iter().try_fold(input, |x, layer| self.layer(layer, &x, &mut waiting).map_err(|error| in_layer(&layer.name, error)))
     }
 
-    fn layer(&mut self, layer: &Layer, x: &Tensor, waiting: &mut Vec<Tensor>) -> Result<Tensor> {
+    /// One layer. `waiting` holds every theta that waits for the next fully connected layer.
+    pub fn layer(&mut self, layer: &Layer, x: &Tensor, waiting: &mut Vec<Tensor>) -> Result<Tensor> {
         Ok(match &layer.action {
             Action::Conv { weight, bias, window } => ops::conv2d(x, &self.weight(weight), Some(&self.weight(bias)), *window)?,
             Action::MaxPool(pool) => ops::max_pool2d(x, pool)?,
@@ -95,16 +100,23 @@ impl Pass {
             Some(basis) => ops::sample_structured(input, &transformation.matrix(theta)?, basis, target, sampler)?,
             None => ops::sample_grid(input, &transformation.grid(theta, target)?, sampler)?,
         };
-        let recorded = |tensor: &Tensor| (self.mode == Mode::Evaluate).then(|| tensor.detach());
-        self.warps.push(Warp {
-            layer: transformer.name.clone(),
-            theta: theta.detach(),
-            theta_names: transformation.theta_names(),
-            input: recorded(input),
-            output: recorded(&output),
-            transformation: transformation.clone(),
-            target: target.clone(),
-        });
+        self.warps.push(transformer.warp(&theta.detach(), input, &output, self.mode));
         Ok(output)
+    }
+}
+
+impl Transformer {
+    /// What is recorded of a pass; images only where it was for evaluation.
+    pub(super) fn warp(&self, theta: &Tensor, input: &Tensor, output: &Tensor, mode: Mode) -> Warp {
+        let recorded = |tensor: &Tensor| (mode == Mode::Evaluate).then(|| tensor.detach());
+        Warp {
+            layer: self.name.clone(),
+            theta: theta.clone(),
+            theta_names: self.transformation.theta_names(),
+            input: recorded(input),
+            output: recorded(output),
+            transformation: self.transformation.clone(),
+            target: self.target.clone(),
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! A network with weights.
 
 mod build;
+mod compiled;
 mod forward;
 mod warp;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, TensorId, Var};
 use stn_core::TargetGrid;
 use stn_ops::{Pool2d, Sampler, Window2d};
 
 use crate::{Error, Plan, Result};
 
+pub use compiled::Recorded;
 pub use warp::Warp;
 
 /// A tensor that training moves.
@@ -56,6 +58,8 @@ pub struct Network {
     input: Vec<usize>,
     layers: Vec<Layer>,
     parameters: Vec<Parameter>,
+    /// The place of every parameter in `parameters`.
+    index: HashMap<TensorId, usize>,
 }
 
 /// A layer with its weights.
@@ -97,19 +101,46 @@ impl Network {
     /// Where the device cannot hold it, or a plugin fails.
     pub fn new(plan: &Plan, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         let (layers, parameters) = build::build(plan, seed, dtype, device)?;
-        Ok(Self { input: plan.input.clone(), layers, parameters })
+        let index = parameters.iter().enumerate().map(|(i, parameter)| (parameter.var.id(), i)).collect();
+        Ok(Self { input: plan.input.clone(), layers, parameters, index })
     }
 
-    /// The logits for `N x C x H x W` images (or `N x C x D x H x W` volumes), and what the spatial transformers did.
+    /// The logits for `N x C x H x W` images (or `N x C x D x H x W` volumes), and what the spatial transformers did; layer by layer, on candle's tape in training.
     ///
     /// # Errors
     ///
     /// Where the images have another shape than planned, or an operation fails; the message names the layer.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Outcome> {
+        self.check(images)?;
+        forward::forward(&self.layers, images, mode)
+    }
+
+    /// The same as [`forward`](Self::forward) in [`Mode::Evaluate`], to rounding, with layers that belong together done in one pass.
+    ///
+    /// # Errors
+    ///
+    /// As for [`forward`](Self::forward).
+    pub fn infer(&self, images: &Tensor) -> Result<Outcome> {
+        self.check(images)?;
+        compiled::infer(&self.layers, images)
+    }
+
+    /// The same as [`forward`](Self::forward) in [`Mode::Train`], to rounding, with layers that belong together done in one pass and without candle's tape:
+    /// [`Recorded::backward`] goes back. This is how a network is trained fast; the two ways are tested against each other.
+    ///
+    /// # Errors
+    ///
+    /// As for [`forward`](Self::forward).
+    pub fn record(&self, images: &Tensor, seed: u64, step: u64) -> Result<Recorded<'_>> {
+        self.check(images)?;
+        Recorded::new(self, images, seed, step)
+    }
+
+    fn check(&self, images: &Tensor) -> Result<()> {
         if images.dims().first().is_none_or(|n| *n == 0) || images.dims().get(1..) != Some(self.input.as_slice()) {
             return Err(Error::Input { expected: crate::plan::shape(&self.input), found: crate::plan::shape(images.dims()) });
         }
-        forward::forward(&self.layers, images, mode)
+        Ok(())
     }
 
     /// Every parameter, in the order of construction: that of the layers, a localisation network before what follows its transformer.

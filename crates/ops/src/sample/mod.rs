@@ -127,3 +127,57 @@ fn check_structure(op: &str, matrix: &Tensor, basis: &Tensor, target: &TargetGri
         ),
     }
 }
+
+/// Which gradients are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// To the input.
+    pub input: bool,
+    /// To M.
+    pub matrix: bool,
+    /// To B.
+    pub basis: bool,
+}
+
+/// shim
+pub fn sample_structured_gradients(
+    input: &Tensor,
+    matrix: &Tensor,
+    basis: &Tensor,
+    target: &TargetGrid,
+    sampler: &Sampler,
+    upstream: &Tensor,
+    wanted: Wanted,
+) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    let to_input = gradient::InputGradient { sampler, input: input.dims(), target: target.size() };
+    let to_input = wanted.input.then(|| matrix.apply_op3_no_bwd(basis, upstream, &to_input)).transpose()?;
+    let to_matrix = wanted
+        .matrix
+        .then(|| input.apply_op3_no_bwd(matrix, upstream, &gradient::MatrixGradient { sampler, target: target.size(), basis, basis_wanted: false }))
+        .transpose()?;
+    let to_matrix = to_matrix.map(|m| m.reshape(matrix.shape())).transpose()?;
+    Ok((to_input, to_matrix, None))
+}
+
+/// The gradients wanted of [`sample_grid_gradients`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GridWanted {
+    /// To the input
+    pub input: bool,
+    /// To the grid
+    pub grid: bool,
+}
+
+/// shim
+pub fn sample_grid_gradients(
+    input: &Tensor,
+    grid: &Tensor,
+    sampler: &Sampler,
+    upstream: &Tensor,
+    wanted: GridWanted,
+) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let op = gradient::InputGradient { sampler, input: input.dims(), target: op::target_size(grid.dims()) };
+    let i = wanted.input.then(|| grid.apply_op2_no_bwd(upstream, &op)).transpose()?;
+    let g = wanted.grid.then(|| input.apply_op3_no_bwd(grid, upstream, &gradient::GridGradient { sampler })).transpose()?;
+    Ok((i, g))
+}

@@ -1,0 +1,145 @@
+//! The backward pass: the records in reverse, each dropped as soon as it is done with.
+
+use candle_core::{Tensor, Var};
+use stn_ops::{GridWanted, Wanted, accumulate, sample_grid_gradients, sample_structured_gradients};
+
+use super::super::{Parameter, forward::in_layer};
+use super::forward::dropout;
+use super::{Joined, Record, Warped};
+use crate::Result;
+
+/// Where the gradient to a parameter goes.
+type Found<'a> = dyn FnMut(&Var, Tensor) -> Result<()> + 'a;
+
+/// Goes back through a list from the gradient to its output; gives the gradient to its input, where that is wanted.
+///
+/// `fed` holds gradients to thetas that a fully connected layer took, for the transformers in front of it, the last theta last.
+pub(super) fn list(records: Vec<Record>, gradient: Tensor, parameters: &[Parameter], fed: &mut Vec<Tensor>, found: &mut Found) -> Result<Option<Tensor>> {
+    let mut gradient = Some(gradient);
+    for record in records.into_iter().rev() {
+        // Without a gradient to go on with, nothing in front learns.
+        let Some(upstream) = gradient else { return Ok(None) };
+        gradient = one(record, upstream, parameters, fed, found)?;
+    }
+    Ok(gradient)
+}
+
+fn one(record: Record, upstream: Tensor, parameters: &[Parameter], fed: &mut Vec<Tensor>, found: &mut Found) -> Result<Option<Tensor>> {
+    match record {
+        Record::ConvBlock { weight, bias, block, input, outcome, tracked } => {
+            let gradients = block.backward(&input, &weight.as_detached_tensor(), &outcome, &upstream, tracked)?;
+            drop((upstream, input, outcome));
+            for (var, gradient) in [(weight, gradients.weight), (bias, gradients.bias)] {
+                gradient.map_or(Ok(()), |gradient| found(var, gradient))?;
+            }
+            Ok(gradients.input)
+        }
+        Record::LinearBlock { weight, bias, block, input, output, joined, tracked } => {
+            let gradients = block.backward(&input, &weight.as_detached_tensor(), &output, &upstream, tracked)?;
+            drop((upstream, input, output));
+            found(weight, gradients.weight)?;
+            found(bias, gradients.bias)?;
+            gradients.input.map(|gradient| part(gradient, &joined, fed)).transpose()
+        }
+        Record::Dropout { layer, rate, channels, seed, step } => {
+            dropout(layer, &upstream, rate, channels, (seed, step)).map(Some).map_err(|error| in_layer(&layer.name, error))
+        }
+        Record::Transformers { localisers, warps, input, feed_theta, tracked } => {
+            let fed_here = if feed_theta { fed.split_off(fed.len().saturating_sub(warps.len())) } else { Vec::new() };
+            transformers(localisers, &warps, &input, (upstream, fed_here), tracked, parameters, found)
+        }
+        Record::Taped { input, output } => taped(input, &output, &upstream, parameters, found),
+    }
+}
+
+/// Takes the gradient to a fully connected layer's input apart: the images' in their shape, and those of the thetas behind them.
+fn part(gradient: Tensor, joined: &Joined, fed: &mut Vec<Tensor>) -> Result<Tensor> {
+    if joined.thetas.is_empty() {
+        return Ok(gradient.reshape(joined.shape.as_slice())?);
+    }
+    let mut start = gradient.dim(1)? - joined.thetas.iter().sum::<usize>();
+    let images = gradient.narrow(1, 0, start)?.contiguous()?.reshape(joined.shape.as_slice())?;
+    for &length in &joined.thetas {
+        fed.push(gradient.narrow(1, start, length)?.contiguous()?);
+        start += length;
+    }
+    Ok(images)
+}
+
+/// Back through transformers side by side and their localisation networks.
+fn transformers(
+    localisers: Vec<Vec<Record>>,
+    warps: &[Warped],
+    input: &Tensor,
+    (upstream, fed): (Tensor, Vec<Tensor>),
+    tracked: bool,
+    parameters: &[Parameter],
+    found: &mut Found,
+) -> Result<Option<Tensor>> {
+    let (mut to_input, mut to_thetas) = (None, Vec::with_capacity(warps.len()));
+    let mut channel = 0;
+    for (i, warped) in warps.iter().enumerate() {
+        let own = if warps.len() == 1 { upstream.clone() } else { upstream.narrow(1, channel, warped.channels)?.contiguous()? };
+        channel += warped.channels;
+        let (image, mut theta) = warped.backward(input, &own, tracked)?;
+        if let Some(fed) = fed.get(i) {
+            theta = (theta + fed)?;
+        }
+        add(&mut to_input, image)?;
+        to_thetas.push(theta);
+    }
+    drop(upstream);
+    if localisers.len() < warps.len() {
+        to_thetas = vec![Tensor::cat(&to_thetas, 1)?];
+    }
+    for (localiser, theta) in localisers.into_iter().zip(to_thetas) {
+        let image = list(localiser, theta, parameters, &mut Vec::new(), found)?;
+        add(&mut to_input, image.filter(|_| tracked))?;
+    }
+    Ok(to_input)
+}
+
+impl Warped<'_> {
+    /// The gradients to the image, where it is wanted, and to theta.
+    fn backward(&self, input: &Tensor, upstream: &Tensor, tracked: bool) -> Result<(Option<Tensor>, Tensor)> {
+        let placed = self.placed.detach();
+        let (image, to_placed) = match &self.transformer.basis {
+            Some(basis) => {
+                let wanted = Wanted { input: tracked, matrix: true, basis: false };
+                let (image, matrix, _) =
+                    sample_structured_gradients(input, &placed, basis, &self.transformer.target, &self.transformer.sampler, upstream, wanted)?;
+                (image, matrix)
+            }
+            None => sample_grid_gradients(input, &placed, &self.transformer.sampler, upstream, GridWanted { input: tracked, grid: true })?,
+        };
+        let gradients = to_placed.filter(|_| self.placed.track_op()).map(|gradient| (&self.placed * gradient)?.sum_all()?.backward()).transpose()?;
+        let theta = match gradients.as_ref().and_then(|gradients| gradients.get(&self.theta)) {
+            Some(theta) => theta.clone(),
+            None => self.theta.zeros_like()?,
+        };
+        Ok((image, theta))
+    }
+}
+
+/// Back along candle's tape.
+fn taped(input: Option<Var>, output: &Tensor, upstream: &Tensor, parameters: &[Parameter], found: &mut Found) -> Result<Option<Tensor>> {
+    if !output.track_op() {
+        return Ok(None);
+    }
+    let gradients = (output * upstream)?.sum_all()?.backward()?;
+    for parameter in parameters {
+        if let Some(gradient) = gradients.get(&parameter.var) {
+            found(&parameter.var, gradient.clone())?;
+        }
+    }
+    Ok(input.and_then(|input| gradients.get(&input).cloned()))
+}
+
+fn add(sum: &mut Option<Tensor>, gradient: Option<Tensor>) -> Result<()> {
+    match (sum.as_ref(), gradient) {
+        (Some(sum), Some(gradient)) => accumulate(sum, &gradient)?,
+        (None, gradient) => *sum = gradient,
+        (Some(_), None) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The forward pass: a step at a time, keeping what the backward pass needs.
+
+use candle_core::{Tensor, Var};
+use stn_core::stream;
+use stn_ops as ops;
+
+use super::super::forward::{Pass, in_layer};
+use super::super::{Action, Layer, Mode, Outcome, Transformer, Warp};
+use super::step::Step;
+use super::{Joined, Record, Warped};
+use crate::Result;
+
+/// A pass in training mode: its records, the logits, the warps.
+pub(super) fn record<'a>(layers: &'a [Layer], images: &Tensor, seed: u64, step: u64) -> Result<(Vec<Record<'a>>, Tensor, Vec<Warp>)> {
+    let mut forward = Forward { mode: Mode::Train { seed, step }, warps: Vec::new(), keeps: true };
+    let (records, logits) = forward.list(layers, images.detach(), false)?;
+    Ok((records, logits, forward.warps))
+}
+
+/// A pass in evaluation mode, which keeps nothing.
+pub(in super::super) fn infer(layers: &[Layer], images: &Tensor) -> Result<Outcome> {
+    let mut forward = Forward { mode: Mode::Evaluate, warps: Vec::new(), keeps: false };
+    let (_, logits) = forward.list(layers, images.detach(), false)?;
+    Ok(Outcome { logits, warps: forward.warps })
+}
+
+struct Forward {
+    mode: Mode,
+    warps: Vec<Warp>,
+    /// Whether records are kept.
+    keeps: bool,
+}
+
+impl Forward {
+    /// A list of layers. `tracked` says whether the gradient to its input is wanted.
+    fn list<'a>(&mut self, layers: &'a [Layer], input: Tensor, mut tracked: bool) -> Result<(Vec<Record<'a>>, Tensor)> {
+        let (mut records, mut waiting) = (Vec::new(), Vec::new());
+        let (mut x, mut rest) = (input, layers);
+        while let Some((step, taken)) = Step::first(rest) {
+            let mut made = Vec::new();
+            x = self.step(step, x, tracked, &mut waiting, &mut made).map_err(|error| in_layer(&rest[0].name, error))?;
+            // Whatever made a record may learn, or passes on what does.
+            tracked |= made.iter().any(learns);
+            if self.keeps {
+                records.append(&mut made);
+            }
+            rest = &rest[taken..];
+        }
+        Ok((records, x))
+    }
+
+    fn step<'a>(&mut self, step: Step<'a>, x: Tensor, tracked: bool, waiting: &mut Vec<Tensor>, made: &mut Vec<Record<'a>>) -> Result<Tensor> {
+        match step {
+            Step::ConvBlock { weight, bias, block, dropout } => {
+                let outcome = block.forward(&x, &weight.as_detached_tensor(), &bias.as_detached_tensor())?;
+                let output = outcome.output.clone();
+                made.push(Record::ConvBlock { weight, bias, block, input: x, outcome, tracked });
+                match dropout {
+                    Some(layer) => self.layer(layer, output, true, made),
+                    None => Ok(output),
+                }
+            }
+            Step::LinearBlock { weight, bias, takes_theta, block } => {
+                let shape = x.dims().to_vec();
+                let mut input = x.flatten_from(1)?;
+                let mut thetas = Vec::new();
+                if takes_theta {
+                    thetas = waiting.iter().map(|theta| theta.dim(1)).collect::<candle_core::Result<_>>()?;
+                    input = Tensor::cat(&[std::slice::from_ref(&input), std::mem::take(waiting).as_slice()].concat(), 1)?;
+                }
+                let output = block.forward(&input, &weight.as_detached_tensor(), &bias.as_detached_tensor())?;
+                made.push(Record::LinearBlock {
+                    weight,
+                    bias,
+                    block,
+                    input,
+                    output: output.clone(),
+                    joined: Joined { shape, thetas },
+                    tracked: tracked || takes_theta,
+                });
+                Ok(output)
+            }
+            Step::Layer(Layer { action: Action::Transformers { localisers, transformers, feed_theta }, .. }) => {
+                let (records, thetas) = self.thetas(localisers, transformers, &x, tracked)?;
+                let placed = transformers.iter().zip(thetas).map(|(transformer, theta)| self.warp(transformer, &theta, &x)).collect::<Result<Vec<_>>>()?;
+                let (outputs, warps): (Vec<Tensor>, Vec<Warped>) = placed.into_iter().unzip();
+                if *feed_theta {
+                    waiting.extend(warps.iter().map(|warped| warped.theta.as_detached_tensor()));
+                }
+                made.push(Record::Transformers { localisers: records, warps, input: x, feed_theta: *feed_theta, tracked });
+                match outputs.as_slice() {
+                    [only] => Ok(only.clone()),
+                    several => Ok(Tensor::cat(several, 1)?),
+                }
+            }
+            Step::Layer(layer) => self.layer(layer, x, tracked, made),
+        }
+    }
+
+    /// A layer by itself.
+    fn layer<'a>(&mut self, layer: &'a Layer, x: Tensor, tracked: bool, made: &mut Vec<Record<'a>>) -> Result<Tensor> {
+        match (&layer.action, self.mode) {
+            (Action::Nothing, _) | (Action::Dropout { .. }, Mode::Evaluate) => Ok(x),
+            (Action::Dropout { rate, channels }, Mode::Train { seed, step }) => {
+                made.push(Record::Dropout { layer, rate: *rate, channels: *channels, seed, step });
+                dropout(layer, &x, *rate, *channels, (seed, step))
+            }
+            (_, Mode::Evaluate) => Pass { mode: self.mode, warps: Vec::new() }.layer(layer, &x, &mut Vec::new()),
+            (_, Mode::Train { .. }) => {
+                let input = tracked.then(|| Var::from_tensor(&x)).transpose()?;
+                let start = input.as_ref().map_or(&x, |var| var.as_tensor());
+                let output = Pass { mode: self.mode, warps: Vec::new() }.layer(layer, start, &mut Vec::new())?;
+                let detached = output.detach();
+                made.push(Record::Taped { input, output });
+                Ok(detached)
+            }
+        }
+    }
+
+    /// One theta for each transformer, `N x theta_len`, and what their localisation networks kept.
+    fn thetas<'a>(
+        &mut self,
+        localisers: &'a [Vec<Layer>],
+        transformers: &[Transformer],
+        x: &Tensor,
+        tracked: bool,
+    ) -> Result<(Vec<Vec<Record<'a>>>, Vec<Tensor>)> {
+        let passes = localisers.iter().map(|localiser| self.list(localiser, x.clone(), tracked)).collect::<Result<Vec<_>>>()?;
+        let (records, predicted): (Vec<_>, Vec<Tensor>) = passes.into_iter().unzip();
+        let thetas = match predicted.as_slice() {
+            [all] if transformers.len() > 1 => {
+                let mut start = 0;
+                let next = |transformer: &Transformer| {
+                    let length = transformer.transformation.theta_len();
+                    start += length;
+                    Ok(all.narrow(1, start - length, length)?.contiguous()?)
+                };
+                transformers.iter().map(next).collect::<Result<_>>()?
+            }
+            _ => predicted,
+        };
+        Ok((records, thetas))
+    }
+
+    /// What a transformer gives, and how it got there.
+    fn warp<'a>(&mut self, transformer: &'a Transformer, theta: &Tensor, input: &Tensor) -> Result<(Tensor, Warped<'a>)> {
+        let Transformer { transformation, sampler, target, .. } = transformer;
+        let theta = Var::from_tensor(theta)?;
+        let (placed, output) = match &transformer.basis {
+            Some(basis) => {
+                let matrix = transformation.matrix(&theta)?;
+                let output = ops::sample_structured(input, &matrix.detach(), basis, target, sampler)?;
+                (matrix, output)
+            }
+            None => {
+                let grid = transformation.grid(&theta, target)?;
+                let output = ops::sample_grid(input, &grid.detach(), sampler)?;
+                (grid, output)
+            }
+        };
+        self.warps.push(transformer.warp(&theta.as_detached_tensor(), input, &output, self.mode));
+        let channels = output.dim(1)?;
+        Ok((output, Warped { transformer, theta, placed, channels }))
+    }
+}
+
+fn learns(record: &Record) -> bool {
+    !matches!(record, Record::Dropout { .. } | Record::Taped { input: None, .. }) || matches!(record, Record::Taped { output, .. } if output.track_op())
+}
+
+/// The same draw forward and backward.
+pub(super) fn dropout(layer: &Layer, x: &Tensor, rate: f32, channels: bool, (seed, step): (u64, u64)) -> Result<Tensor> {
+    Ok(ops::dropout(x, rate, channels, stream::stream(seed, &format!("dropout/{}", layer.name), step))?)
+}

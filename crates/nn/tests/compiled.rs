@@ -1,0 +1,142 @@
+//! The training step in one pass a block against the same on candle's tape, layer by layer.
+
+mod networks;
+
+use candle_core::{DType, Device, Tensor};
+use networks::{images, network};
+use stn_nn::{Gradients, Mode, Network};
+use stn_testkit::{assert_close, same_bits};
+
+/// Moves every parameter a little, so that localisation networks have left the identity.
+fn unsettle(network: &Network) {
+    for (i, parameter) in network.parameters().iter().enumerate() {
+        let noise = ((images(parameter.var.dims(), 50 + i as u64, parameter.var.dtype()) - 0.5).unwrap() * 0.2).unwrap();
+        parameter.var.set(&(parameter.var.as_tensor() + noise).unwrap()).unwrap();
+    }
+}
+
+/// Logits, loss and gradients on candle's tape.
+fn taped(network: &Network, input: &Tensor, labels: &Tensor) -> (Tensor, f64, Gradients) {
+    let outcome = network.forward(input, Mode::Train { seed: 3, step: 5 }).unwrap();
+    let loss = stn_ops::cross_entropy(&outcome.logits, labels).unwrap();
+    let tape = loss.backward().unwrap();
+    (outcome.logits.detach(), loss.to_dtype(DType::F64).unwrap().to_scalar().unwrap(), Gradients::from_tape(&tape, network.parameters()))
+}
+
+/// The same in one pass a block.
+fn compiled(network: &Network, input: &Tensor, labels: &Tensor) -> (Tensor, f64, Gradients) {
+    let recorded = network.record(input, 3, 5).unwrap();
+    let (loss, gradient) = recorded.loss(|logits| stn_ops::cross_entropy(logits, labels)).unwrap();
+    let logits = recorded.logits().clone();
+    let mut gradients = Gradients::default();
+    let keep = |i, gradient| {
+        assert!(gradients.get(i).is_none(), "the gradient of parameter {i} came twice");
+        gradients.insert(i, gradient);
+        Ok(())
+    };
+    recorded.backward(&gradient, keep).unwrap();
+    (logits, loss.to_dtype(DType::F64).unwrap().to_scalar().unwrap(), gradients)
+}
+
+fn agree(text: &str, input: &[usize]) {
+    for (dtype, tolerance) in [(DType::F64, 1e-11), (DType::F32, 2e-4)] {
+        let network = network(text, input, 3, 1, dtype);
+        unsettle(&network);
+        let batch = images(&[&[6], input].concat(), 0, dtype);
+        let labels = Tensor::new(&[0_u32, 1, 2, 2, 1, 0], &Device::Cpu).unwrap();
+        let (expected, found) = (taped(&network, &batch, &labels), compiled(&network, &batch, &labels));
+        assert_close(&found.0, &expected.0, tolerance);
+        assert!((found.1 - expected.1).abs() < tolerance, "{dtype:?}: loss {} and {}", found.1, expected.1);
+        for (i, parameter) in network.parameters().iter().enumerate() {
+            match (found.2.get(i), expected.2.get(i)) {
+                (Some(found), Some(expected)) => {
+                    println!("{dtype:?} {}", parameter.name);
+                    assert_close(found, expected, tolerance);
+                }
+                (found, expected) => assert_eq!(found.is_some(), expected.is_some(), "{}", parameter.name),
+            }
+        }
+        let evaluated = network.forward(&batch, Mode::Evaluate).unwrap();
+        let inferred = network.infer(&batch).unwrap();
+        assert_close(&inferred.logits, &evaluated.logits, tolerance);
+        assert_eq!(inferred.warps.len(), evaluated.warps.len());
+        for (inferred, evaluated) in inferred.warps.iter().zip(&evaluated.warps) {
+            assert_eq!((&inferred.layer, inferred.input.is_some()), (&evaluated.layer, evaluated.input.is_some()));
+            assert_close(&inferred.theta, &evaluated.theta, tolerance);
+        }
+    }
+}
+
+#[test]
+fn convolutions_pooled_rectified_and_dropped_agree() {
+    agree(
+        "layers = [{ conv = [4, 5, 1, 2] }, { max = 2 }, 'relu', { conv = [6, 3] }, { dropout = { rate = 0.5, channels = true } }, { max = 2 }, 'relu',
+            { conv = [5, 2] }, 'relu', { dropout = 0.3 }, { fc = 9 }, 'relu', { fc = 'classes' }, 'softmax']",
+        &[2, 14, 13],
+    );
+}
+
+#[test]
+fn layers_without_a_pass_of_their_own_agree() {
+    agree(
+        "layers = ['relu', { avg = 2 }, { conv = [4, 3, 2] }, 'relu', { max = { kernel = 3, stride = 1, padding = 1 } }, { avg = 2 }, { conv = [4, 1, 1] }, { fc = 7 }, 'softmax',
+            { dropout = 0.2 }, { fc = 'classes' }]",
+        &[1, 17, 16],
+    );
+}
+
+#[test]
+fn a_transformer_at_the_front_and_one_between_convolutions_agree() {
+    agree(
+        "layers = [{ st = { transform = 'affine', localiser = [{ avg = 2 }, { conv = [4, 3] }, 'relu', { fc = 8 }, 'relu'] } }, { conv = [6, 3] }, { max = 2 }, 'relu',
+            { st = { transform = { kind = 'tps', points = 3 }, kernel = 'bicubic', localiser = [{ fc = 8 }, 'relu'], output = [4, 5] } }, { conv = [5, 3] }, 'relu', { fc = 'classes' }]",
+        &[1, 14, 14],
+    );
+}
+
+#[test]
+fn parallel_transformers_with_theta_fed_on_agree() {
+    for localiser in ["shared_localiser", "localiser"] {
+        agree(
+            &format!(
+                "layers = [{{ conv = [3, 3] }}, 'relu', {{ parallel_st = {{ count = 3, transform = 'attention', {localiser} = [{{ fc = 6 }}, 'relu'], feed_theta = true }} }},
+                    {{ conv = [4, 3] }}, 'relu', {{ fc = 8 }}, 'relu', {{ fc = 'classes' }}]"
+            ),
+            &[2, 9, 9],
+        );
+    }
+}
+
+#[test]
+fn transformers_one_after_the_other_agree() {
+    agree(
+        "layers = [{ st = { transform = 'projective', localiser = [{ fc = 6 }, 'relu'], feed_theta = true } }, { st = { transform = 'rigid', boundary = 'border', localiser = [{ fc = 6 }], feed_theta = true } },
+            { fc = 12 }, 'relu', { fc = 'classes' }]",
+        &[1, 8, 8],
+    );
+}
+
+#[test]
+fn a_layer_list_of_one_layer_agrees() {
+    agree("layers = [{ fc = 'classes' }]", &[1, 3, 3]);
+}
+
+#[test]
+fn a_step_has_the_same_bits_at_any_number_of_threads() {
+    let text = "layers = [{ st = { transform = 'affine', localiser = [{ conv = [4, 3] }, { max = 2 }, 'relu', { fc = 8 }, 'relu'] } }, { conv = [6, 3] }, { max = 2 }, 'relu', { dropout = 0.5 }, { fc = 'classes' }]";
+    let network = network(text, &[1, 14, 14], 3, 1, DType::F32);
+    unsettle(&network);
+    let (batch, labels) = (images(&[37, 1, 14, 14], 0, DType::F32), Tensor::new(vec![1_u32; 37], &Device::Cpu).unwrap());
+    same_bits(|| {
+        let (logits, _, gradients) = compiled(&network, &batch, &labels);
+        Ok(std::iter::once(logits).chain(gradients.iter().map(|(_, gradient)| gradient.clone())).collect())
+    });
+}
+
+#[test]
+fn a_loss_without_the_logits_is_an_error() {
+    let network = network("layers = [{ fc = 'classes' }]", &[1, 3, 3], 3, 1, DType::F32);
+    let recorded = network.record(&images(&[2, 1, 3, 3], 0, DType::F32), 0, 0).unwrap();
+    let error = recorded.loss(|_| Tensor::new(1.0_f32, &Device::Cpu)).unwrap_err().to_string();
+    assert_eq!(error, "the loss does not depend on the logits");
+}

@@ -1,0 +1,212 @@
+//! Updates in place: of weights by a step of an optimiser, and of one gradient by another.
+//!
+//! One pass over memory each, shared out among the threads. Every number is computed by itself, so that neither threads nor vectors change a bit.
+
+use std::cell::RefCell;
+
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
+use pulp::Arch;
+use rayon::prelude::*;
+
+use crate::cpu::{BLOCK, Held, Number};
+
+/// A step of stochastic gradient descent, `torch.optim.SGD` term by term: `g <- g + decay w`, `v <- momentum v + g`, `w <- w - lr v` (with Nesterov `w - lr (g + momentum v)`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SgdUpdate {
+    /// The learning rate.
+    pub lr: f64,
+    /// How much of the last step is kept; the velocity must be given where it is not 0.
+    pub momentum: f64,
+    /// Whether to look one step ahead.
+    pub nesterov: bool,
+    /// The factor of the L2 term.
+    pub decay: f64,
+}
+
+/// A step of Adam, `torch.optim.Adam` and `AdamW` term by term: `m <- b1 m + (1 - b1) g`, `v <- b2 v + (1 - b2) g^2`, `w <- w - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamUpdate {
+    /// The learning rate.
+    pub lr: f64,
+    /// How slowly the two means move.
+    pub betas: (f64, f64),
+    /// Added to the divisor.
+    pub epsilon: f64,
+    /// The factor of the L2 term, added to the gradient.
+    pub l2: f64,
+    /// The share of a weight that the step takes away beforehand, times the learning rate: AdamW's weight decay.
+    pub decay: f64,
+    /// The number of this step, from 1.
+    pub step: i64,
+}
+
+impl SgdUpdate {
+    /// Moves `weight` along `gradient`, and with momentum `velocity` too.
+    ///
+    /// # Errors
+    ///
+    /// Where shapes or types differ.
+    pub fn apply(&self, weight: &Tensor, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
+        if weight.dtype() == candle_core::DType::F64 { self.step::<f64>(weight, gradient, velocity) } else { self.step::<f32>(weight, gradient, velocity) }
+    }
+
+    fn step<T: Number>(&self, weight: &Tensor, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
+        let [lr, momentum, decay] = [self.lr, self.momentum, self.decay].map(T::of);
+        let gradient = gradient.contiguous()?;
+        let gradient = Held::new("the optimiser's step", &gradient)?;
+        let gradient = gradient.numbers::<T>()?;
+        let Some(velocity) = velocity else {
+            return mutate(weight, gradient.len(), |weight: &mut [T]| {
+                each(
+                    [weight],
+                    gradient,
+                    #[inline(always)]
+                    |[w], g| *w -= lr * (g + decay * *w),
+                );
+                Ok(())
+            });
+        };
+        let nesterov = self.nesterov;
+        mutate(weight, gradient.len(), |weight: &mut [T]| {
+            mutate(velocity, gradient.len(), |velocity: &mut [T]| {
+                each(
+                    [weight, velocity],
+                    gradient,
+                    #[inline(always)]
+                    |[w, v], g| {
+                        let g = g + decay * *w;
+                        *v = momentum * *v + g;
+                        *w -= lr * if nesterov { g + momentum * *v } else { *v };
+                    },
+                );
+                Ok(())
+            })
+        })
+    }
+}
+
+impl AdamUpdate {
+    /// Moves `weight` along `gradient`, with the two means `first` and `second`.
+    ///
+    /// # Errors
+    ///
+    /// Where shapes or types differ.
+    pub fn apply(&self, weight: &Tensor, gradient: &Tensor, first: &Tensor, second: &Tensor) -> Result<()> {
+        if weight.dtype() == candle_core::DType::F64 {
+            self.step::<f64>(weight, gradient, first, second)
+        } else {
+            self.step::<f32>(weight, gradient, first, second)
+        }
+    }
+
+    fn step<T: Number>(&self, weight: &Tensor, gradient: &Tensor, first: &Tensor, second: &Tensor) -> Result<()> {
+        let (beta1, beta2) = self.betas;
+        let bias = |beta: f64| 1.0 - beta.powf(self.step as f64);
+        let [kept1, kept2, new1, new2] = [beta1, beta2, 1.0 - beta1, 1.0 - beta2].map(T::of);
+        let [rate, scale, epsilon, l2, shrink] =
+            [self.lr / bias(beta1), 1.0 / bias(beta2).sqrt(), self.epsilon, self.l2, 1.0 - self.lr * self.decay].map(T::of);
+        let gradient = gradient.contiguous()?;
+        let gradient = Held::new("the optimiser's step", &gradient)?;
+        let gradient = gradient.numbers::<T>()?;
+        mutate(weight, gradient.len(), |weight: &mut [T]| {
+            mutate(first, gradient.len(), |first: &mut [T]| {
+                mutate(second, gradient.len(), |second: &mut [T]| {
+                    each(
+                        [weight, first, second],
+                        gradient,
+                        #[inline(always)]
+                        |[w, m, v], g| {
+                            let g = g + l2 * *w;
+                            *m = kept1 * *m + new1 * g;
+                            *v = kept2 * *v + new2 * g * g;
+                            *w = shrink * *w - rate * *m / (v.sqrt() * scale + epsilon);
+                        },
+                    );
+                    Ok(())
+                })
+            })
+        })
+    }
+}
+
+/// `to += from`, in place.
+///
+/// # Errors
+///
+/// Where shapes or types differ, or `to` is not contiguous.
+pub fn accumulate(to: &Tensor, from: &Tensor) -> Result<()> {
+    let from = from.contiguous()?;
+    let held = Held::new("a sum of gradients", &from)?;
+    if to.dtype() == candle_core::DType::F64 {
+        let from = held.numbers::<f64>()?;
+        mutate(to, from.len(), |to: &mut [f64]| {
+            each([to], from, |[to], from| *to += from);
+            Ok(())
+        })
+    } else {
+        let from = held.numbers::<f32>()?;
+        mutate(to, from.len(), |to: &mut [f32]| {
+            each([to], from, |[to], from| *to += from);
+            Ok(())
+        })
+    }
+}
+
+/// Runs over slices of one length in blocks that depend on the length only.
+fn each<T: Number, const N: usize>(mut targets: [&mut [T]; N], source: &[T], update: impl Fn([&mut T; N], T) + Sync + Copy) {
+    let mut blocks: Vec<([&mut [T]; N], &[T])> = Vec::with_capacity(source.len().div_ceil(BLOCK));
+    for source in source.chunks(BLOCK) {
+        let parts = targets.each_mut().map(|target| {
+            let (part, rest) = std::mem::take(target).split_at_mut(source.len());
+            *target = rest;
+            part
+        });
+        blocks.push((parts, source));
+    }
+    blocks.into_par_iter().for_each(|(mut targets, source)| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                // Slices of a length the compiler knows to be that of the source, so that it need not check and can take whole vectors.
+                let mut targets = targets.each_mut().map(|target| &mut target[..source.len()]);
+                for (i, &source) in source.iter().enumerate() {
+                    update(targets.each_mut().map(|target| &mut target[i]), source);
+                }
+            },
+        );
+    });
+}
+
+/// Lends the `length` numbers of a contiguous tensor for writing.
+fn mutate<T: Number, R>(tensor: &Tensor, length: usize, work: impl FnOnce(&mut [T]) -> Result<R>) -> Result<R> {
+    let op = Mutate { work: RefCell::new(Some(work)), result: RefCell::new(None), length, number: std::marker::PhantomData::<T> };
+    tensor.inplace_op1(&op)?;
+    match op.result.into_inner() {
+        Some(result) => Ok(result),
+        None => bail!("an update in place did not run"),
+    }
+}
+
+struct Mutate<T, F, R> {
+    work: RefCell<Option<F>>,
+    result: RefCell<Option<R>>,
+    length: usize,
+    number: std::marker::PhantomData<T>,
+}
+
+impl<T: Number, R, F: FnOnce(&mut [T]) -> Result<R>> InplaceOp1 for Mutate<T, F, R> {
+    fn name(&self) -> &'static str {
+        "update"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let Some((start, end)) = layout.contiguous_offsets() else { bail!("an update in place needs a contiguous tensor, not strides {:?}", layout.stride()) };
+        if end - start != self.length {
+            bail!("an update in place of {} numbers by {}; expected as many", end - start, self.length);
+        }
+        let Some(numbers) = T::storage_mut(storage) else { bail!("an update in place of another number type than its source's") };
+        let Some(work) = self.work.take() else { bail!("an update in place ran twice") };
+        self.result.replace(Some(work(&mut numbers[start..end])?));
+        Ok(())
+    }
+}
