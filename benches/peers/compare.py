@@ -2,7 +2,8 @@
 
 For each work every peer is a process of its own that stays alive, built and warm. A round lets ours and each peer do a few runs, one after another, each round beginning
 with another one, so that whatever slows the machine for a while slows all of them. The ratio of a round is ours / peer's, of the medians of its runs; the table holds the
-median of these ratios over all rounds. Memory is what the process's resident memory rose by at its peak since just before the work was built.
+median of these ratios over all rounds. Memory is what the process's resident memory rose by at its peak since just before the work was built, when a Python peer had
+already done something tiny of the same sort, so that what a framework loads on first use is not counted.
 
 `compare.py --stn target/release/stn [WORK ...]`; a WORK may be the beginning of several names.
 """
@@ -71,8 +72,8 @@ class Ours:
 
 
 def compare(work, options):
-    """Every round of one work: {name: {"rounds_ms": [...], "times_ms": [[...]], "peak_bytes": n}}."""
-    sides, samples = [Ours(work, options)], {"ours": {"rounds_ms": [], "times_ms": [], "peak_bytes": None}}
+    """Every round of one work: {name: {"rounds_ms": [...], "times_ms": [[...]], "peak_bytes": n, ...}}."""
+    sides, samples = [Ours(work, options)], {"ours": {"rounds_ms": [], "times_ms": []}}
     for name in options.peers:
         try:
             peer = Peer(name, work, options)
@@ -84,7 +85,7 @@ def compare(work, options):
             print(f"  {name}: {answer['unsupported']}", file=sys.stderr)
             continue
         sides.append(peer)
-        samples[name] = {"rounds_ms": [], "times_ms": [], "peak_bytes": None}
+        samples[name] = {"rounds_ms": [], "times_ms": []}
     # As many runs a round as fit the time given, for each side.
     reps = {side.name: runs_for(side, options.seconds) for side in sides}
     for turn in range(options.rounds):
@@ -94,7 +95,8 @@ def compare(work, options):
             kept = samples[side.name]
             kept["rounds_ms"].append(answer["median_ms"] if "median_ms" in answer else statistics.median(answer["times_ms"]))
             kept["times_ms"].append(answer.get("times_ms", []))
-            kept["peak_bytes"] = max(kept["peak_bytes"] or 0, answer["peak_bytes"] or 0)
+            for key in ["peak_bytes", "peak_since_imports_bytes"]:
+                kept[key] = max(kept.get(key) or 0, answer.get(key) or 0)
     for side in sides:
         side.close()
     return samples

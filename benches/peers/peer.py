@@ -3,7 +3,7 @@
 compare.py starts one process for each peer and work, reads a first line once the work is built and warm, and then asks for runs:
 
     stdin   run 5
-    stdout  {"times_ms": [...], "peak_bytes": ...}
+    stdout  {"times_ms": [...], "peak_bytes": ..., "peak_since_imports_bytes": ...}
 
 What a peer has no such work for, it answers with {"unsupported": "why"} and ends.
 """
@@ -34,15 +34,21 @@ def arguments():
     return work, threads
 
 
-def serve(build):
-    """Builds a work and does it on demand. `build` returns the function that does it once. Call it after every import: what they load is not the work's memory."""
+def serve(build, rehearse):
+    """Builds a work and does it on demand. `build` returns the function that does it once.
+
+    `rehearse` does something tiny of the same sort first: libraries and compilers that a framework loads when it is first used are not the work's memory, which is
+    `peak_bytes`. `peak_since_imports_bytes` counts them in.
+    """
     # What the answers go to; whatever a framework prints goes to standard error.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    imported = _status("VmRSS:")
+    rehearse()
     before = _status("VmRSS:")
     try:
         with open("/proc/self/clear_refs", "w") as refs:
-            refs.write("5")  # The peak of the imports is not the work's either.
+            refs.write("5")  # Nor is what has been given back by now.
     except OSError:
         pass
     try:
@@ -62,4 +68,5 @@ def serve(build):
             run()
             times.append((time.perf_counter() - start) * 1e3)
         peak = _status("VmHWM:")
-        print(json.dumps({"times_ms": times, "peak_bytes": peak - before if peak is not None else None}), file=answers)
+        growth = {"peak_bytes": peak - before, "peak_since_imports_bytes": peak - imported} if peak is not None else {"peak_bytes": None}
+        print(json.dumps({"times_ms": times, **growth}), file=answers)

@@ -159,6 +159,15 @@ def build_sample(sample, compiled):
     return run
 
 
+def rehearse(compiled):
+    """A training step of a network of three layers on images of 8 x 8."""
+    network = nn.Sequential(Affine(nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16, 4), nn.ReLU()), 4), nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 4))
+    optimiser = torch.optim.SGD(network.parameters(), lr=works.LEARNING_RATE, momentum=works.MOMENTUM, fused=True)
+    network = torch.compile(network) if compiled else network
+    F.cross_entropy(network(torch.rand(4, 1, 8, 8)), torch.zeros(4, dtype=torch.long)).backward()
+    optimiser.step()
+
+
 def main():
     work, threads = peer.arguments()
     compiled = "--compile" in sys.argv
@@ -180,7 +189,7 @@ def main():
             return lambda: b.copy_(a)
         raise peer.Unsupported("no such work")
 
-    peer.serve(build)
+    peer.serve(build, lambda: rehearse(compiled))
 
 
 if __name__ == "__main__":
