@@ -1,6 +1,6 @@
 //! Burn on its CPU backend Flex: its modules, optimiser, autodiff and `grid_sample_2d`, which outside inference it puts together from other tensor operations.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
@@ -114,7 +114,7 @@ impl Layers {
                 Layer::Fc { inputs, units } => self.linears.push(LinearConfig::new(*inputs, *units).init(device)),
                 Layer::Theta { inputs } => {
                     let mut theta = LinearConfig::new(*inputs, 6).with_initializer(Initializer::Zeros).init(device);
-                    theta.bias = theta.bias.map(|bias| bias.map(|zeros| zeros + Tensor::from_floats([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], device)));
+                    theta.bias = Some(Param::from_tensor(Tensor::from_floats([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], device)));
                     self.linears.push(theta);
                 }
                 Layer::Transformer(localiser) => self.draw(localiser, device),
