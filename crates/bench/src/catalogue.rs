@@ -33,9 +33,9 @@ impl Work {
     }
 
     /// How much arithmetic or memory traffic one run is at least, where that is known: what its time is to be held against the limits by.
-    pub fn amount(&self) -> Option<Amount> {
+    pub fn amount(&self, registry: &Registry) -> Option<Amount> {
         match &self.kind {
-            Kind::Step(_) => None,
+            Kind::Step(network) => network.amount(registry),
             Kind::Sample(work) => Some(work.amount()),
             Kind::Gemm => Some(Gemm::AMOUNT),
             Kind::MemoryCopy => Some(MemoryCopy::AMOUNT),

@@ -6,10 +6,10 @@
 use candle_core::{DType, Device, Tensor};
 use rand::RngExt;
 use stn_core::{Fault, Registry, stream};
-use stn_nn::{Mode, Network, NetworkSpec, Optimizer, OptimizerSpec, Plan};
+use stn_nn::{LayerLine, Mode, Network, NetworkSpec, Optimizer, OptimizerSpec, Plan};
 use toml::{Table, Value};
 
-use crate::{Error, Job, Result};
+use crate::{Amount, Error, Job, Result};
 
 /// Small, so that a thousand steps on one batch neither run away nor come to rest.
 const LEARNING_RATE: f64 = 1e-3;
@@ -44,6 +44,21 @@ impl TimedNetwork {
         let spec = NetworkSpec::from_value(&Value::Table(table(self.text)?))?;
         Plan::new(&spec, &self.images[1..], self.heads * self.classes, registry)
     }
+
+    /// The multiplications and additions of the convolutions and fully connected layers of one step: forward, and twice as many backward, to the weights and to the input.
+    /// The first layer takes no gradient to its input, the images. `None` where the network does not stand.
+    pub(crate) fn amount(&self, registry: &Registry) -> Option<Amount> {
+        let macs: Vec<usize> = self.plan(registry).ok()?.describe().iter().filter(|line| line.parameters > 0).map(multiplications).collect();
+        let passes = 3 * macs.iter().sum::<usize>() - macs.first()?;
+        Some(Amount::Flop(2.0 * (self.images[0] * passes) as f64))
+    }
+}
+
+/// How often a layer multiplies for one image: each weight once a pixel of its output, which is written `filters x H x W` or `units`.
+fn multiplications(line: &LayerLine) -> usize {
+    let mut sides = line.output.split(" x ").filter_map(|side| side.parse::<usize>().ok());
+    let biases = sides.next().unwrap_or(0);
+    line.parameters.saturating_sub(biases) * sides.product::<usize>()
 }
 
 fn table(text: &str) -> std::result::Result<Table, Vec<Fault>> {
@@ -121,6 +136,18 @@ mod tests {
         let counts: Vec<_> = NETWORKS.iter().map(|network| (network.name, network.plan(&registry).unwrap().parameters())).collect();
         // Those of benches/peers, counted there by the frameworks.
         assert_eq!(counts, [("tutorial", 27_360), ("st_cnn_affine", 277_544), ("st_fcn_tps", 297_610), ("svhn_multi", 37_937_903), ("svhn_cnn", 32_820_951)]);
+    }
+
+    #[test]
+    fn a_step_is_three_passes_but_for_the_gradient_of_the_images() {
+        let registry = stn_plugins::standard().unwrap();
+        // The fully connected layers of the localiser, then of the classifier.
+        let first = 784 * 32;
+        let forward = first + 32 * 32 * 3 + 784 * 256 + 256 * 256 + 256 * 10;
+        assert_eq!(timed("st_fcn_tps").amount(&registry), Some(Amount::Flop((2 * 256 * (3 * forward - first)) as f64)));
+        // Convolutions multiply once a pixel: most of the step that the paper's largest network makes.
+        let Some(Amount::Flop(flop)) = timed("svhn_cnn").amount(&registry) else { panic!("a network that does not stand") };
+        assert!((1.4e11..1.7e11).contains(&flop), "{flop}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Bench, registry: &Registry) -> Result<(), Failure>
             tell(work.name());
             one(work, works.len(), arguments, registry).map(|measured| (work, measured))
         });
-        answer(table(&measured.collect::<Result<Vec<_>, _>>()?));
+        answer(table(&measured.collect::<Result<Vec<_>, _>>()?, registry));
         return Ok(());
     }
     for work in &works {
@@ -66,11 +66,12 @@ fn one(work: &Work, of: usize, arguments: &Bench, registry: &Registry) -> Result
     serde_json::from_slice(&output.stdout).map_err(Failure::message)
 }
 
-fn table(measured: &[(&Work, Measurement)]) -> comfy_table::Table {
-    let mut table = super::table(["work", "median ms", "p10 ms", "peak MB", "at least"]);
+/// Times and memory, and the rate of arithmetic or of memory traffic that the times come to.
+fn table(measured: &[(&Work, Measurement)], registry: &Registry) -> comfy_table::Table {
+    let mut table = super::table(["work", "median ms", "p10 ms", "peak MB", "rate"]);
     for (work, measured) in measured {
         let Measurement { work: name, median_ms, p10_ms, peak_bytes } = measured;
-        let rate = work.amount().map(|amount| amount.rate(*median_ms)).unwrap_or_default();
+        let rate = work.amount(registry).map(|amount| amount.rate(*median_ms)).unwrap_or_default();
         table.add_row([name.clone(), format!("{median_ms:.3}"), format!("{p10_ms:.3}"), format!("{:.1}", *peak_bytes as f64 / 1e6), rate]);
     }
     for column in table.column_iter_mut().skip(1) {
