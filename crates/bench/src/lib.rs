@@ -2,9 +2,9 @@
 //!
 //! [`works`] lists everything that can be timed and [`measure`] times one:
 //!
-//! - `step.NETWORK`: a whole training step, forward, loss, backward and update, on a fixed batch of random images ([`mod@step`]);
-//! - `sample.KERNEL.SHAPE`: grid generator and sampler alone, forward and backward ([`mod@sample`]);
-//! - `limit.gemm`, `limit.memory`: what the machine does at best ([`mod@limit`]).
+//! - `step.NETWORK`: a whole training step, forward, loss, backward and update, on a fixed batch of random images;
+//! - `sample.KERNEL.SHAPE`: grid generator and sampler alone, forward and backward;
+//! - `limit.gemm`, `limit.memory`: what the machine does at best.
 //!
 //! The same works stand in `benches/peers` in other frameworks.
 
