@@ -15,6 +15,18 @@ run file *arguments:
 report dir:
     cargo run --release -- report "$@"
 
+# Time our own works: just bench step.tutorial sample.bilinear (all of them unless named; `stn bench --list` lists them)
+bench *works:
+    cargo run --release -- bench ${@:-step limit sample}
+
+# Time them beside PyTorch, JAX, stock candle and Burn, interleaved, and print the ratios: just bench-peers --rounds 5 step
+bench-peers *arguments:
+    cargo build --release
+    nice cargo build --release --locked --manifest-path benches/peers/rust/Cargo.toml --target-dir target/peers-rust
+    test -d target/peers-venv || python3 -m venv target/peers-venv
+    target/peers-venv/bin/pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt
+    target/peers-venv/bin/python benches/peers/compare.py --json target/peers.json "$@"
+
 # Every test.
 test:
     cargo test --release --workspace

@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Plugins(Plugins),
     /// Apply a grid generator or a sampler to .npy files.
     Op(Op),
+    /// Time training steps, samplers and the machine's limits.
+    Bench(Bench),
     /// Print a page of the manual that is made from the code.
     Reference(Reference),
 }
@@ -92,6 +94,25 @@ pub(crate) enum DataAction {
 #[derive(Debug, Args)]
 pub(crate) struct Plugins {
     /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// What to time, by name or by how its name begins: step.tutorial, sample.bilinear, limit.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Print the name of everything that can be timed, and stop.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// How many runs are timed; as many as fit three seconds unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) reps: Option<u32>,
+    /// Threads for the arithmetic. All cores unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) threads: Option<u16>,
+    /// Print a line of JSON for each: work, median_ms, p10_ms, peak_bytes.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -55,6 +55,7 @@ pub fn run(registry: &Registry) -> ExitCode {
         Command::Data(data) => commands::data::run(&data.action, registry),
         Command::Plugins(plugins) => commands::plugins::run(&plugins, registry),
         Command::Op(op) => commands::op::run(&op.operator, registry),
+        Command::Bench(bench) => commands::bench::run(&bench, registry),
         Command::Reference(reference) => commands::reference::run(&reference, registry),
     };
     match done {

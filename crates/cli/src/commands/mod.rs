@@ -3,6 +3,7 @@
 use comfy_table::{ContentArrangement, Table};
 use stn_core::ParameterDoc;
 
+pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod op;
 pub(crate) mod plugins;

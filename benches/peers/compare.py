@@ -1,0 +1,189 @@
+"""Times this project beside its peers, interleaved, and prints the ratios as a Markdown table.
+
+For each work every peer is a process of its own that stays alive, built and warm. A round lets ours and each peer do a few runs, one after another, each round beginning
+with another one, so that whatever slows the machine for a while slows all of them. The ratio of a round is ours / peer's, of the medians of its runs; the table holds the
+median of these ratios over all rounds. Memory is what the process's resident memory rose by at its peak since just before the work was built, when a Python peer had
+already done something tiny of the same sort, so that what a framework loads on first use is not counted.
+
+`compare.py --stn target/release/stn [WORK ...]`; a WORK may be the beginning of several names.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PEERS = {
+    "torch": [sys.executable, str(HERE / "torch_peer.py"), "{work}", "{threads}"],
+    "compile": [sys.executable, str(HERE / "torch_peer.py"), "{work}", "{threads}", "--compile"],
+    "jax": [sys.executable, str(HERE / "jax_peer.py"), "{work}", "{threads}"],
+    "candle": ["{rust}/peer-candle", "{work}", "{threads}"],
+    "burn": ["{rust}/peer-burn", "{work}", "{threads}"],
+}
+TITLES = {"torch": "PyTorch", "compile": "torch.compile", "jax": "JAX", "candle": "stock candle", "burn": "Burn"}
+
+
+class Peer:
+    """A peer's process for one work."""
+
+    def __init__(self, name, work, options):
+        words = [word.format(work=work, threads=options.threads, rust=options.rust) for word in PEERS[name]]
+        environment = dict(os.environ, RAYON_NUM_THREADS=str(options.threads), OMP_NUM_THREADS=str(options.threads))
+        self.name = name
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE if options.quiet else None, text=True, env=environment)
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            return {"unsupported": f"ended without an answer ({self.process.wait()})"}
+        return json.loads(line)
+
+    def run(self, reps):
+        self.process.stdin.write(f"run {reps}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Ours:
+    """This project: a process a round, which warms up by itself before it takes the time."""
+
+    name = "ours"
+
+    def __init__(self, work, options):
+        self.words = [options.stn, "bench", work, "--json", "--threads", str(options.threads)]
+
+    def run(self, reps):
+        done = subprocess.run([*self.words, "--reps", str(reps)], check=True, stdout=subprocess.PIPE, text=True)
+        line = json.loads(done.stdout)
+        return {"median_ms": line["median_ms"], "peak_bytes": line["peak_bytes"]}
+
+    def close(self):
+        pass
+
+
+def compare(work, options):
+    """Every round of one work: {name: {"rounds_ms": [...], "times_ms": [[...]], "peak_bytes": n, ...}}."""
+    sides, samples = [Ours(work, options)], {"ours": {"rounds_ms": [], "times_ms": []}}
+    for name in options.peers:
+        try:
+            peer = Peer(name, work, options)
+        except OSError as why:
+            print(f"  {name}: {why}", file=sys.stderr)
+            continue
+        answer = peer.answer()
+        if "unsupported" in answer:
+            print(f"  {name}: {answer['unsupported']}", file=sys.stderr)
+            continue
+        sides.append(peer)
+        samples[name] = {"rounds_ms": [], "times_ms": []}
+    # As many runs a round as fit the time given, for each side.
+    reps = {side.name: runs_for(side, options.seconds) for side in sides}
+    for turn in range(options.rounds):
+        shift = turn % len(sides)
+        for side in sides[shift:] + sides[:shift]:
+            answer = side.run(reps[side.name])
+            kept = samples[side.name]
+            kept["rounds_ms"].append(answer["median_ms"] if "median_ms" in answer else statistics.median(answer["times_ms"]))
+            kept["times_ms"].append(answer.get("times_ms", []))
+            for key in ["peak_bytes", "peak_since_imports_bytes"]:
+                kept[key] = max(kept.get(key) or 0, answer.get(key) or 0)
+    for side in sides:
+        side.close()
+    return samples
+
+
+def runs_for(side, seconds):
+    answer = side.run(1)
+    once = answer["median_ms"] if "median_ms" in answer else answer["times_ms"][0]
+    return max(1, min(200, round(seconds * 1e3 / once)))
+
+
+def ratio(samples, name):
+    """The median over rounds of ours / this peer's."""
+    return statistics.median(ours / theirs for ours, theirs in zip(samples["ours"]["rounds_ms"], samples[name]["rounds_ms"]))
+
+
+def tables(results, peers):
+    """Times and memory, as Markdown."""
+
+    def lines(value, relation):
+        yield "| work | ours | " + " | ".join(f"{TITLES[peer]} | ours / it" for peer in peers) + " |"
+        yield "|---|--:" + "|--:|--:" * len(peers) + "|"
+        for work, samples in results.items():
+            cells = [f"`{work}`", value(samples["ours"])]
+            for peer in peers:
+                cells += [value(samples[peer]), relation(samples, peer)] if peer in samples else ["", ""]
+            yield "| " + " | ".join(cells) + " |"
+
+    def memory_ratio(samples, peer):
+        theirs = samples[peer]["peak_bytes"]
+        return f"{samples['ours']['peak_bytes'] / theirs:.2f}" if theirs else ""
+
+    yield "Time of a run, ms: median over rounds, and median ratio.\n"
+    yield from lines(lambda side: f"{statistics.median(side['rounds_ms']):.2f}", lambda samples, peer: f"**{ratio(samples, peer):.2f}**")
+    yield "\nPeak memory of the work, MB.\n"
+    yield from lines(lambda side: f"{side['peak_bytes'] / 1e6:.0f}", memory_ratio)
+    multi, plain = results.get("step.svhn_multi"), results.get("step.svhn_cnn")
+    if multi and plain:
+        overhead = [side for side in ["ours", *peers] if side in multi and side in plain]
+        yield "\nST-CNN Multi / CNN, the step with four transformers over the step without:\n"
+        for side in overhead:
+            share = statistics.median(multi[side]["rounds_ms"]) / statistics.median(plain[side]["rounds_ms"])
+            yield f"- {TITLES.get(side, 'ours')}: {share:.3f}"
+
+
+def machine(options):
+    """What it was measured on."""
+    model = ""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {"processor": model or platform.processor(), "system": platform.platform(), "threads": options.threads, "load_at_start": load}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("works", nargs="*", metavar="WORK", help="names, or how they begin; all of them unless given")
+    parser.add_argument("--stn", default="target/release/stn", help="this project's program")
+    parser.add_argument("--rust", default="target/peers-rust/release", help="the folder of the Rust peers")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads, for every side")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.5, help="how long each side is timed in a round")
+    parser.add_argument("--peers", default=",".join(PEERS), help="which, separated by commas")
+    parser.add_argument("--json", help="where every sample goes")
+    parser.add_argument("--quiet", action="store_true", help="drop what peers write to standard error")
+    options = parser.parse_args()
+    options.peers = [peer for peer in options.peers.split(",") if peer]
+    unknown = [peer for peer in options.peers if peer not in PEERS]
+    if unknown:
+        parser.error(f"unknown peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    listed = subprocess.run([options.stn, "bench", "--list"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    chosen = [work for work in listed if not options.works or any(work.startswith(prefix) for prefix in options.works)]
+    if not chosen:
+        parser.error(f"no work begins with {' or '.join(options.works)}")
+    about, results, start = machine(options), {}, time.monotonic()
+    for i, work in enumerate(chosen):
+        print(f"[{time.monotonic() - start:.0f} s] {work} ({i + 1} of {len(chosen)})", file=sys.stderr)
+        results[work] = compare(work, options)
+        if options.json:
+            Path(options.json).parent.mkdir(parents=True, exist_ok=True)
+            Path(options.json).write_text(json.dumps({"machine": about, "works": results}, indent=1))
+    print(f"{about['processor']}, {about['threads']} threads, {options.rounds} rounds\n")
+    print("\n".join(tables(results, options.peers)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+//! What can go wrong.
+
+/// The result of every fallible function of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error of the benchmark.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No work has this name or begins with it.
+    #[error("no work is named `{name}` or begins so{}; `stn bench --list` lists them all", nearest.as_ref().map(|n| format!(". Did you mean `{n}`?")).unwrap_or_default())]
+    UnknownWork {
+        /// The name asked for.
+        name: String,
+        /// The nearest there is, where one is near.
+        nearest: Option<String>,
+    },
+    /// A network that does not stand with the plugins at hand; every mistake.
+    #[error("{work}: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Network {
+        /// The work.
+        work: String,
+        /// What is wrong.
+        faults: Vec<stn_core::Fault>,
+    },
+    /// A work whose numbers ran away: its time says nothing.
+    #[error("{0}: the result is not a finite number, so the time it took says nothing")]
+    NotFinite(String),
+    /// Threads that could not be started.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// Why not.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// An error of a plugin.
+    #[error(transparent)]
+    Core(#[from] stn_core::Error),
+    /// An error of a network.
+    #[error(transparent)]
+    Nn(#[from] stn_nn::Error),
+    /// An error of the tensor library.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}

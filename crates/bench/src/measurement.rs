@@ -1,0 +1,133 @@
+//! Doing a work again and again, with a watch.
+
+use std::time::{Duration, Instant};
+
+use rayon::ThreadPoolBuilder;
+use serde::{Deserialize, Serialize};
+use stn_core::Registry;
+
+use crate::{Error, Job, Result, Work, memory};
+
+/// A work is done untimed for this long before it is timed: caches, memory and clock rates settle.
+const WARM_UP: Duration = Duration::from_millis(500);
+/// At least and at most so many times.
+const WARM_UP_RUNS: std::ops::Range<usize> = 2..50;
+/// Where the number of runs is not given, a work is timed for this long, but at least and at most so many times.
+const TIMED: Duration = Duration::from_secs(3);
+const TIMED_RUNS: std::ops::Range<usize> = 5..1000;
+
+/// How to measure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// How many runs are timed; as many as fit three seconds, at least 5, where not given.
+    pub reps: Option<usize>,
+    /// Threads to compute with; 0 for as many as the machine has.
+    pub threads: usize,
+}
+
+/// How long a work takes and what memory it needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// The work's name.
+    pub work: String,
+    /// The median time of a run, in milliseconds.
+    pub median_ms: f64,
+    /// The time of a run that one run in ten goes below, in milliseconds: what the machine does when nothing else disturbs it.
+    pub p10_ms: f64,
+    /// How far the process's resident memory rose at its peak above what it was before the work was built, in bytes. It is 0 where the system does not say: only
+    /// Linux does. The peak is that of the whole process, so a process should measure one work.
+    pub peak_bytes: u64,
+}
+
+/// What one run of a work amounts to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Amount {
+    /// Floating point operations, a multiplication and an addition counted as two.
+    Flop(f64),
+    /// Bytes that must be read or written at least: every array of the size of an image or more, once.
+    Bytes(f64),
+}
+
+impl Amount {
+    /// The rate when one run takes so many milliseconds: `253 GFLOP/s`, `21.3 GB/s`.
+    pub fn rate(self, milliseconds: f64) -> String {
+        match self {
+            Self::Flop(flop) => format!("{:.0} GFLOP/s", flop / milliseconds * 1e-6),
+            Self::Bytes(bytes) => format!("{:.1} GB/s", bytes / milliseconds * 1e-6),
+        }
+    }
+}
+
+/// Builds a work, does it untimed for a while, then times it.
+///
+/// # Errors
+///
+/// Where threads cannot be started, the registry has not the plugins that the work needs, or an operation fails.
+pub fn measure(work: &Work, settings: Settings, registry: &Registry) -> Result<Measurement> {
+    let threads = settings.threads;
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| Error::Threads { threads, source })?;
+    pool.install(|| {
+        let before = memory::resident();
+        let mut job = work.build(registry)?;
+        let start = Instant::now();
+        repeat(job.as_mut(), |done| done >= WARM_UP_RUNS.end || done >= WARM_UP_RUNS.start && start.elapsed() >= WARM_UP)?;
+        let start = Instant::now();
+        let mut times = repeat(job.as_mut(), |done| match settings.reps {
+            Some(reps) => done >= reps.max(1),
+            None => done >= TIMED_RUNS.end || done >= TIMED_RUNS.start && start.elapsed() >= TIMED,
+        })?;
+        job.check()?;
+        let peak_bytes = memory::peak().zip(before).map_or(0, |(peak, before)| peak.saturating_sub(before));
+        times.sort_by(f64::total_cmp);
+        Ok(Measurement { work: work.name().into(), median_ms: quantile(&times, 0.5), p10_ms: quantile(&times, 0.1), peak_bytes })
+    })
+}
+
+/// Does a work until `enough` says so of the number of runs; the time of each, in milliseconds.
+fn repeat(job: &mut dyn Job, enough: impl Fn(usize) -> bool) -> Result<Vec<f64>> {
+    let mut times = Vec::new();
+    while !enough(times.len()) {
+        let start = Instant::now();
+        job.run()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(times)
+}
+
+/// The value below which this share of the sorted values lies, interpolated between neighbours; 0 of none.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * sorted.len().saturating_sub(1) as f64;
+    let at = |place: f64| sorted.get(place as usize).copied().unwrap_or(0.0);
+    let (below, above) = (at(place.floor()), at(place.ceil()));
+    below + (above - below) * place.fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::select;
+
+    #[test]
+    fn quantiles_are_interpolated() {
+        let values = [1.0, 2.0, 3.0, 5.0];
+        assert_eq!(quantile(&values, 0.5), 2.5);
+        assert_eq!(quantile(&values, 0.0), 1.0);
+        assert_eq!(quantile(&values, 1.0), 5.0);
+        assert!((quantile(&values, 0.1) - 1.3).abs() < 1e-12);
+        assert_eq!(quantile(&[], 0.5), 0.0);
+    }
+
+    #[test]
+    fn a_work_is_measured() {
+        let work = &select("sample.bilinear.256x1x28x28").unwrap()[0];
+        let measured = measure(work, Settings { reps: Some(2), threads: 1 }, &stn_plugins::standard().unwrap()).unwrap();
+        assert_eq!(measured.work, work.name());
+        assert!(measured.p10_ms > 0.0 && measured.p10_ms <= measured.median_ms);
+    }
+
+    #[test]
+    fn rates_carry_their_unit() {
+        assert_eq!(Amount::Flop(2e9).rate(10.0), "200 GFLOP/s");
+        assert_eq!(Amount::Bytes(1.5e6).rate(1.0), "1.5 GB/s");
+    }
+}

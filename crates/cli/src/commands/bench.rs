@@ -1,0 +1,81 @@
+//! `stn bench`: how long training steps and samplers take on this machine.
+
+use std::process::{Command, Stdio};
+
+use stn_bench::{Measurement, Settings, Work};
+use stn_core::Registry;
+
+use crate::Failure;
+use crate::arguments::Bench;
+use crate::terminal::{answer, tell};
+
+pub(crate) fn run(arguments: &Bench, registry: &Registry) -> Result<(), Failure> {
+    if arguments.list {
+        stn_bench::works().iter().for_each(|work| answer(work.name()));
+        return Ok(());
+    }
+    let works = selected(&arguments.names)?;
+    if !arguments.json {
+        let measured = works.iter().map(|work| {
+            tell(work.name());
+            one(work, works.len(), arguments, registry).map(|measured| (work, measured))
+        });
+        answer(table(&measured.collect::<Result<Vec<_>, _>>()?, registry));
+        return Ok(());
+    }
+    for work in &works {
+        let measured = one(work, works.len(), arguments, registry)?;
+        answer(serde_json::to_string(&measured).map_err(Failure::message)?);
+    }
+    Ok(())
+}
+
+/// Every work that a name means, once.
+fn selected(names: &[String]) -> Result<Vec<Work>, Failure> {
+    if names.is_empty() {
+        return Err(Failure::Message(
+            "say what to time, for example `stn bench step.tutorial` or `stn bench sample.bilinear`; `stn bench --list` lists it all".into(),
+        ));
+    }
+    let mut works: Vec<Work> = Vec::new();
+    for name in names {
+        let found = stn_bench::select(name).map_err(Failure::message)?;
+        works.extend(found.into_iter().filter(|work| !works.contains(work)).collect::<Vec<_>>());
+    }
+    Ok(works)
+}
+
+/// Times one work of several: each in a process of its own, so that none finds memory that another has left.
+fn one(work: &Work, of: usize, arguments: &Bench, registry: &Registry) -> Result<Measurement, Failure> {
+    let settings = Settings { reps: arguments.reps.map(|reps| reps as usize), threads: arguments.threads.map_or(0, usize::from) };
+    if of == 1 {
+        return stn_bench::measure(work, settings, registry).map_err(Failure::message);
+    }
+    let mut command = Command::new(std::env::current_exe().map_err(Failure::message)?);
+    command.args(["bench", work.name(), "--json"]).stderr(Stdio::inherit());
+    if let Some(reps) = arguments.reps {
+        command.args(["--reps", &reps.to_string()]);
+    }
+    if let Some(threads) = arguments.threads {
+        command.args(["--threads", &threads.to_string()]);
+    }
+    let output = command.output().map_err(Failure::message)?;
+    if !output.status.success() {
+        return Err(Failure::Message(format!("{} could not be timed", work.name())));
+    }
+    serde_json::from_slice(&output.stdout).map_err(Failure::message)
+}
+
+/// Times and memory, and the rate of arithmetic or of memory traffic that the times come to.
+fn table(measured: &[(&Work, Measurement)], registry: &Registry) -> comfy_table::Table {
+    let mut table = super::table(["work", "median ms", "p10 ms", "peak MB", "rate"]);
+    for (work, measured) in measured {
+        let Measurement { work: name, median_ms, p10_ms, peak_bytes } = measured;
+        let rate = work.amount(registry).map(|amount| amount.rate(*median_ms)).unwrap_or_default();
+        table.add_row([name.clone(), format!("{median_ms:.3}"), format!("{p10_ms:.3}"), format!("{:.1}", *peak_bytes as f64 / 1e6), rate]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Right);
+    }
+    table
+}
