@@ -6,7 +6,7 @@
 use candle_core::{DType, Device, Tensor};
 use rand::RngExt;
 use stn_core::{Fault, Registry, stream};
-use stn_nn::{LayerLine, Mode, Network, NetworkSpec, Optimizer, OptimizerSpec, Plan};
+use stn_nn::{LayerLine, Network, NetworkSpec, Optimizer, OptimizerSpec, Plan};
 use toml::{Table, Value};
 
 use crate::{Amount, Error, Job, Result};
@@ -116,10 +116,11 @@ impl Job for Training {
 
 /// One training step on a batch of images and labels; the loss before it. Logits of several classifiers lie side by side, `N x (heads classes)`.
 fn step(network: &Network, optimizer: &mut Optimizer, (images, labels): (&Tensor, &Tensor), classes: usize, step: u64) -> Result<Tensor> {
-    let logits = network.forward(images, Mode::Train { seed: 0, step })?.logits.reshape(((), classes))?;
-    let loss = stn_ops::cross_entropy(&logits, labels)?;
-    optimizer.step(&loss.backward()?, LEARNING_RATE)?;
-    Ok(loss.detach())
+    let recorded = network.record(images, 0, step)?;
+    let (loss, gradient) = recorded.loss(|logits| stn_ops::cross_entropy(&logits.reshape(((), classes))?, labels))?;
+    optimizer.begin(LEARNING_RATE);
+    recorded.backward(&gradient, |parameter, gradient| optimizer.update(parameter, &gradient))?;
+    Ok(loss)
 }
 
 #[cfg(test)]
