@@ -70,6 +70,22 @@ pub(crate) fn filled<T: Number>(length: usize, chunk: usize, fill: impl Fn(usize
     filled_both::<T, u8>((length, chunk), (0, 1), |i, numbers, _| fill(i, numbers)).0
 }
 
+/// [`filled`] without the zeros: for results too large for a cache, which zeros would go through twice.
+///
+/// # Safety
+///
+/// `fill` must write every number of its chunk before it reads it.
+pub(crate) unsafe fn filled_unset<T: Number>(length: usize, chunk: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+    let mut numbers = Vec::with_capacity(length);
+    numbers.spare_capacity_mut()[..length].par_chunks_mut(chunk.max(1)).enumerate().for_each(|(i, chunk)| {
+        // SAFETY: the caller promises that nothing is read before it is written.
+        fill(i, unsafe { &mut *(std::ptr::from_mut(chunk) as *mut [T]) });
+    });
+    // SAFETY: the chunks are the whole vector, and the caller promises that each was written.
+    unsafe { numbers.set_len(length) };
+    numbers
+}
+
 /// [`filled`] for two vectors at once, each given as (length, chunk); the second may be empty.
 pub(crate) fn filled_both<A: Copy + Default + Send + Sync, B: Copy + Default + Send + Sync>(
     (length_a, chunk_a): (usize, usize),

@@ -11,6 +11,7 @@ mod max_pool2d;
 mod relu;
 mod sample;
 mod softmax;
+mod transpose;
 mod update;
 mod window;
 

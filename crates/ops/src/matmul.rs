@@ -35,7 +35,8 @@ impl<'a, T> Matrix<'a, T> {
         self.transposed().rows_from(first, count).transposed()
     }
 
-    fn extent(&self) -> usize {
+    /// From the first element to behind the last.
+    pub fn extent(&self) -> usize {
         if self.rows == 0 || self.columns == 0 { 0 } else { (self.rows - 1) * self.row_step + (self.columns - 1) * self.column_step + 1 }
     }
 }

@@ -173,3 +173,70 @@ proptest! {
         assert_close(&linear(&x, &weight, Some(&bias)).unwrap(), &expected, 1e-12);
     }
 }
+
+mod linear_block {
+    //! The layer in one pass against the plain one, on whole numbers, where every order of summation gives the same bits.
+
+    use candle_core::{DType, Tensor, Var};
+    use proptest::prelude::*;
+    use stn_ops::{LinearBlock, linear, relu};
+    use stn_testkit::{same_bits, uniform};
+
+    fn whole(name: &str, shape: &[usize], dtype: DType) -> Tensor {
+        uniform(name, shape, -3.49, 3.49).round().unwrap().to_dtype(dtype).unwrap()
+    }
+
+    fn assert_same([samples, inputs, outputs]: [usize; 3], rectified: bool) {
+        let block = LinearBlock { rectified };
+        let tensors = |dtype| [whole("x", &[samples, inputs], dtype), whole("weight", &[outputs, inputs], dtype), whole("bias", &[outputs], dtype)];
+        let upstream = whole("upstream", &[samples, outputs], DType::F32);
+        let [x, weight, bias] = tensors(DType::F32);
+        let output = block.forward(&x, &weight, &bias).unwrap();
+        let gradients = block.backward(&x, &weight, &output, &upstream, true).unwrap();
+        let [x, weight, bias] = tensors(DType::F64).map(|tensor| Var::from_tensor(&tensor).unwrap());
+        let mut expected = linear(&x, &weight, Some(&bias)).unwrap();
+        if rectified {
+            expected = relu(&expected).unwrap();
+        }
+        let tape = (&expected * upstream.to_dtype(DType::F64).unwrap()).unwrap().sum_all().unwrap().backward().unwrap();
+        let pairs = [
+            (output, expected.detach()),
+            (gradients.input.unwrap(), tape.get(&x).unwrap().clone()),
+            (gradients.weight, tape.get(&weight).unwrap().clone()),
+            (gradients.bias, tape.get(&bias).unwrap().clone()),
+        ];
+        for (i, (found, expected)) in pairs.iter().enumerate() {
+            let numbers = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            assert_eq!(found.dims(), expected.dims());
+            assert_eq!(numbers(found), numbers(expected), "part {i} of {samples} x {inputs} -> {outputs}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+
+        #[test]
+        fn any_size_is_exact(samples in 1_usize..40, inputs in 1_usize..200, outputs in 1_usize..120, rectified in any::<bool>()) {
+            assert_same([samples, inputs, outputs], rectified);
+        }
+    }
+
+    #[test]
+    fn long_sums_many_columns_and_many_rows_are_exact() {
+        for sizes in [[5, 9000, 7], [3, 2001, 30], [4, 33, 1601], [70, 300, 900]] {
+            assert_same(sizes, true);
+        }
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_threads() {
+        let [x, weight, bias, upstream] = [("x", [37, 8300]), ("weight", [29, 8300]), ("bias", [1, 29]), ("upstream", [37, 29])]
+            .map(|(name, shape)| uniform(name, shape.as_slice(), -1.0, 1.0).to_dtype(DType::F32).unwrap());
+        let (block, bias) = (LinearBlock { rectified: true }, bias.squeeze(0).unwrap());
+        same_bits(|| {
+            let output = block.forward(&x, &weight, &bias)?;
+            let gradients = block.backward(&x, &weight, &output, &upstream, true)?;
+            Ok([Some(output), gradients.input, Some(gradients.weight), Some(gradients.bias)].into_iter().flatten().collect())
+        });
+    }
+}

@@ -16,7 +16,6 @@ use crate::window::{Window2d, conv2d_axes};
 pub use block::{ConvBlock, ConvBlockGradients, ConvBlockOutput};
 use direct::{Direct, Following, Saved};
 use patches::Geometry;
-use plain::transpose;
 
 /// Cross-correlates images with filters: `y[n, o] = b[o] + sum_i w[o, i] * x[n, i]`, as every network framework does.
 ///

@@ -1,7 +1,5 @@
 //! The plain convolution: patches as a matrix, times the filters, tile by tile. It knows every stride and both number types, and is the reference of the direct kernels.
 
-use std::array;
-
 use candle_core::Result;
 use rayon::prelude::*;
 
@@ -9,6 +7,7 @@ use super::Geometry;
 use super::patches::{Tile, Tiling};
 use crate::cpu::{BLOCK, Number, elements, with_scratch};
 use crate::matmul::{Matrix, Store, multiply};
+use crate::transpose::transpose;
 
 /// The output, samples x filters x windows.
 pub(super) fn forward<T: Number>(geometry: Geometry, input: &[T], weight: &[T], bias: Option<&[T]>) -> Result<Vec<T>> {
@@ -123,7 +122,7 @@ fn add_group<T: Number>(geometry: Geometry, tiling: &Tiling, group: usize, input
         for tile in &tiling.tiles {
             let filled = tile.filled(samples);
             load(&geometry, tile, samples, gradient, rows, pitch);
-            transpose(rows, pitch, columns, filters, filters);
+            transpose(rows, pitch, columns, filters, pitch);
             let columns = Matrix::by_rows(columns, filled, filters, filters);
             for (first, taps) in tiling.blocks() {
                 tile.gather(&geometry, samples, padded, taps, patches, pitch);
@@ -137,29 +136,6 @@ fn add_group<T: Number>(geometry: Geometry, tiling: &Tiling, group: usize, input
     });
 }
 
-/// Copies a matrix of `rows` rows of `columns` numbers to its transpose, whose rows are `pitch` apart.
-#[inline(always)]
-pub(super) fn transpose<T: Copy>(from: &[T], columns: usize, to: &mut [T], rows: usize, pitch: usize) {
-    let squares = (rows - rows % SQUARE, columns - columns % SQUARE);
-    // A square at a time, which the compiler keeps in registers; then the rows and columns that are left.
-    for row in (0..squares.0).step_by(SQUARE) {
-        for column in (0..squares.1).step_by(SQUARE) {
-            let square: [[T; SQUARE]; SQUARE] = array::from_fn(|i| array::from_fn(|j| from[(row + i) * columns + column + j]));
-            for j in 0..SQUARE {
-                to[(column + j) * pitch + row..][..SQUARE].copy_from_slice(&array::from_fn::<T, SQUARE, _>(|i| square[i][j]));
-            }
-        }
-    }
-    for row in 0..rows {
-        for column in if row < squares.0 { squares.1..columns } else { 0..columns } {
-            to[column * pitch + row] = from[row * columns + column];
-        }
-    }
-}
-
-/// The side of a square that is transposed at once.
-const SQUARE: usize = 4;
-
 /// Adds the parts in order, into the first of them, and transposes the weight's gradient to filters x patch.
 fn sum_parts<T: Number>(geometry: &Geometry, parts: &mut [T], result: &mut [T]) {
     let (total, others) = parts.split_at_mut(result.len());
@@ -169,7 +145,7 @@ fn sum_parts<T: Number>(geometry: &Geometry, parts: &mut [T], result: &mut [T]) 
         }
     });
     let length = geometry.filters * geometry.patch();
-    transpose(&total[..length], geometry.filters, &mut result[..length], geometry.patch(), geometry.patch());
+    transpose(&total[..length], geometry.filters, &mut result[..length], geometry.patch(), geometry.filters);
     result[length..].copy_from_slice(&total[length..]);
 }
 

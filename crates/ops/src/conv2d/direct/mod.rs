@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::patches::Geometry;
 use crate::cpu::{elements, filled, filled_both, with_scratch};
+use crate::transpose::transpose_padded;
 use candle_core::Result;
 use correlate::{Correlation, Panels};
 use filters::FilterSums;
@@ -253,7 +254,7 @@ impl WithSimd for Image<'_, '_> {
         for (sum, plane) in bias_sums.iter_mut().zip(upstream.chunks_exact(positions)) {
             *sum += upstream::sum(plane);
         }
-        super::transpose(upstream, positions, columns, filters, part.pitch);
+        transpose_padded(upstream, positions, columns, part.pitch, (filters, positions));
         part.layout.place(&part.saved.input[n * image..(n + 1) * image], 0, source);
         let sizes = part.direct.sizes();
         let sums = FilterSums { layout: &part.layout, kernel: sizes.kernel, channels, source, upstream: columns, pitch: part.pitch, sums: weight_sums };

@@ -1,9 +1,11 @@
 //! Fully connected layers.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+mod fast;
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use crate::cpu::{Number, by_number, elements, expect_numbers, numbers};
+use crate::cpu::{Held, Number, by_number, elements, expect_numbers, numbers};
 use crate::matmul::{Matrix, Store, multiply};
 
 /// `x W^T + b`: every row of `x`, N x I, times `weight`, O x I, plus `bias`, O; the result is N x O.
@@ -12,18 +14,12 @@ use crate::matmul::{Matrix, Store, multiply};
 ///
 /// Where a shape or type does not fit.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    expect_numbers("linear", &[("x", x), ("weight", weight)])?;
-    let ([_, inputs], [outputs, expected]) = (matrix("x", x)?, matrix("weight", weight)?);
-    if inputs != expected {
-        bail!("linear: x has {inputs} columns, weight {expected}; expected the same number");
-    }
+    sizes(x, weight, bias)?;
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let Some(bias) = bias else { return x.apply_op2(&weight, Linear) };
-    expect_numbers("linear", &[("x", &x), ("bias", bias)])?;
-    if bias.dims() != [outputs] {
-        bail!("linear: bias has shape {:?}; expected [{outputs}], one number an output", bias.dims());
+    match bias {
+        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, Linear),
+        None => x.apply_op2(&weight, Linear),
     }
-    x.apply_op3(&weight, &bias.contiguous()?, Linear)
 }
 
 /// A fully connected layer and the rectified linear unit that may follow it, without candle's tape: [`backward`](Self::backward) is given what it needs.
@@ -51,8 +47,17 @@ impl LinearBlock {
     ///
     /// Where a shape or type does not fit.
     pub fn forward(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let output = linear(&x.detach(), &weight.detach(), Some(&bias.detach()))?;
-        if self.rectified { crate::relu(&output) } else { Ok(output) }
+        if x.dtype() != DType::F32 || !x.device().is_cpu() {
+            let output = linear(&x.detach(), &weight.detach(), Some(&bias.detach()))?;
+            return if self.rectified { crate::relu(&output) } else { Ok(output) };
+        }
+        let sizes = sizes(x, weight, Some(bias))?;
+        let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
+        let held = (Held::new("linear", &x)?, Held::new("linear", &weight)?, Held::new("linear", &bias)?);
+        let bias = held.2.numbers::<f32>()?;
+        // Not `y > 0`, which would turn NaN into 0.
+        let finish = |output: usize, sum: f32| if self.rectified && sum + bias[output] <= 0.0 { 0.0 } else { sum + bias[output] };
+        Tensor::from_vec(fast::forward(held.0.numbers()?, held.1.numbers()?, sizes, finish), (sizes[0], sizes[2]), x.device())
     }
 
     /// The gradients from `upstream`, that to the output.
@@ -61,18 +66,44 @@ impl LinearBlock {
     ///
     /// Where a shape or type does not fit what [`forward`](Self::forward) was given.
     pub fn backward(&self, x: &Tensor, weight: &Tensor, output: &Tensor, upstream: &Tensor, input_wanted: bool) -> Result<LinearBlockGradients> {
+        let sizes = sizes(x, weight, None)?;
+        if upstream.dims() != [sizes[0], sizes[2]] || output.dims() != upstream.dims() {
+            bail!("linear: the gradient is {:?} and the output {:?}; expected {:?}", upstream.dims(), output.dims(), [sizes[0], sizes[2]]);
+        }
         let mut gradient = upstream.contiguous()?;
         if self.rectified {
             gradient = crate::relu::relu_gradient(output, &gradient)?;
         }
-        let x = x.contiguous()?;
-        let product = |left: &Tensor, right: &Tensor, left_transposed| left.apply_op2_no_bwd(right, &Product { left_transposed, right_transposed: false });
-        Ok(LinearBlockGradients {
-            input: input_wanted.then(|| product(&gradient, weight, false)).transpose()?,
-            weight: product(&gradient, &x, true)?,
-            bias: gradient.apply_op1_no_bwd(&SumRows)?,
-        })
+        let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+        let bias = gradient.apply_op1_no_bwd(&SumRows)?;
+        if x.dtype() != DType::F32 || !x.device().is_cpu() {
+            let product = |left: &Tensor, right: &Tensor, left_transposed| left.apply_op2_no_bwd(right, &Product { left_transposed, right_transposed: false });
+            let input = input_wanted.then(|| product(&gradient, &weight, false)).transpose()?;
+            return Ok(LinearBlockGradients { input, weight: product(&gradient, &x, true)?, bias });
+        }
+        let held = (Held::new("linear", &x)?, Held::new("linear", &weight)?, Held::new("linear", &gradient)?);
+        let (numbers, weights, gradients) = (held.0.numbers()?, held.1.numbers()?, held.2.numbers()?);
+        let input = input_wanted.then(|| Tensor::from_vec(fast::input_gradient(weights, gradients, sizes), x.shape(), x.device())).transpose()?;
+        let weight = Tensor::from_vec(fast::weight_gradient(numbers, gradients, sizes), weight.shape(), x.device())?;
+        Ok(LinearBlockGradients { input, weight, bias })
     }
+}
+
+/// Samples, inputs and outputs of a layer, or what does not fit.
+fn sizes(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<[usize; 3]> {
+    expect_numbers("linear", &[("x", x), ("weight", weight)])?;
+    let ([samples, inputs], [outputs, expected]) = (matrix("x", x)?, matrix("weight", weight)?);
+    if inputs != expected {
+        bail!("linear: x has {inputs} columns, weight {expected}; expected the same number");
+    }
+    if let Some(bias) = bias {
+        expect_numbers("linear", &[("x", x), ("bias", bias)])?;
+        if bias.dims() != [outputs] {
+            bail!("linear: bias has shape {:?}; expected [{outputs}], one number an output", bias.dims());
+        }
+    }
+    elements("linear", &[samples, outputs])?;
+    Ok([samples, inputs, outputs])
 }
 
 fn matrix(name: &str, tensor: &Tensor) -> Result<[usize; 2]> {
