@@ -22,7 +22,9 @@ bench *works:
 # Time them beside PyTorch, JAX, stock candle and Burn, interleaved, and print the ratios: just bench-peers --rounds 5 step
 bench-peers *arguments:
     cargo build --release
-    nice cargo build --release --locked --manifest-path benches/peers/rust/Cargo.toml --target-dir target/peers-rust
+    # One after the other: together, candle would be built with the instructions that Burn asks of the library for matrix products both use.
+    nice cargo build --release --locked --manifest-path benches/peers/rust/Cargo.toml --target-dir target/peers-rust -p peer-candle
+    nice cargo build --release --locked --manifest-path benches/peers/rust/Cargo.toml --target-dir target/peers-rust -p peer-burn
     test -d target/peers-venv || python3 -m venv target/peers-venv
     target/peers-venv/bin/pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt
     target/peers-venv/bin/python benches/peers/compare.py --json target/peers.json "$@"

@@ -45,8 +45,11 @@ class Peer:
         return json.loads(line)
 
     def run(self, reps):
-        self.process.stdin.write(f"run {reps}\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(f"run {reps}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # It has ended: the answer says so.
         return self.answer()
 
     def close(self):
@@ -73,27 +76,17 @@ class Ours:
 
 def compare(work, options):
     """Every round of one work: {name: {"rounds_ms": [...], "times_ms": [[...]], "peak_bytes": n, ...}}."""
-    sides, samples = [Ours(work, options)], {"ours": {"rounds_ms": [], "times_ms": []}}
-    for name in options.peers:
-        try:
-            peer = Peer(name, work, options)
-        except OSError as why:
-            print(f"  {name}: {why}", file=sys.stderr)
-            continue
-        answer = peer.answer()
-        if "unsupported" in answer:
-            print(f"  {name}: {answer['unsupported']}", file=sys.stderr)
-            continue
-        sides.append(peer)
-        samples[name] = {"rounds_ms": [], "times_ms": []}
-    # As many runs a round as fit the time given, for each side.
+    sides = [Ours(work, options), *filter(None, (start(name, work, options) for name in options.peers))]
+    samples = {side.name: {"rounds_ms": [], "times_ms": []} for side in sides}
     reps = {side.name: runs_for(side, options.seconds) for side in sides}
     for turn in range(options.rounds):
         shift = turn % len(sides)
         for side in sides[shift:] + sides[:shift]:
             answer = side.run(reps[side.name])
+            if "unsupported" in answer:
+                raise SystemExit(f"{side.name}, {work}: {answer['unsupported']}")
             kept = samples[side.name]
-            kept["rounds_ms"].append(answer["median_ms"] if "median_ms" in answer else statistics.median(answer["times_ms"]))
+            kept["rounds_ms"].append(milliseconds(answer))
             kept["times_ms"].append(answer.get("times_ms", []))
             for key in ["peak_bytes", "peak_since_imports_bytes"]:
                 kept[key] = max(kept.get(key) or 0, answer.get(key) or 0)
@@ -102,10 +95,43 @@ def compare(work, options):
     return samples
 
 
+def start(name, work, options):
+    """A peer that is built and warm; None where it has no such work."""
+    try:
+        peer = Peer(name, work, options)
+    except OSError as why:
+        print(f"  {name}: {why}", file=sys.stderr)
+        return None
+    answer = peer.answer()
+    if "unsupported" in answer:
+        print(f"  {name}: {answer['unsupported']}", file=sys.stderr)
+        return None
+    return peer
+
+
+def overhead(options):
+    """The step with four transformers over the step without, in turns: {name: [ratio, ...]}, ours and PyTorch's."""
+    works = ("step.svhn_multi", "step.svhn_cnn")
+    pairs = [tuple(Ours(work, options) for work in works)]
+    if "torch" in options.peers:
+        pairs.append(tuple(start("torch", work, options) for work in works))
+    ratios = {}
+    for multi, plain in [pair for pair in pairs if all(pair)]:
+        reps = max(2, runs_for(plain, options.seconds))
+        ratios[multi.name] = [milliseconds(multi.run(reps)) / milliseconds(plain.run(reps)) for _ in range(options.rounds)]
+        multi.close()
+        plain.close()
+    return ratios
+
+
+def milliseconds(answer):
+    """The median time of an answer's runs."""
+    return answer["median_ms"] if "median_ms" in answer else statistics.median(answer["times_ms"])
+
+
 def runs_for(side, seconds):
-    answer = side.run(1)
-    once = answer["median_ms"] if "median_ms" in answer else answer["times_ms"][0]
-    return max(1, min(200, round(seconds * 1e3 / once)))
+    """As many runs as fit the time given."""
+    return max(1, min(200, round(seconds * 1e3 / milliseconds(side.run(1)))))
 
 
 def ratio(samples, name):
@@ -133,13 +159,6 @@ def tables(results, peers):
     yield from lines(lambda side: f"{statistics.median(side['rounds_ms']):.2f}", lambda samples, peer: f"**{ratio(samples, peer):.2f}**")
     yield "\nPeak memory of the work, MB.\n"
     yield from lines(lambda side: f"{side['peak_bytes'] / 1e6:.0f}", memory_ratio)
-    multi, plain = results.get("step.svhn_multi"), results.get("step.svhn_cnn")
-    if multi and plain:
-        overhead = [side for side in ["ours", *peers] if side in multi and side in plain]
-        yield "\nST-CNN Multi / CNN, the step with four transformers over the step without:\n"
-        for side in overhead:
-            share = statistics.median(multi[side]["rounds_ms"]) / statistics.median(plain[side]["rounds_ms"])
-            yield f"- {TITLES.get(side, 'ours')}: {share:.3f}"
 
 
 def machine(options):
@@ -181,8 +200,15 @@ def main():
         if options.json:
             Path(options.json).parent.mkdir(parents=True, exist_ok=True)
             Path(options.json).write_text(json.dumps({"machine": about, "works": results}, indent=1))
+    shares = overhead(options) if {"step.svhn_multi", "step.svhn_cnn"} <= results.keys() else {}
+    if options.json:
+        Path(options.json).write_text(json.dumps({"machine": about, "works": results, "overhead": shares}, indent=1))
     print(f"{about['processor']}, {about['threads']} threads, {options.rounds} rounds\n")
     print("\n".join(tables(results, options.peers)))
+    if shares:
+        print("\nST-CNN Multi / CNN, the step with four transformers over the step without, median of rounds in turns:\n")
+    for name, ratios in shares.items():
+        print(f"- {TITLES.get(name, 'ours')}: {statistics.median(ratios):.3f}")
 
 
 if __name__ == "__main__":

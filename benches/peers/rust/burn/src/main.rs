@@ -8,16 +8,34 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig, Paddin
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig, momentum::MomentumConfig};
 use burn::tensor::ops::{GridSampleOptions, GridSamplePaddingMode, InterpolateMode};
 use burn::tensor::{Device, Distribution, Int, Tensor, activation};
-use peer_serve::{Layer, Network, Run};
+use peer_serve::{Layer, Network, Run, Sample};
 
 const LEARNING_RATE: f64 = 1e-3;
 const MOMENTUM: f64 = 0.9;
 
 fn main() {
     peer_serve::serve(|work| {
+        if let Some(work) = peer_serve::sample(work) {
+            return Some(sampling(&work));
+        }
         let mut training = Training::new(peer_serve::network(work)?);
         Some(Box::new(move || training.step()) as Run)
     });
+}
+
+/// The sampler alone, backward from an output gradient of ones.
+fn sampling(work: &Sample) -> Run {
+    let device = Device::flex().autodiff();
+    let source = Tensor::<4>::random(work.shape, Distribution::Uniform(0.0, 1.0), &device);
+    let theta = Tensor::<1>::from_floats(work.thetas().as_slice(), &device).reshape([work.shape[0], 6]);
+    let to_input = work.to_input;
+    Box::new(move || {
+        // Leaves of a new graph each time: Burn consumes a graph as it goes back through it.
+        let source = if to_input { source.clone().detach().require_grad() } else { source.clone() };
+        let theta = theta.clone().detach().require_grad();
+        let gradients = sample(source.clone(), theta.clone()).backward();
+        assert!(theta.grad(&gradients).is_some() && source.grad(&gradients).is_some() == to_input);
+    })
 }
 
 /// The layers with parameters, in the order of the list.

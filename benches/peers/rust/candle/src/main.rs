@@ -1,16 +1,29 @@
 //! Stock candle: its convolutions, pooling, autograd. It has neither `grid_sample` nor momentum: the sampler is written with its gather, momentum with its tensors.
 
 use candle_core::{D, DType, Device, Result, Tensor, Var};
-use peer_serve::{Layer, Network, Run};
+use peer_serve::{Layer, Network, Run, Sample};
 
 const LEARNING_RATE: f64 = 1e-3;
 const MOMENTUM: f64 = 0.9;
 
 fn main() {
     peer_serve::serve(|work| {
+        if let Some(work) = peer_serve::sample(work) {
+            return Some(sampling(&work).expect("the source stands"));
+        }
         let mut training = Training::new(peer_serve::network(work)?).expect("the network stands");
         Some(Box::new(move || training.step().expect("a step is made")) as Run)
     });
+}
+
+/// The sampler alone, backward from an output gradient of ones.
+fn sampling(work: &Sample) -> Result<Run> {
+    let source = Tensor::rand(0f32, 1.0, &work.shape, &Device::Cpu)?;
+    let source = if work.to_input { Var::from_tensor(&source)?.into_inner() } else { source };
+    let theta = Var::from_vec(work.thetas(), (work.shape[0], 6), &Device::Cpu)?;
+    Ok(Box::new(move || {
+        sample(&source, theta.as_tensor()).and_then(|output| output.backward()).expect("the source is sampled");
+    }))
 }
 
 struct Training {

@@ -1,11 +1,13 @@
 //! The loop that every peer in Rust runs: one work, done again and again on demand. The protocol is that of `peer.py`.
 
 mod networks;
+mod samples;
 
 use std::io::BufRead;
 use std::time::{Duration, Instant};
 
 pub use networks::{Layer, Network, network};
+pub use samples::{Sample, sample};
 
 /// A function that does a work once.
 pub type Run = Box<dyn FnMut()>;

@@ -4,16 +4,26 @@
 #[derive(Debug, Clone)]
 pub enum Layer {
     /// Convolution, stride 1, square kernel.
-    Conv { inputs: usize, filters: usize, side: usize, padding: usize },
+    Conv {
+        inputs: usize,
+        filters: usize,
+        side: usize,
+        padding: usize,
+    },
     /// Maximum over 2 x 2.
     Max,
     /// Mean over 2 x 2.
     Average,
     Relu,
     /// Fully connected, on everything before it.
-    Fc { inputs: usize, units: usize },
+    Fc {
+        inputs: usize,
+        units: usize,
+    },
     /// The fully connected layer that predicts the six numbers of an affine theta: weights zero, bias the identity.
-    Theta { inputs: usize },
+    Theta {
+        inputs: usize,
+    },
     /// Half of the numbers.
     Dropout,
     /// Half of the feature maps.
