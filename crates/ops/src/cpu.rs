@@ -1,6 +1,8 @@
 //! What every operation needs of a number, of CPU storage and of threads.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::LocalKey;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor, WithDType, bail};
@@ -107,3 +109,78 @@ pub(crate) fn elements(operation: &str, sizes: &[usize]) -> Result<usize> {
 
 /// Elements that one task of an elementwise operation handles: enough to outweigh handing it out, and the same at any thread count.
 pub(crate) const BLOCK: usize = 1 << 14;
+
+/// A vector whose parts are set to zero by the tasks that fill them, each its own, so that no task waits for one that clears the whole.
+pub(crate) struct Fresh<T> {
+    values: Vec<T>,
+    length: usize,
+    /// The numbers that were set.
+    set: AtomicUsize,
+}
+
+/// A part of a [`Fresh`] vector.
+pub(crate) struct Part<'a, T> {
+    room: &'a mut [MaybeUninit<T>],
+    set: &'a AtomicUsize,
+}
+
+impl<T: Number> Fresh<T> {
+    /// Room for so many numbers.
+    pub(crate) fn new(length: usize) -> Self {
+        Self { values: Vec::with_capacity(length), length, set: AtomicUsize::new(0) }
+    }
+
+    /// The vector in parts of these lengths, one after the other; what is beyond its end is left out.
+    pub(crate) fn parts(&mut self, lengths: impl Iterator<Item = usize>) -> Vec<Part<'_, T>> {
+        *self.set.get_mut() = 0;
+        let mut room = &mut self.values.spare_capacity_mut()[..self.length];
+        let set = &self.set;
+        lengths.map(|length| Part { room: room.split_off_mut(..length.min(room.len())).unwrap_or_default(), set }).collect()
+    }
+
+    /// The vector. Parts that no task asked for are set to zero here.
+    pub(crate) fn finish(mut self) -> Vec<T> {
+        if *self.set.get_mut() != self.length {
+            self.values.resize(self.length, T::zero());
+        }
+        // SAFETY: `length` numbers are within the capacity. Either they were all written just above, or as many were written as there are: parts do not overlap, each
+        // can be written but once, as that takes it, and all are of the last call of `parts`, which counts from zero.
+        unsafe { self.values.set_len(self.length) };
+        self.values
+    }
+}
+
+impl<'a, T: Number> Part<'a, T> {
+    /// The part, set to zero.
+    pub(crate) fn zeroed(self) -> &'a mut [T] {
+        self.room.fill(MaybeUninit::new(T::zero()));
+        self.set.fetch_add(self.room.len(), Ordering::Relaxed);
+        // SAFETY: every number was just written, and `MaybeUninit<T>` has the layout of `T`.
+        unsafe { &mut *(std::ptr::from_mut(self.room) as *mut [T]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_vector_holds_what_its_parts_were_filled_with() {
+        let mut fresh = Fresh::new(7);
+        for (i, part) in fresh.parts([3, 0, 2, 2].into_iter()).into_iter().enumerate() {
+            part.zeroed().fill(i as f32);
+        }
+        assert_eq!(fresh.finish(), [0.0, 0.0, 0.0, 2.0, 2.0, 3.0, 3.0]);
+    }
+
+    #[test]
+    fn parts_that_were_not_asked_for_are_zero() {
+        let mut fresh = Fresh::new(5);
+        fresh.parts([2, 9].into_iter()).remove(0).zeroed().fill(1.0_f64);
+        assert_eq!(fresh.finish(), [0.0; 5]);
+        let mut twice = Fresh::new(4);
+        twice.parts([4].into_iter()).remove(0).zeroed().fill(1.0_f64);
+        twice.parts([2, 2].into_iter()).remove(1).zeroed().fill(2.0);
+        assert_eq!(twice.finish(), [0.0; 4]);
+    }
+}

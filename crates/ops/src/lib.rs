@@ -21,6 +21,6 @@ pub use dropout::dropout;
 pub use linear::linear;
 pub use max_pool2d::max_pool2d;
 pub use relu::relu;
-pub use sample::{Sampler, sample_grid, sample_structured, structured_grid};
+pub use sample::{GridWanted, Sampler, Wanted, sample_grid, sample_grid_gradients, sample_structured, sample_structured_gradients, structured_grid};
 pub use softmax::softmax;
 pub use window::{Pool2d, Rounding, Window2d, conv2d_output};

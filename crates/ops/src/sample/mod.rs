@@ -11,10 +11,15 @@
 //! - [`op`]: the candle operations that hold it together;
 //! - [`gradient`]: the operations that give their gradients.
 
-mod cpu;
+mod fused;
 mod gradient;
+mod lanes;
 mod op;
+mod packed;
+mod places;
+mod plain;
 mod taps;
+mod transpose;
 mod warp;
 
 use std::sync::Arc;
@@ -23,6 +28,8 @@ use candle_core::{D, Result, Tensor, bail};
 use stn_core::{Boundary, Sampling, TargetGrid};
 
 use crate::cpu::{elements, expect_numbers};
+
+pub use gradient::{GridWanted, Wanted, sample_grid_gradients, sample_structured_gradients};
 
 /// How a source is read between and beyond its pixels.
 #[derive(Debug, Clone)]
@@ -46,18 +53,7 @@ pub struct Sampler {
 /// Where a shape or type does not fit: every tensor f32 or all f64, the same `align_corners` for the target and the sampler; or the output is too large for any memory.
 pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target: &TargetGrid, sampler: &Sampler) -> Result<Tensor> {
     expect_numbers("sample_structured", &[("input", input), ("matrix", matrix), ("basis", basis)])?;
-    let samples = check_input("sample_structured", input, target.size(), sampler)?;
-    check_structure("sample_structured", matrix, basis, target)?;
-    if matrix.dim(0)? != samples {
-        bail!("sample_structured: input has {samples} samples and matrix {}; expected the same number", matrix.dim(0)?);
-    }
-    if target.align_corners() != sampler.align_corners {
-        bail!(
-            "sample_structured: the target grid has align_corners = {} and the sampler {}; use one value for both",
-            target.align_corners(),
-            sampler.align_corners
-        );
-    }
+    check_structured("sample_structured", input, matrix, basis, target, sampler)?;
     let op = op::SampleStructured { sampler: sampler.clone(), target: target.clone() };
     input.contiguous()?.apply_op3(&matrix.contiguous()?, &basis.contiguous()?, op)
 }
@@ -71,14 +67,7 @@ pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target
 /// Where a shape or type does not fit.
 pub fn sample_grid(input: &Tensor, grid: &Tensor, sampler: &Sampler) -> Result<Tensor> {
     expect_numbers("sample_grid", &[("input", input), ("grid", grid)])?;
-    let target = match grid.dims() {
-        [_, target @ .., 2 | 3] if target.len() == grid.dim(D::Minus1)? => target,
-        other => bail!("sample_grid: expected a grid of N x H x W x 2 or N x D x H x W x 3, not {other:?}"),
-    };
-    let samples = check_input("sample_grid", input, target, sampler)?;
-    if grid.dim(0)? != samples {
-        bail!("sample_grid: input has {samples} samples and grid {}; expected the same number", grid.dim(0)?);
-    }
+    grid_target("sample_grid", input, grid, sampler)?;
     input.contiguous()?.apply_op2(&grid.contiguous()?, op::SampleGrid { sampler: sampler.clone() })
 }
 
@@ -92,6 +81,32 @@ pub fn structured_grid(matrix: &Tensor, basis: &Tensor, target: &TargetGrid) -> 
     check_structure("structured_grid", matrix, basis, target)?;
     elements("structured_grid", &[&[matrix.dim(0)?], target.size(), &[target.dims()]].concat())?;
     matrix.contiguous()?.apply_op2(&basis.contiguous()?, op::StructuredGrid { target: target.clone() })
+}
+
+/// Input, M and B that fit each other, the target and the sampler.
+fn check_structured(op: &str, input: &Tensor, matrix: &Tensor, basis: &Tensor, target: &TargetGrid, sampler: &Sampler) -> Result<()> {
+    let samples = check_input(op, input, target.size(), sampler)?;
+    check_structure(op, matrix, basis, target)?;
+    if matrix.dim(0)? != samples {
+        bail!("{op}: input has {samples} samples and matrix {}; expected the same number", matrix.dim(0)?);
+    }
+    if target.align_corners() != sampler.align_corners {
+        bail!("{op}: the target grid has align_corners = {} and the sampler {}; use one value for both", target.align_corners(), sampler.align_corners);
+    }
+    Ok(())
+}
+
+/// The target size of a grid that fits the input.
+fn grid_target<'a>(op: &str, input: &Tensor, grid: &'a Tensor, sampler: &Sampler) -> Result<&'a [usize]> {
+    let target = match grid.dims() {
+        [_, target @ .., 2 | 3] if target.len() == grid.dim(D::Minus1)? => target,
+        other => bail!("{op}: expected a grid of N x H x W x 2 or N x D x H x W x 3, not {other:?}"),
+    };
+    let samples = check_input(op, input, target, sampler)?;
+    if grid.dim(0)? != samples {
+        bail!("{op}: input has {samples} samples and grid {}; expected the same number", grid.dim(0)?);
+    }
+    Ok(target)
 }
 
 /// The number of samples of an input with the axes of the target, none too long for a kernel's pixel numbers; a kernel that reads at all, and an output that fits memory.

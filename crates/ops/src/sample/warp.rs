@@ -22,6 +22,12 @@ pub(super) type Rows<T> = [[T; TILE]; 4];
 pub(super) trait Coordinates<T>: Sync {
     /// Fills rows x, y (, z) with the normalised coordinates of a tile's pixels in sample `n`.
     fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>);
+
+    /// The length of the gradients of one sample that [`pass_back`](Self::pass_back) makes.
+    fn gradients_len(&self) -> usize;
+
+    /// Brings the gradient to a tile's coordinates back to what they come from. `rows` is what [`fill`](Self::fill) left.
+    fn pass_back(&self, n: usize, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, gradients: &mut [T]);
 }
 
 /// An explicit grid, `N x P x dims`.
@@ -59,6 +65,14 @@ impl<T: Real> Coordinates<T> for Grid<'_, T> {
             }
         }
     }
+
+    fn gradients_len(&self) -> usize {
+        self.pixels * self.dims
+    }
+
+    fn pass_back(&self, _: usize, pixels: Range<usize>, _: &Rows<T>, gradient: &mut Rows<T>, gradients: &mut [T]) {
+        Self::store(gradient, self.dims, &mut gradients[pixels.start * self.dims..pixels.end * self.dims]);
+    }
 }
 
 /// The structured form: M, `N x R x K`, times B, `K x P`; R is `dims`, or one more for homogeneous coordinates.
@@ -70,6 +84,8 @@ pub(super) struct Structured<'a, T> {
     pub terms: usize,
     pub dims: usize,
     pub pixels: usize,
+    /// Whether B gets a gradient.
+    pub basis_wanted: bool,
 }
 
 impl<'a, T: Number> Structured<'a, T> {
@@ -77,7 +93,7 @@ impl<'a, T: Number> Structured<'a, T> {
     pub(super) fn new(matrix: (&'a CpuStorage, &Layout), basis: (&'a CpuStorage, &Layout), target: &[usize]) -> Result<Self> {
         let (samples, rows, terms) = matrix.1.shape().dims3()?;
         let (matrix, basis) = (numbers(matrix.0, matrix.1)?, numbers(basis.0, basis.1)?);
-        Ok(Self { matrix, basis, samples, rows, terms, dims: target.len(), pixels: target.iter().product() })
+        Ok(Self { matrix, basis, samples, rows, terms, dims: target.len(), pixels: target.iter().product(), basis_wanted: false })
     }
 }
 
@@ -100,6 +116,20 @@ impl<T: Real> Coordinates<T> for Structured<'_, T> {
             }
         }
     }
+
+    /// Those to M, `R x K`, and, where B's is wanted, those to the coordinates, `P x dims`.
+    fn gradients_len(&self) -> usize {
+        self.rows * self.terms + if self.basis_wanted { self.pixels * self.dims } else { 0 }
+    }
+
+    fn pass_back(&self, n: usize, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, gradients: &mut [T]) {
+        let (matrix, points) = gradients.split_at_mut(self.rows * self.terms);
+        if self.basis_wanted {
+            Grid::store(gradient, self.dims, &mut points[pixels.start * self.dims..pixels.end * self.dims]);
+        }
+        self.through_divisor(rows, gradient, pixels.len());
+        self.accumulate(n, pixels, gradient, matrix, None);
+    }
 }
 
 impl<T: Real> Structured<'_, T> {
@@ -115,14 +145,13 @@ impl<T: Real> Structured<'_, T> {
     /// its own, and these are added in order. A block of B's gradient is summed over the samples by one task.
     pub(super) fn gradients<S>(
         &self,
-        basis_wanted: bool,
         scratch: impl Fn() -> S + Sync,
         coordinate_gradient: impl Fn(&mut S, usize, Range<usize>, &Rows<T>, &mut Rows<T>) + Sync,
     ) -> Vec<T> {
         let (length, blocks) = (self.rows * self.terms, self.pixels.div_ceil(BLOCK));
-        let samples_per_task = if basis_wanted { self.samples.max(1) } else { 1 };
+        let samples_per_task = if self.basis_wanted { self.samples.max(1) } else { 1 };
         let mut partial = vec![T::zero(); blocks * self.samples * length];
-        let mut basis = vec![T::zero(); if basis_wanted { self.basis.len() } else { 0 }];
+        let mut basis = vec![T::zero(); if self.basis_wanted { self.basis.len() } else { 0 }];
         let basis_blocks = basis.chunks_mut(self.terms * BLOCK).map(Some).chain(std::iter::repeat_with(|| None));
         let tasks: Vec<_> = partial.chunks_mut(samples_per_task * length).zip(basis_blocks).collect();
         tasks.into_par_iter().enumerate().for_each_init(
@@ -143,6 +172,22 @@ impl<T: Real> Structured<'_, T> {
         let mut gradients = self.sum_of_blocks(&partial);
         gradients.extend(self.in_rows(&basis));
         gradients
+    }
+
+    /// What [`pass_back`](Coordinates::pass_back) made of all samples: the gradients to M, `N x R x K`, and, where B's is wanted, those to the coordinates,
+    /// `N x P x dims`.
+    pub(super) fn split(&self, gradients: Vec<T>) -> (Vec<T>, Vec<T>) {
+        if !self.basis_wanted {
+            return (gradients, Vec::new());
+        }
+        let parts = || gradients.chunks(self.gradients_len()).map(|sample| sample.split_at(self.rows * self.terms));
+        (parts().flat_map(|(matrix, _)| matrix).copied().collect(), parts().flat_map(|(_, points)| points).copied().collect())
+    }
+
+    /// The gradient to B, `K x P`, from those to the coordinates, `N x P x dims`.
+    pub(super) fn basis_gradient(&self, points: &[T]) -> Vec<T> {
+        let upstream = Grid { values: points, dims: self.dims, pixels: self.pixels };
+        self.gradients(|| (), |_, n, pixels, _, gradient| upstream.fill(n, pixels, gradient)).split_off(self.matrix.len())
     }
 
     /// Partial sums, `blocks x N x R x K`, added in order.

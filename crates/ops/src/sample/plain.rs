@@ -158,7 +158,8 @@ impl<'a> Call<'a> {
         Taps::new(self.sampler, &self.source)
     }
 
-    fn plane_len(&self) -> usize {
+    /// The pixels of the source.
+    pub(super) fn plane_len(&self) -> usize {
         self.source.iter().map(|axis| axis.size).product()
     }
 

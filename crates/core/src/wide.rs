@@ -1,0 +1,96 @@
+//! One body of code compiled for each set of vector instructions a CPU may have, and the best chosen when it runs.
+
+use std::sync::LazyLock;
+
+use num_traits::Float;
+
+/// The vector instructions that [`widest!`](crate::widest) chooses between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vectors {
+    /// What the program was compiled for.
+    Compiled,
+    /// AVX2 with fused multiply-add.
+    Avx2,
+    /// AVX-512 with fused multiply-add.
+    Avx512,
+}
+
+impl Vectors {
+    /// The best that this CPU has; looked up once.
+    #[inline]
+    pub fn here() -> Self {
+        static HERE: LazyLock<Vectors> = LazyLock::new(Vectors::detect);
+        *HERE
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn detect() -> Self {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        match (avx2, avx512) {
+            (true, true) => Self::Avx512,
+            (true, false) => Self::Avx2,
+            (false, _) => Self::Compiled,
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn detect() -> Self {
+        Self::Compiled
+    }
+}
+
+/// `a * b + c`, rounded once where `FUSED`: only for CPUs that have an instruction for it.
+#[inline(always)]
+pub fn mul_add<T: Float, const FUSED: bool>(a: T, b: T, c: T) -> T {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Defines a function that runs `body::<TYPES, NUMBERS, FUSED>` compiled for the best vector instructions of the CPU it runs on: plain loops become wide ones without
+/// a compiler flag. `body` has to be `#[inline(always)]`, and so has what it calls in its loops. Its last parameter, `FUSED`, says whether [`mul_add`] may fuse.
+///
+/// ```
+/// #[inline(always)]
+/// fn scale_body<T: stn_core::Real, const N: usize, const FUSED: bool>(x: &mut [T; N], by: T) {
+///     x.iter_mut().for_each(|x| *x *= by);
+/// }
+///
+/// stn_core::widest! {
+///     /// Scales a row.
+///     fn scale[T: stn_core::Real; N](x: &mut [T; N], by: T) = scale_body
+/// }
+///
+/// let mut row = [1.0, 2.0];
+/// scale(&mut row, 2.0);
+/// assert_eq!(row, [2.0, 4.0]);
+/// ```
+#[macro_export]
+macro_rules! widest {
+    ($(#[$meta:meta])* $visible:vis fn $name:ident[$($type:ident: $bound:path),*; $($number:ident),*]($($argument:ident: $of:ty),* $(,)?) = $body:ident) => {
+        $(#[$meta])*
+        $visible fn $name<$($type: $bound,)* $(const $number: usize),*>($($argument: $of),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+                fn avx512<$($type: $bound,)* $(const $number: usize),*>($($argument: $of),*) {
+                    $body::<$($type,)* $($number,)* true>($($argument),*);
+                }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2<$($type: $bound,)* $(const $number: usize),*>($($argument: $of),*) {
+                    $body::<$($type,)* $($number,)* true>($($argument),*);
+                }
+                match $crate::wide::Vectors::here() {
+                    // SAFETY: this CPU was found to have the instructions that the function was compiled for.
+                    $crate::wide::Vectors::Avx512 => return unsafe { avx512::<$($type,)* $($number),*>($($argument),*) },
+                    // SAFETY: the same.
+                    $crate::wide::Vectors::Avx2 => return unsafe { avx2::<$($type,)* $($number),*>($($argument),*) },
+                    $crate::wide::Vectors::Compiled => (),
+                }
+            }
+            $body::<$($type,)* $($number,)* { cfg!(target_arch = "aarch64") }>($($argument),*);
+        }
+    };
+}
