@@ -82,7 +82,7 @@ widest! {
 }
 
 #[inline(always)]
-fn weights_body<K: SamplingKernel, T: Real, const FUSED: bool>(kernel: &K, x: &[T], first: &mut [i32], weights: &mut [T]) {
+fn weights_body<K: SamplingKernel, T: Real, const LEVEL: usize>(kernel: &K, x: &[T], first: &mut [i32], weights: &mut [T]) {
     kernel.weights(x, first, weights);
 }
 
@@ -92,7 +92,7 @@ widest! {
 }
 
 #[inline(always)]
-fn derivatives_body<K: SamplingKernel, T: Real, const FUSED: bool>(kernel: &K, x: &[T], derivatives: &mut [T]) {
+fn derivatives_body<K: SamplingKernel, T: Real, const LEVEL: usize>(kernel: &K, x: &[T], derivatives: &mut [T]) {
     kernel.derivatives(x, derivatives);
 }
 

@@ -43,18 +43,28 @@ impl Vectors {
     }
 }
 
-/// `a * b + c`, rounded once where `FUSED`: only for CPUs that have an instruction for it.
+/// The level of a body that is compiled for what the whole program is compiled for.
+pub const COMPILED: usize = 0;
+
+/// The level of a body that is compiled for [`Vectors::Avx2`].
+pub const AVX2: usize = 1;
+
+/// The level of a body that is compiled for [`Vectors::Avx512`].
+pub const AVX512: usize = 2;
+
+/// `a * b + c`; rounded once where the CPUs of the level have an instruction for that.
 #[inline(always)]
-pub fn mul_add<T: Float, const FUSED: bool>(a: T, b: T, c: T) -> T {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
+pub fn mul_add<T: Float, const LEVEL: usize>(a: T, b: T, c: T) -> T {
+    if LEVEL >= AVX2 || cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Defines a function that runs `body::<TYPES, NUMBERS, FUSED>` compiled for the best vector instructions of the CPU it runs on: plain loops become wide ones without
-/// a compiler flag. `body` has to be `#[inline(always)]`, and so has what it calls in its loops. Its last parameter, `FUSED`, says whether [`mul_add`] may fuse.
+/// Defines a function that runs `body::<TYPES, NUMBERS, LEVEL>` compiled for the best vector instructions of the CPU it runs on: plain loops become wide ones without
+/// a compiler flag. `body` has to be `#[inline(always)]`, and so has what it calls in its loops. Its last parameter is the level that it is compiled for:
+/// [`COMPILED`], [`AVX2`] or [`AVX512`].
 ///
 /// ```
 /// #[inline(always)]
-/// fn scale_body<T: stn_core::Real, const N: usize, const FUSED: bool>(x: &mut [T; N], by: T) {
+/// fn scale_body<T: stn_core::Real, const N: usize, const LEVEL: usize>(x: &mut [T; N], by: T) {
 ///     x.iter_mut().for_each(|x| *x *= by);
 /// }
 ///
@@ -76,11 +86,11 @@ macro_rules! widest {
             {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
                 fn avx512<$($type: $bound,)* $(const $number: usize),*>($($argument: $of),*) {
-                    $body::<$($type,)* $($number,)* true>($($argument),*);
+                    $body::<$($type,)* $($number,)* { $crate::wide::AVX512 }>($($argument),*);
                 }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2<$($type: $bound,)* $(const $number: usize),*>($($argument: $of),*) {
-                    $body::<$($type,)* $($number,)* true>($($argument),*);
+                    $body::<$($type,)* $($number,)* { $crate::wide::AVX2 }>($($argument),*);
                 }
                 match $crate::wide::Vectors::here() {
                     // SAFETY: this CPU was found to have the instructions that the function was compiled for.
@@ -90,7 +100,7 @@ macro_rules! widest {
                     $crate::wide::Vectors::Compiled => (),
                 }
             }
-            $body::<$($type,)* $($number,)* { cfg!(target_arch = "aarch64") }>($($argument),*);
+            $body::<$($type,)* $($number,)* { $crate::wide::COMPILED }>($($argument),*);
         }
     };
 }

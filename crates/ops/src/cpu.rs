@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::LocalKey;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor, WithDType, bail};
-use stn_core::Real;
+
+use crate::sample::Lanes;
 
 /// A number the operations compute in: `f32` or `f64`.
-pub(crate) trait Number: WithDType + Real {
+pub(crate) trait Number: WithDType + Lanes {
     /// Working memory of the calling thread. It stays with the thread, so that a training step maps no new pages.
     fn scratch() -> &'static LocalKey<RefCell<Vec<Self>>>;
 }

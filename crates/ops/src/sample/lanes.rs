@@ -1,8 +1,8 @@
 //! The loops over the pixels of a tile, on packed channels.
 
-use stn_core::wide::mul_add;
-use stn_core::{Real, widest};
+use stn_core::widest;
 
+use super::arithmetic::Lanes;
 use super::places::Places;
 use super::warp::{Rows, TILE};
 
@@ -30,21 +30,21 @@ pub(super) struct Back<'a, T, const L: usize> {
 }
 
 /// Equation 3 for the pixels of a tile.
-pub(super) fn read<T: Real, const L: usize>(places: &Places<'_, T>, strides: [usize; 2], source: &[[T; L]], values: &mut [[T; L]]) {
+pub(super) fn read<T: Lanes, const L: usize>(places: &Places<'_, T>, strides: [usize; 2], source: &[[T; L]], values: &mut [[T; L]]) {
     unrolled!(places, L, read_taps(places, strides, source, values));
 }
 
 /// Equations 6 and 7 for the pixels of a tile.
-pub(super) fn back<T: Real, const L: usize>(places: &Places<'_, T>, strides: [usize; 2], back: &mut Back<'_, T, L>) {
+pub(super) fn back<T: Lanes, const L: usize>(places: &Places<'_, T>, strides: [usize; 2], back: &mut Back<'_, T, L>) {
     unrolled!(places, L, back_taps(places, strides, back));
 }
 
 widest! {
-    fn read_taps[T: Real; L, S, Z](places: &Places<'_, T>, strides: [usize; 2], source: &[[T; L]], values: &mut [[T; L]]) = read_body
+    fn read_taps[T: Lanes; L, S, Z](places: &Places<'_, T>, strides: [usize; 2], source: &[[T; L]], values: &mut [[T; L]]) = read_body
 }
 
 widest! {
-    fn back_taps[T: Real; L, S, Z](places: &Places<'_, T>, strides: [usize; 2], back: &mut Back<'_, T, L>) = back_body
+    fn back_taps[T: Lanes; L, S, Z](places: &Places<'_, T>, strides: [usize; 2], back: &mut Back<'_, T, L>) = back_body
 }
 
 /// The taps and their weights as the loops want them.
@@ -56,7 +56,7 @@ struct Taps<'a, T> {
     strides: [usize; 2],
 }
 
-impl<'a, T: Real> Taps<'a, T> {
+impl<'a, T: Lanes> Taps<'a, T> {
     #[inline(always)]
     fn new<const S: usize, const Z: usize>(places: &'a Places<'_, T>, strides: [usize; 2]) -> Self {
         let Places { first, weights, slopes, .. } = places;
@@ -73,7 +73,7 @@ impl<'a, T: Real> Taps<'a, T> {
 }
 
 #[inline(always)]
-fn read_body<T: Real, const L: usize, const S: usize, const Z: usize, const FUSED: bool>(
+fn read_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(
     places: &Places<'_, T>,
     strides: [usize; 2],
     source: &[[T; L]],
@@ -89,41 +89,41 @@ fn read_body<T: Real, const L: usize, const S: usize, const Z: usize, const FUSE
                 let row = taps.row(i, z, y);
                 let mut line = [T::zero(); L];
                 for (x, (wx, tap)) in wx.iter().zip(&source[row..row + wx.len()]).enumerate() {
-                    gather::<T, L, FUSED>(&mut line, wx[i], tap, x);
+                    gather::<T, L, LEVEL>(&mut line, wx[i], tap, x);
                 }
-                gather::<T, L, FUSED>(&mut plane, wy[i], &line, y);
+                gather::<T, L, LEVEL>(&mut plane, wy[i], &line, y);
             }
-            gather::<T, L, FUSED>(&mut sum, wz[i], &plane, z);
+            gather::<T, L, LEVEL>(&mut sum, wz[i], &plane, z);
         }
         *value = sum;
     }
 }
 
 #[inline(always)]
-fn back_body<T: Real, const L: usize, const S: usize, const Z: usize, const FUSED: bool>(
+fn back_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(
     places: &Places<'_, T>,
     strides: [usize; 2],
     back: &mut Back<'_, T, L>,
 ) {
     let taps = Taps::new::<S, Z>(places, strides);
     if let Some((source, gradient)) = &mut back.coordinates {
-        slopes::<T, L, FUSED>(&taps, source, back.upstream, gradient);
+        slopes::<T, L, LEVEL>(&taps, source, back.upstream, gradient);
     }
     if let Some(gradient) = &mut back.source {
-        scatter::<T, L, FUSED>(&taps, back.upstream, gradient);
+        scatter::<T, L, LEVEL>(&taps, back.upstream, gradient);
     }
 }
 
 #[inline(always)]
-fn scatter<T: Real, const L: usize, const FUSED: bool>(taps: &Taps<'_, T>, upstream: &[[T; L]], gradient: &mut [[T; L]]) {
+fn scatter<T: Lanes, const L: usize, const LEVEL: usize>(taps: &Taps<'_, T>, upstream: &[[T; L]], gradient: &mut [[T; L]]) {
     let [wx, wy, wz] = taps.weights;
     for (i, upstream) in upstream.iter().enumerate().take(TILE) {
         for (z, wz) in wz.iter().enumerate() {
             for (y, wy) in wy.iter().enumerate() {
                 let row = taps.row(i, z, y);
-                let upstream = upstream.map(|upstream| upstream * (wz[i] * wy[i]));
+                let upstream = T::scaled::<L, LEVEL>(wz[i] * wy[i], upstream);
                 for (wx, pixel) in wx.iter().zip(&mut gradient[row..row + wx.len()]) {
-                    gather::<T, L, FUSED>(pixel, wx[i], &upstream, 1);
+                    T::add_scaled::<L, LEVEL>(pixel, wx[i], &upstream);
                 }
             }
         }
@@ -131,7 +131,7 @@ fn scatter<T: Real, const L: usize, const FUSED: bool>(taps: &Taps<'_, T>, upstr
 }
 
 #[inline(always)]
-fn slopes<T: Real, const L: usize, const FUSED: bool>(taps: &Taps<'_, T>, source: &[[T; L]], upstream: &[[T; L]], gradient: &mut Rows<T>) {
+fn slopes<T: Lanes, const L: usize, const LEVEL: usize>(taps: &Taps<'_, T>, source: &[[T; L]], upstream: &[[T; L]], gradient: &mut Rows<T>) {
     let ([wx, wy, wz], [sx, sy, sz]) = (taps.weights, taps.slopes);
     for (i, upstream) in upstream.iter().enumerate().take(TILE) {
         let [mut to_x, mut to_y, mut to_z] = [[T::zero(); L]; 3];
@@ -141,42 +141,29 @@ fn slopes<T: Real, const L: usize, const FUSED: bool>(taps: &Taps<'_, T>, source
                 let row = taps.row(i, z, y);
                 let [mut line, mut line_x] = [[T::zero(); L]; 2];
                 for (x, ((wx, sx), tap)) in wx.iter().zip(sx).zip(&source[row..row + wx.len()]).enumerate() {
-                    gather::<T, L, FUSED>(&mut line, wx[i], tap, x);
-                    gather::<T, L, FUSED>(&mut line_x, sx[i], tap, x);
+                    gather::<T, L, LEVEL>(&mut line, wx[i], tap, x);
+                    gather::<T, L, LEVEL>(&mut line_x, sx[i], tap, x);
                 }
-                gather::<T, L, FUSED>(&mut plane, wy[i], &line, y);
-                gather::<T, L, FUSED>(&mut plane_x, wy[i], &line_x, y);
-                gather::<T, L, FUSED>(&mut plane_y, sy[i], &line, y);
+                gather::<T, L, LEVEL>(&mut plane, wy[i], &line, y);
+                gather::<T, L, LEVEL>(&mut plane_x, wy[i], &line_x, y);
+                gather::<T, L, LEVEL>(&mut plane_y, sy[i], &line, y);
             }
-            gather::<T, L, FUSED>(&mut to_x, wz[i], &plane_x, z);
-            gather::<T, L, FUSED>(&mut to_y, wz[i], &plane_y, z);
-            gather::<T, L, FUSED>(&mut to_z, sz[i], &plane, z);
+            gather::<T, L, LEVEL>(&mut to_x, wz[i], &plane_x, z);
+            gather::<T, L, LEVEL>(&mut to_y, wz[i], &plane_y, z);
+            gather::<T, L, LEVEL>(&mut to_z, sz[i], &plane, z);
         }
         for (row, to) in gradient.iter_mut().zip([to_x, to_y, to_z]) {
-            row[i] = dot(upstream, &to);
+            row[i] = T::dot::<L, LEVEL>(upstream, &to);
         }
     }
 }
 
 /// `sum + weight * values`; the first of a sum is not added to anything.
 #[inline(always)]
-fn gather<T: Real, const L: usize, const FUSED: bool>(sum: &mut [T; L], weight: T, values: &[T; L], nth: usize) {
-    for (sum, &value) in sum.iter_mut().zip(values) {
-        *sum = if nth == 0 { weight * value } else { mul_add::<T, FUSED>(weight, value, *sum) };
+fn gather<T: Lanes, const L: usize, const LEVEL: usize>(sum: &mut [T; L], weight: T, values: &[T; L], nth: usize) {
+    if nth == 0 {
+        *sum = T::scaled::<L, LEVEL>(weight, values);
+    } else {
+        T::add_scaled::<L, LEVEL>(sum, weight, values);
     }
-}
-
-/// The sum of products, in halves: lanes beside each other are added as wide as they are.
-#[inline(always)]
-fn dot<T: Real, const L: usize>(a: &[T; L], b: &[T; L]) -> T {
-    let mut products = *a;
-    products.iter_mut().zip(b).for_each(|(product, &b)| *product *= b);
-    let mut width = L;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            products[i] = products[i] + products[i + width];
-        }
-    }
-    products[0]
 }

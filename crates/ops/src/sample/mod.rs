@@ -11,6 +11,7 @@
 //! - [`op`]: the candle operations that hold it together;
 //! - [`gradient`]: the operations that give their gradients.
 
+mod arithmetic;
 mod fused;
 mod gradient;
 mod lanes;
@@ -29,6 +30,7 @@ use stn_core::{Boundary, Sampling, TargetGrid};
 
 use crate::cpu::{elements, expect_numbers};
 
+pub(crate) use arithmetic::Lanes;
 pub use gradient::{GridWanted, Wanted, sample_grid_gradients, sample_structured_gradients};
 
 /// How a source is read between and beyond its pixels.

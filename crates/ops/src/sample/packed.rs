@@ -4,6 +4,7 @@
 use stn_core::{Boundary, BoundaryRule, Real};
 
 use super::Sampler;
+use super::arithmetic::Lanes;
 use super::plain::Call;
 use super::transpose::{from_lanes, to_lanes};
 
@@ -112,7 +113,7 @@ impl Packing {
     }
 
     /// Packs channels, one plane after the other. Lanes without a channel are zero.
-    pub(super) fn pack<T: Real, const L: usize>(&self, planes: &[T], packed: &mut [[T; L]]) {
+    pub(super) fn pack<T: Lanes, const L: usize>(&self, planes: &[T], packed: &mut [[T; L]]) {
         let (x, length) = (&self.axes[0], self.plane());
         if length == 0 {
             return packed[..self.pixels].fill([T::zero(); L]);
@@ -131,7 +132,7 @@ impl Packing {
     }
 
     /// The way back of a gradient: what was gathered on packed pixels goes to those they stand for, and these to the channels' planes.
-    pub(super) fn unpack<T: Real, const L: usize>(&self, packed: &mut [[T; L]], planes: &mut [T]) {
+    pub(super) fn unpack<T: Lanes, const L: usize>(&self, packed: &mut [[T; L]], planes: &mut [T]) {
         let ([x, y, z], length) = (&self.axes, self.plane());
         if length == 0 {
             return;

@@ -67,7 +67,7 @@ widest! {
 }
 
 #[inline(always)]
-fn place_axis_body<T: Real, const FUSED: bool>(packing: &Packing, axis: usize, first: &mut [i32; TILE]) {
+fn place_axis_body<T: Real, const LEVEL: usize>(packing: &Packing, axis: usize, first: &mut [i32; TILE]) {
     packing.axes[axis].place(first);
 }
 
@@ -77,7 +77,7 @@ widest! {
 }
 
 #[inline(always)]
-fn settle_body<T: Real, const FUSED: bool>(sampler: &Sampler, size: usize, row: &[T; TILE], x: &mut [T; TILE], jacobian: &mut [T; TILE]) {
+fn settle_body<T: Real, const LEVEL: usize>(sampler: &Sampler, size: usize, row: &[T; TILE], x: &mut [T; TILE], jacobian: &mut [T; TILE]) {
     let (one, two, half, length) = (T::one(), T::of(2.0), T::of(0.5), T::of(size as f64));
     let scale = if sampler.align_corners { (length - one) / two } else { length / two };
     // Half of a number is exact: the same bits as dividing by two.

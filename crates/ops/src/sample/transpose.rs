@@ -1,44 +1,72 @@
 //! Between planes, a channel after the other, and lanes, the channels of a pixel side by side.
 
-use stn_core::{Real, widest};
+use stn_core::widest;
+
+use super::arithmetic::Lanes;
 
 widest! {
     /// Gathers a run of pixels: `lanes[i][c] = planes[c * stride + i]`, zero where the planes end before channel `c`.
-    pub(super) fn to_lanes[T: Real; L](planes: &[T], stride: usize, lanes: &mut [[T; L]]) = to_lanes_body
+    pub(super) fn to_lanes[T: Lanes; L](planes: &[T], stride: usize, lanes: &mut [[T; L]]) = to_lanes_body
 }
 
 widest! {
     /// The way back: `planes[c * stride + i] = lanes[i][c]`, but for channels beyond the planes' end.
-    pub(super) fn from_lanes[T: Real; L](lanes: &[[T; L]], stride: usize, planes: &mut [T]) = from_lanes_body
+    pub(super) fn from_lanes[T: Lanes; L](lanes: &[[T; L]], stride: usize, planes: &mut [T]) = from_lanes_body
 }
 
+/// The side of the squares that are turned at once.
+const SIDE: usize = 4;
+
 #[inline(always)]
-fn to_lanes_body<T: Real, const L: usize, const FUSED: bool>(planes: &[T], stride: usize, lanes: &mut [[T; L]]) {
+fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes: &[T], stride: usize, lanes: &mut [[T; L]]) {
     if L == 1 {
         let lanes = lanes.as_flattened_mut();
         lanes.copy_from_slice(&planes[..lanes.len()]);
         return;
     }
-    let channels = planes.chunks(stride).take(L);
-    if channels.len() < L {
-        lanes.fill([T::zero(); L]);
-    }
-    for (c, plane) in channels.enumerate() {
-        for (lane, &value) in lanes.iter_mut().zip(plane) {
-            lane[c] = value;
+    let pixels = lanes.len();
+    let (squares, rest) = lanes.as_chunks_mut::<SIDE>();
+    let mut channels = planes.chunks(stride);
+    for first in (0..L).step_by(SIDE) {
+        // A row without a channel is empty.
+        let rows: [_; SIDE] = std::array::from_fn(|_| channels.next().map_or(&[][..], |plane| &plane[..pixels]).as_chunks::<SIDE>());
+        for (i, square) in squares.iter_mut().enumerate() {
+            let turned = T::turned(rows.map(|(row, _)| row.get(i).copied().unwrap_or_default()));
+            for (pixel, values) in square.iter_mut().zip(&turned) {
+                pixel[first..first + SIDE].copy_from_slice(values);
+            }
+        }
+        for (i, pixel) in rest.iter_mut().enumerate() {
+            pixel[first..first + SIDE].copy_from_slice(&rows.map(|(_, row)| row.get(i).copied().unwrap_or_default()));
         }
     }
 }
 
 #[inline(always)]
-fn from_lanes_body<T: Real, const L: usize, const FUSED: bool>(lanes: &[[T; L]], stride: usize, planes: &mut [T]) {
+fn from_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(lanes: &[[T; L]], stride: usize, planes: &mut [T]) {
     if L == 1 {
         planes[..lanes.len()].copy_from_slice(lanes.as_flattened());
         return;
     }
-    for (c, plane) in planes.chunks_mut(stride).take(L).enumerate() {
-        for (lane, value) in lanes.iter().zip(plane) {
-            *value = lane[c];
+    let pixels = lanes.len();
+    let (squares, rest) = lanes.as_chunks::<SIDE>();
+    let mut channels = planes.chunks_mut(stride);
+    for first in (0..L).step_by(SIDE) {
+        let mut rows: [_; SIDE] = std::array::from_fn(|_| channels.next().map_or(&mut [][..], |plane| &mut plane[..pixels]).as_chunks_mut::<SIDE>());
+        for (i, square) in squares.iter().enumerate() {
+            let turned = T::turned(std::array::from_fn(|pixel| std::array::from_fn(|c| square[pixel][first + c])));
+            for ((row, _), values) in rows.iter_mut().zip(turned) {
+                if let Some(to) = row.get_mut(i) {
+                    *to = values;
+                }
+            }
+        }
+        for (i, pixel) in rest.iter().enumerate() {
+            for ((_, row), &value) in rows.iter_mut().zip(&pixel[first..]) {
+                if let Some(to) = row.get_mut(i) {
+                    *to = value;
+                }
+            }
         }
     }
 }

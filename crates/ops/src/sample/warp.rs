@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, Layout, Result};
 use rayon::prelude::*;
-use stn_core::Real;
 use stn_core::transformation::HOMOGENEOUS_GUARD;
+use stn_core::wide::mul_add;
+use stn_core::{Real, widest};
 
 use crate::cpu::{Number, numbers};
 
@@ -99,22 +100,7 @@ impl<'a, T: Number> Structured<'a, T> {
 
 impl<T: Real> Coordinates<T> for Structured<'_, T> {
     fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
-        for (row, weights) in rows.iter_mut().zip(self.matrix_of(n).chunks_exact(self.terms)) {
-            let row = &mut row[..pixels.len()];
-            row.fill(T::zero());
-            for (&weight, basis) in weights.iter().zip(self.basis.chunks_exact(self.pixels)) {
-                for (value, &term) in row.iter_mut().zip(&basis[pixels.clone()]) {
-                    *value += weight * term;
-                }
-            }
-        }
-        if self.rows > self.dims {
-            let (coordinates, divisor) = rows.split_at_mut(self.dims);
-            for (i, &w) in divisor[0][..pixels.len()].iter().enumerate() {
-                let (w, _) = guarded(w);
-                coordinates.iter_mut().for_each(|row| row[i] = row[i] / w);
-            }
-        }
+        fill(self, n, pixels, rows);
     }
 
     /// Those to M, `R x K`, and, where B's is wanted, those to the coordinates, `P x dims`.
@@ -122,18 +108,61 @@ impl<T: Real> Coordinates<T> for Structured<'_, T> {
         self.rows * self.terms + if self.basis_wanted { self.pixels * self.dims } else { 0 }
     }
 
-    fn pass_back(&self, n: usize, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, gradients: &mut [T]) {
+    fn pass_back(&self, _: usize, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, gradients: &mut [T]) {
         let (matrix, points) = gradients.split_at_mut(self.rows * self.terms);
         if self.basis_wanted {
             Grid::store(gradient, self.dims, &mut points[pixels.start * self.dims..pixels.end * self.dims]);
         }
-        self.through_divisor(rows, gradient, pixels.len());
-        self.accumulate(n, pixels, gradient, matrix, None);
+        pass_back(self, pixels, rows, gradient, matrix);
+    }
+}
+
+widest! {
+    fn fill[T: Real;](warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) = fill_body
+}
+
+#[inline(always)]
+fn fill_body<T: Real, const LEVEL: usize>(warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
+    for (row, weights) in rows.iter_mut().zip(warp.matrix_of(n).chunks_exact(warp.terms)) {
+        // A tile of its own, for the compiler to hold in registers.
+        let mut sum = [T::zero(); TILE];
+        for (&weight, basis) in weights.iter().zip(warp.basis.chunks_exact(warp.pixels)) {
+            let basis = &basis[pixels.clone()];
+            match <&[T; TILE]>::try_from(basis) {
+                Ok(whole) => sum.iter_mut().zip(whole).for_each(|(sum, &term)| *sum = mul_add::<T, LEVEL>(weight, term, *sum)),
+                Err(_) => sum.iter_mut().zip(basis).for_each(|(sum, &term)| *sum = mul_add::<T, LEVEL>(weight, term, *sum)),
+            }
+        }
+        *row = sum;
+    }
+    if warp.rows > warp.dims {
+        let (coordinates, divisor) = rows.split_at_mut(warp.dims);
+        for row in coordinates {
+            for (value, &w) in row.iter_mut().zip(&divisor[0]) {
+                *value = *value / guarded(w).0;
+            }
+        }
+    }
+}
+
+widest! {
+    /// From gradients to coordinates, `len` of them, to gradients to `M_theta B`, in place, and to M, added to `matrix`. `rows` is what [`fill`] left.
+    fn pass_back[T: Real;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, matrix: &mut [T]) = pass_back_body
+}
+
+#[inline(always)]
+fn pass_back_body<T: Real, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, matrix: &mut [T]) {
+    warp.through_divisor(rows, gradient, pixels.len());
+    for (sums, row) in matrix.chunks_exact_mut(warp.terms).zip(gradient) {
+        for (sum, basis) in sums.iter_mut().zip(warp.basis.chunks_exact(warp.pixels)) {
+            *sum += dot::<T, LEVEL>(&row[..pixels.len()], &basis[pixels.clone()]);
+        }
     }
 }
 
 impl<T: Real> Structured<'_, T> {
     /// M of sample `n`, `R x K`.
+    #[inline(always)]
     fn matrix_of(&self, n: usize) -> &[T] {
         let length = self.rows * self.terms;
         &self.matrix[n * length..(n + 1) * length]
@@ -163,8 +192,10 @@ impl<T: Real> Structured<'_, T> {
                     for pixels in tiles(&block) {
                         self.fill(n, pixels.clone(), rows);
                         coordinate_gradient(scratch, n, pixels.clone(), rows, gradient);
-                        self.through_divisor(rows, gradient, pixels.len());
-                        self.accumulate(n, pixels, gradient, matrix, basis.as_deref_mut().map(|sums| (sums, &block)));
+                        pass_back(self, pixels.clone(), rows, gradient, matrix);
+                        if let Some(sums) = &mut basis {
+                            self.accumulate_basis(n, pixels, gradient, sums, &block);
+                        }
                     }
                 }
             },
@@ -212,6 +243,7 @@ impl<T: Real> Structured<'_, T> {
     }
 
     /// From gradients to coordinates to gradients to `M_theta B`, in place. `rows` is what [`fill`](Coordinates::fill) left.
+    #[inline(always)]
     fn through_divisor(&self, rows: &Rows<T>, gradient: &mut Rows<T>, len: usize) {
         if self.rows == self.dims {
             return;
@@ -227,20 +259,13 @@ impl<T: Real> Structured<'_, T> {
         }
     }
 
-    /// Adds a tile's part to the gradients to M of its sample, `R x K`, and to its block of B, `K x pixels of the block`.
-    fn accumulate(&self, n: usize, pixels: Range<usize>, gradient: &Rows<T>, matrix: &mut [T], basis: Option<(&mut [T], &Range<usize>)>) {
-        for (sums, row) in matrix.chunks_exact_mut(self.terms).zip(gradient) {
-            for (sum, basis) in sums.iter_mut().zip(self.basis.chunks_exact(self.pixels)) {
-                *sum += dot(&row[..pixels.len()], &basis[pixels.clone()]);
-            }
-        }
-        if let Some((sums, block)) = basis {
-            let inside = pixels.start - block.start..pixels.end - block.start;
-            for (weights, row) in self.matrix_of(n).chunks_exact(self.terms).zip(gradient) {
-                for (&weight, sums) in weights.iter().zip(sums.chunks_exact_mut(block.len())) {
-                    for (sum, &g) in sums[inside.clone()].iter_mut().zip(row) {
-                        *sum += product(g, weight);
-                    }
+    /// Adds a tile's part to the gradients to its block of B, `K x pixels of the block`.
+    fn accumulate_basis(&self, n: usize, pixels: Range<usize>, gradient: &Rows<T>, sums: &mut [T], block: &Range<usize>) {
+        let inside = pixels.start - block.start..pixels.end - block.start;
+        for (weights, row) in self.matrix_of(n).chunks_exact(self.terms).zip(gradient) {
+            for (&weight, sums) in weights.iter().zip(sums.chunks_exact_mut(block.len())) {
+                for (sum, &g) in sums[inside.clone()].iter_mut().zip(row) {
+                    *sum += product(g, weight);
                 }
             }
         }
@@ -248,6 +273,7 @@ impl<T: Real> Structured<'_, T> {
 }
 
 /// A divisor of homogeneous coordinates with its least magnitude, and whether it passes a gradient.
+#[inline(always)]
 fn guarded<T: Real>(w: T) -> (T, bool) {
     let least = T::of(HOMOGENEOUS_GUARD);
     match w.abs() < least {
@@ -257,19 +283,34 @@ fn guarded<T: Real>(w: T) -> (T, bool) {
 }
 
 /// A gradient times a factor: zero where the gradient is, though the factor be infinite.
+#[inline(always)]
 fn product<T: Real>(gradient: T, factor: T) -> T {
     if gradient == T::zero() { T::zero() } else { gradient * factor }
 }
 
-/// The sum of [`product`]s, as eight sums beside each other: none waits for another, and the order is fixed.
-fn dot<T: Real>(gradient: &[T], factors: &[T]) -> T {
-    let mut lanes = [T::zero(); 8];
-    for (gradient, factors) in gradient.chunks(8).zip(factors.chunks(8)) {
+/// The sum of [`product`]s, as sixteen sums beside each other: none waits for another, and the order is fixed.
+#[inline(always)]
+fn dot<T: Real, const LEVEL: usize>(gradient: &[T], factors: &[T]) -> T {
+    let mut lanes = [T::zero(); 16];
+    let ((gradient, last), (factors, last_factors)) = (gradient.as_chunks::<16>(), factors.as_chunks::<16>());
+    let add = |lanes: &mut [T; 16], gradient: &[T], factors: &[T]| {
         for ((lane, &gradient), &factor) in lanes.iter_mut().zip(gradient).zip(factors) {
-            *lane += product(gradient, factor);
+            let factor = if gradient == T::zero() { T::zero() } else { factor };
+            *lane = mul_add::<T, LEVEL>(gradient, factor, *lane);
+        }
+    };
+    for (gradient, factors) in gradient.iter().zip(factors) {
+        add(&mut lanes, gradient, factors);
+    }
+    add(&mut lanes, last, last_factors);
+    let mut width = lanes.len();
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = lanes[i] + lanes[i + width];
         }
     }
-    lanes.into_iter().sum()
+    lanes[0]
 }
 
 /// The pixels of block `i`.
