@@ -112,7 +112,7 @@ impl<'a> Fused<'a> {
                 coordinates.fill(n, pixels.clone(), &mut rows);
                 places.place(&rows, false);
                 let tile = &mut tile[..pixels.len()];
-                lanes::read(places, self.strides(), packed, tile);
+                lanes::read(places, packed, tile);
                 from_lanes(tile, self.call.pixels, &mut values[pixels.start..]);
             }
         });
@@ -122,13 +122,16 @@ impl<'a> Fused<'a> {
         &self,
         (n, places): (usize, &mut Places<'_, T>),
         (source, upstream): (&[T], &[T]),
-        (to_source, sums): (&mut [T], &mut [T]),
+        (to_source, to_coordinates): (&mut [T], &mut [T]),
         coordinates: &impl Coordinates<T>,
         wanted: Wanted,
     ) {
         let room = |wanted: bool| if wanted { L * self.packing.pixels + ALIGN } else { ALIGN };
-        with_scratch([room(wanted.coordinates), room(wanted.input), L * TILE + ALIGN], |[packed, to_packed, tile]| {
+        let lengths = [room(wanted.coordinates), room(wanted.input), L * TILE + ALIGN, 16 * coordinates.sums_len() + ALIGN];
+        with_scratch(lengths, |[packed, to_packed, tile, sums]| {
             let (packed, to_packed, tile) = (aligned::<T, L>(packed), aligned::<T, L>(to_packed), aligned::<T, L>(tile));
+            let sums = &mut aligned::<T, 16>(sums)[..coordinates.sums_len()];
+            sums.fill([T::zero(); 16]);
             if wanted.coordinates {
                 self.packing.pack(source, packed);
             }
@@ -139,16 +142,20 @@ impl<'a> Fused<'a> {
                 places.place(&rows, wanted.coordinates);
                 let tile = &mut tile[..pixels.len()];
                 to_lanes(&upstream[pixels.start..], self.call.pixels, tile);
-                let to_coordinates = wanted.coordinates.then_some((&*packed, &mut slopes));
-                let mut back = Back { upstream: tile, coordinates: to_coordinates, source: wanted.input.then_some(&mut *to_packed) };
-                lanes::back(places, self.strides(), &mut back);
+                let mut back = Back {
+                    upstream: tile,
+                    coordinates: wanted.coordinates.then_some((&*packed, &mut slopes)),
+                    source: wanted.input.then_some(&mut *to_packed),
+                };
+                lanes::back(places, &mut back);
                 if wanted.coordinates {
                     for (row, jacobian) in slopes.iter_mut().zip(&places.jacobian) {
                         row.iter_mut().zip(jacobian).for_each(|(value, &factor)| *value *= factor);
                     }
-                    coordinates.pass_back(n, pixels, &rows, &mut slopes, sums);
+                    coordinates.pass_back(pixels, &rows, &mut slopes, sums, to_coordinates);
                 }
             }
+            coordinates.add_up(sums, to_coordinates);
             if wanted.input {
                 self.packing.unpack(to_packed, to_source);
             }
@@ -180,11 +187,6 @@ impl<'a> Fused<'a> {
 
     fn places<T: Number>(&self) -> Places<'_, T> {
         Places::new(self.call.sampler, &self.packing, &self.sizes)
-    }
-
-    /// How far apart packed rows and planes lie.
-    fn strides(&self) -> [usize; 2] {
-        [self.packing.axes[1].stride, self.packing.axes[2].stride]
     }
 
     /// The channels of a task in the input.

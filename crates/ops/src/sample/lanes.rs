@@ -4,6 +4,7 @@ use stn_core::widest;
 
 use super::arithmetic::Lanes;
 use super::places::Places;
+use super::single;
 use super::warp::{Rows, TILE};
 
 /// Runs a loop with the taps on x and y and those on z known to the compiler, where they are usual ones.
@@ -30,63 +31,49 @@ pub(super) struct Back<'a, T, const L: usize> {
 }
 
 /// Equation 3 for the pixels of a tile.
-pub(super) fn read<T: Lanes, const L: usize>(places: &Places<'_, T>, strides: [usize; 2], source: &[[T; L]], values: &mut [[T; L]]) {
-    unrolled!(places, L, read_taps(places, strides, source, values));
+pub(super) fn read<T: Lanes, const L: usize>(places: &Places<'_, T>, source: &[[T; L]], values: &mut [[T; L]]) {
+    if L == 1 {
+        return single::read(places, source.as_flattened(), values.as_flattened_mut());
+    }
+    unrolled!(places, L, read_taps(places, source, values));
 }
 
 /// Equations 6 and 7 for the pixels of a tile.
-pub(super) fn back<T: Lanes, const L: usize>(places: &Places<'_, T>, strides: [usize; 2], back: &mut Back<'_, T, L>) {
-    unrolled!(places, L, back_taps(places, strides, back));
+pub(super) fn back<T: Lanes, const L: usize>(places: &Places<'_, T>, back: &mut Back<'_, T, L>) {
+    if L == 1 {
+        let upstream = back.upstream.as_flattened();
+        if let Some((source, gradient)) = &mut back.coordinates {
+            single::slopes(places, source.as_flattened(), upstream, gradient);
+        }
+        if let Some(source) = &mut back.source {
+            single::scatter(places, upstream, source.as_flattened_mut());
+        }
+        return;
+    }
+    unrolled!(places, L, back_taps(places, back));
 }
 
 widest! {
-    fn read_taps[T: Lanes; L, S, Z](places: &Places<'_, T>, strides: [usize; 2], source: &[[T; L]], values: &mut [[T; L]]) = read_body
+    fn read_taps[T: Lanes; L, S, Z](places: &Places<'_, T>, source: &[[T; L]], values: &mut [[T; L]]) = read_body
 }
 
 widest! {
-    fn back_taps[T: Lanes; L, S, Z](places: &Places<'_, T>, strides: [usize; 2], back: &mut Back<'_, T, L>) = back_body
-}
-
-/// The taps and their weights as the loops want them.
-struct Taps<'a, T> {
-    first: &'a [u32; TILE],
-    weights: [&'a [[T; TILE]]; 3],
-    slopes: [&'a [[T; TILE]]; 3],
-    /// How far apart rows and planes lie in the packed source.
-    strides: [usize; 2],
-}
-
-impl<'a, T: Lanes> Taps<'a, T> {
-    #[inline(always)]
-    fn new<const S: usize, const Z: usize>(places: &'a Places<'_, T>, strides: [usize; 2]) -> Self {
-        let Places { first, weights, slopes, .. } = places;
-        let (support, depth) = if S == 0 { (weights[0].len(), weights[2].len()) } else { (S, Z) };
-        let cut = |taps: &'a [Vec<[T; TILE]>; 3]| [&taps[0][..support], &taps[1][..support], &taps[2][..depth]];
-        Self { first, weights: cut(weights), slopes: cut(slopes), strides }
-    }
-
-    /// The packed pixel of the first tap of a row of taps.
-    #[inline(always)]
-    fn row(&self, i: usize, z: usize, y: usize) -> usize {
-        self.first[i] as usize + z * self.strides[1] + y * self.strides[0]
-    }
+    fn back_taps[T: Lanes; L, S, Z](places: &Places<'_, T>, back: &mut Back<'_, T, L>) = back_body
 }
 
 #[inline(always)]
 fn read_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(
     places: &Places<'_, T>,
-    strides: [usize; 2],
     source: &[[T; L]],
     values: &mut [[T; L]],
 ) {
-    let taps = Taps::new::<S, Z>(places, strides);
-    let [wx, wy, wz] = taps.weights;
+    let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
     for (i, value) in values.iter_mut().enumerate().take(TILE) {
         let mut sum = [T::zero(); L];
         for (z, wz) in wz.iter().enumerate() {
             let mut plane = [T::zero(); L];
             for (y, wy) in wy.iter().enumerate() {
-                let row = taps.row(i, z, y);
+                let row = places.first[i] as usize + places.offset([0, y, z]);
                 let mut line = [T::zero(); L];
                 for (x, (wx, tap)) in wx.iter().zip(&source[row..row + wx.len()]).enumerate() {
                     gather::<T, L, LEVEL>(&mut line, wx[i], tap, x);
@@ -102,25 +89,23 @@ fn read_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEV
 #[inline(always)]
 fn back_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(
     places: &Places<'_, T>,
-    strides: [usize; 2],
     back: &mut Back<'_, T, L>,
 ) {
-    let taps = Taps::new::<S, Z>(places, strides);
     if let Some((source, gradient)) = &mut back.coordinates {
-        slopes::<T, L, LEVEL>(&taps, source, back.upstream, gradient);
+        slopes::<T, L, S, Z, LEVEL>(places, source, back.upstream, gradient);
     }
     if let Some(gradient) = &mut back.source {
-        scatter::<T, L, LEVEL>(&taps, back.upstream, gradient);
+        scatter::<T, L, S, Z, LEVEL>(places, back.upstream, gradient);
     }
 }
 
 #[inline(always)]
-fn scatter<T: Lanes, const L: usize, const LEVEL: usize>(taps: &Taps<'_, T>, upstream: &[[T; L]], gradient: &mut [[T; L]]) {
-    let [wx, wy, wz] = taps.weights;
+fn scatter<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: &[[T; L]], gradient: &mut [[T; L]]) {
+    let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
     for (i, upstream) in upstream.iter().enumerate().take(TILE) {
         for (z, wz) in wz.iter().enumerate() {
             for (y, wy) in wy.iter().enumerate() {
-                let row = taps.row(i, z, y);
+                let row = places.first[i] as usize + places.offset([0, y, z]);
                 let upstream = T::scaled::<L, LEVEL>(wz[i] * wy[i], upstream);
                 for (wx, pixel) in wx.iter().zip(&mut gradient[row..row + wx.len()]) {
                     T::add_scaled::<L, LEVEL>(pixel, wx[i], &upstream);
@@ -131,14 +116,14 @@ fn scatter<T: Lanes, const L: usize, const LEVEL: usize>(taps: &Taps<'_, T>, ups
 }
 
 #[inline(always)]
-fn slopes<T: Lanes, const L: usize, const LEVEL: usize>(taps: &Taps<'_, T>, source: &[[T; L]], upstream: &[[T; L]], gradient: &mut Rows<T>) {
-    let ([wx, wy, wz], [sx, sy, sz]) = (taps.weights, taps.slopes);
+fn slopes<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[[T; L]], upstream: &[[T; L]], gradient: &mut Rows<T>) {
+    let ([wx, wy, wz], [sx, sy, sz]) = (places.taps::<S, Z>(&places.weights), places.taps::<S, Z>(&places.slopes));
     for (i, upstream) in upstream.iter().enumerate().take(TILE) {
         let [mut to_x, mut to_y, mut to_z] = [[T::zero(); L]; 3];
         for (z, (wz, sz)) in wz.iter().zip(sz).enumerate() {
             let [mut plane, mut plane_x, mut plane_y] = [[T::zero(); L]; 3];
             for (y, (wy, sy)) in wy.iter().zip(sy).enumerate() {
-                let row = taps.row(i, z, y);
+                let row = places.first[i] as usize + places.offset([0, y, z]);
                 let [mut line, mut line_x] = [[T::zero(); L]; 2];
                 for (x, ((wx, sx), tap)) in wx.iter().zip(sx).zip(&source[row..row + wx.len()]).enumerate() {
                     gather::<T, L, LEVEL>(&mut line, wx[i], tap, x);

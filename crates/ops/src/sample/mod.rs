@@ -19,6 +19,7 @@ mod op;
 mod packed;
 mod places;
 mod plain;
+mod single;
 mod taps;
 mod transpose;
 mod warp;

@@ -22,7 +22,7 @@ pub(super) struct Places<'a, T> {
     /// The derivative of the coordinates, in pixels, as read, with respect to the normalised ones.
     pub jacobian: Rows<T>,
     x: [T; TILE],
-    firsts: [[i32; TILE]; 3],
+    firsts: [i32; TILE],
 }
 
 impl<'a, T: Real> Places<'a, T> {
@@ -40,8 +40,30 @@ impl<'a, T: Real> Places<'a, T> {
             slopes: taps.map(|taps| vec![[T::zero(); TILE]; taps]),
             jacobian: zeros(),
             x: [T::zero(); TILE],
-            firsts: [[0; TILE]; 3],
+            firsts: [0; TILE],
         }
+    }
+
+    /// The tables of the taps with as many taps on x and y, and on z, as the compiler knows of; all where that is 0.
+    #[inline(always)]
+    pub(super) fn taps<'t, const S: usize, const Z: usize>(&self, tables: &'t [Vec<[T; TILE]>; 3]) -> [&'t [[T; TILE]]; 3] {
+        let (support, depth) = if S == 0 { (tables[0].len(), tables[2].len()) } else { (S, Z) };
+        [&tables[0][..support], &tables[1][..support], &tables[2][..depth]]
+    }
+
+    /// How far a tap lies behind the first, in packed pixels.
+    #[inline(always)]
+    pub(super) fn offset(&self, [x, y, z]: [usize; 3]) -> usize {
+        let [_, row, plane] = &self.packing.axes;
+        x + y * row.stride + z * plane.stride
+    }
+
+    /// One more than the highest packed pixel that any tap reads.
+    #[inline(always)]
+    pub(super) fn reach(&self) -> usize {
+        let highest = self.first.iter().fold(0, |highest, &first| highest.max(first));
+        let last = [0, 1, 2].map(|a| self.weights[a].len().max(1) - 1);
+        highest as usize + self.offset(last) + 1
     }
 
     /// Finds the taps at normalised coordinates; with their slopes where a gradient is wanted.
@@ -49,26 +71,26 @@ impl<'a, T: Real> Places<'a, T> {
         for (a, &size) in self.sizes.iter().enumerate() {
             settle(self.sampler, size, &rows[a], &mut self.x, &mut self.jacobian[a]);
             let kernel = self.sampler.kernel.as_ref();
-            T::weights(kernel, &self.x, &mut self.firsts[a], self.weights[a].as_flattened_mut());
+            T::weights(kernel, &self.x, &mut self.firsts, self.weights[a].as_flattened_mut());
             if slopes {
                 T::derivatives(kernel, &self.x, self.slopes[a].as_flattened_mut());
             }
-            place_axis::<T>(self.packing, a, &mut self.firsts[a]);
-        }
-        let [x, y, z] = &self.firsts;
-        for (i, first) in self.first.iter_mut().enumerate() {
-            *first = (x[i] + y[i] + z[i]) as u32;
+            place_axis::<T>(self.packing, a, &mut self.firsts, &mut self.first);
         }
     }
 }
 
 widest! {
-    fn place_axis[T: Real;](packing: &Packing, axis: usize, first: &mut [i32; TILE]) = place_axis_body
+    /// Adds how far along an axis the first taps lie; sets it on the first axis.
+    fn place_axis[T: Real;](packing: &Packing, axis: usize, firsts: &mut [i32; TILE], places: &mut [u32; TILE]) = place_axis_body
 }
 
 #[inline(always)]
-fn place_axis_body<T: Real, const LEVEL: usize>(packing: &Packing, axis: usize, first: &mut [i32; TILE]) {
-    packing.axes[axis].place(first);
+fn place_axis_body<T: Real, const LEVEL: usize>(packing: &Packing, axis: usize, firsts: &mut [i32; TILE], places: &mut [u32; TILE]) {
+    packing.axes[axis].place(firsts);
+    for (place, &first) in places.iter_mut().zip(&*firsts) {
+        *place = first as u32 + if axis == 0 { 0 } else { *place };
+    }
 }
 
 widest! {

@@ -19,6 +19,9 @@ pub(super) const BLOCK: usize = 4 * TILE;
 /// A value for every pixel of a tile on up to four rows: x, y, z, and the homogeneous divisor after the last axis.
 pub(super) type Rows<T> = [[T; TILE]; 4];
 
+/// Sums beside each other: none waits for another, and their order is fixed.
+pub(super) type Sums<T> = [T; 16];
+
 /// The coordinates at which a source is read.
 pub(super) trait Coordinates<T>: Sync {
     /// Fills rows x, y (, z) with the normalised coordinates of a tile's pixels in sample `n`.
@@ -27,8 +30,14 @@ pub(super) trait Coordinates<T>: Sync {
     /// The length of the gradients of one sample that [`pass_back`](Self::pass_back) makes.
     fn gradients_len(&self) -> usize;
 
+    /// How many [`Sums`] a task keeps for [`pass_back`](Self::pass_back).
+    fn sums_len(&self) -> usize;
+
     /// Brings the gradient to a tile's coordinates back to what they come from. `rows` is what [`fill`](Self::fill) left.
-    fn pass_back(&self, n: usize, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, gradients: &mut [T]);
+    fn pass_back(&self, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>], gradients: &mut [T]);
+
+    /// Adds up what [`pass_back`](Self::pass_back) left in the sums.
+    fn add_up(&self, sums: &[Sums<T>], gradients: &mut [T]);
 }
 
 /// An explicit grid, `N x P x dims`.
@@ -71,9 +80,15 @@ impl<T: Real> Coordinates<T> for Grid<'_, T> {
         self.pixels * self.dims
     }
 
-    fn pass_back(&self, _: usize, pixels: Range<usize>, _: &Rows<T>, gradient: &mut Rows<T>, gradients: &mut [T]) {
+    fn sums_len(&self) -> usize {
+        0
+    }
+
+    fn pass_back(&self, pixels: Range<usize>, _: &Rows<T>, gradient: &mut Rows<T>, _: &mut [Sums<T>], gradients: &mut [T]) {
         Self::store(gradient, self.dims, &mut gradients[pixels.start * self.dims..pixels.end * self.dims]);
     }
+
+    fn add_up(&self, _: &[Sums<T>], _: &mut [T]) {}
 }
 
 /// The structured form: M, `N x R x K`, times B, `K x P`; R is `dims`, or one more for homogeneous coordinates.
@@ -108,12 +123,22 @@ impl<T: Real> Coordinates<T> for Structured<'_, T> {
         self.rows * self.terms + if self.basis_wanted { self.pixels * self.dims } else { 0 }
     }
 
-    fn pass_back(&self, _: usize, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, gradients: &mut [T]) {
-        let (matrix, points) = gradients.split_at_mut(self.rows * self.terms);
+    fn sums_len(&self) -> usize {
+        self.rows * self.terms
+    }
+
+    fn pass_back(&self, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>], gradients: &mut [T]) {
         if self.basis_wanted {
+            let points = &mut gradients[self.rows * self.terms..];
             Grid::store(gradient, self.dims, &mut points[pixels.start * self.dims..pixels.end * self.dims]);
         }
-        pass_back(self, pixels, rows, gradient, matrix);
+        pass_back(self, pixels, rows, gradient, sums);
+    }
+
+    fn add_up(&self, sums: &[Sums<T>], gradients: &mut [T]) {
+        for (total, sums) in gradients.iter_mut().zip(sums) {
+            *total = added_up(sums);
+        }
     }
 }
 
@@ -146,16 +171,16 @@ fn fill_body<T: Real, const LEVEL: usize>(warp: &Structured<'_, T>, n: usize, pi
 }
 
 widest! {
-    /// From gradients to coordinates, `len` of them, to gradients to `M_theta B`, in place, and to M, added to `matrix`. `rows` is what [`fill`] left.
-    fn pass_back[T: Real;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, matrix: &mut [T]) = pass_back_body
+    /// From gradients to coordinates, `len` of them, to gradients to `M_theta B`, in place, and to M, added to `sums`. `rows` is what [`fill`] left.
+    fn pass_back[T: Real;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) = pass_back_body
 }
 
 #[inline(always)]
-fn pass_back_body<T: Real, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, matrix: &mut [T]) {
+fn pass_back_body<T: Real, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) {
     warp.through_divisor(rows, gradient, pixels.len());
-    for (sums, row) in matrix.chunks_exact_mut(warp.terms).zip(gradient) {
-        for (sum, basis) in sums.iter_mut().zip(warp.basis.chunks_exact(warp.pixels)) {
-            *sum += dot::<T, LEVEL>(&row[..pixels.len()], &basis[pixels.clone()]);
+    for (sums, row) in sums.chunks_exact_mut(warp.terms).zip(gradient) {
+        for (sums, basis) in sums.iter_mut().zip(warp.basis.chunks_exact(warp.pixels)) {
+            add_products::<T, LEVEL>(sums, &row[..pixels.len()], &basis[pixels.clone()]);
         }
     }
 }
@@ -184,19 +209,21 @@ impl<T: Real> Structured<'_, T> {
         let basis_blocks = basis.chunks_mut(self.terms * BLOCK).map(Some).chain(std::iter::repeat_with(|| None));
         let tasks: Vec<_> = partial.chunks_mut(samples_per_task * length).zip(basis_blocks).collect();
         tasks.into_par_iter().enumerate().for_each_init(
-            || (scratch(), zeros(), zeros()),
-            |(scratch, rows, gradient), (task, (sums, mut basis))| {
-                for (i, matrix) in sums.chunks_exact_mut(length).enumerate() {
+            || (scratch(), zeros(), zeros(), vec![[T::zero(); 16]; length]),
+            |(scratch, rows, gradient, sums), (task, (partial, mut basis))| {
+                for (i, matrix) in partial.chunks_exact_mut(length).enumerate() {
+                    sums.fill([T::zero(); 16]);
                     let index = task * samples_per_task + i;
                     let (block, n) = (block_of(index / self.samples, self.pixels), index % self.samples);
                     for pixels in tiles(&block) {
                         self.fill(n, pixels.clone(), rows);
                         coordinate_gradient(scratch, n, pixels.clone(), rows, gradient);
-                        pass_back(self, pixels.clone(), rows, gradient, matrix);
+                        pass_back(self, pixels.clone(), rows, gradient, sums);
                         if let Some(sums) = &mut basis {
                             self.accumulate_basis(n, pixels, gradient, sums, &block);
                         }
                     }
+                    self.add_up(sums, matrix);
                 }
             },
         );
@@ -288,29 +315,33 @@ fn product<T: Real>(gradient: T, factor: T) -> T {
     if gradient == T::zero() { T::zero() } else { gradient * factor }
 }
 
-/// The sum of [`product`]s, as sixteen sums beside each other: none waits for another, and the order is fixed.
+/// Adds [`product`]s.
 #[inline(always)]
-fn dot<T: Real, const LEVEL: usize>(gradient: &[T], factors: &[T]) -> T {
-    let mut lanes = [T::zero(); 16];
+fn add_products<T: Real, const LEVEL: usize>(sums: &mut Sums<T>, gradient: &[T], factors: &[T]) {
     let ((gradient, last), (factors, last_factors)) = (gradient.as_chunks::<16>(), factors.as_chunks::<16>());
-    let add = |lanes: &mut [T; 16], gradient: &[T], factors: &[T]| {
-        for ((lane, &gradient), &factor) in lanes.iter_mut().zip(gradient).zip(factors) {
-            let factor = if gradient == T::zero() { T::zero() } else { factor };
-            *lane = mul_add::<T, LEVEL>(gradient, factor, *lane);
-        }
-    };
+    let mut held = *sums;
     for (gradient, factors) in gradient.iter().zip(factors) {
-        add(&mut lanes, gradient, factors);
+        for ((sum, &gradient), &factor) in held.iter_mut().zip(gradient).zip(factors) {
+            *sum = mul_add::<T, LEVEL>(gradient, if gradient == T::zero() { T::zero() } else { factor }, *sum);
+        }
     }
-    add(&mut lanes, last, last_factors);
-    let mut width = lanes.len();
+    *sums = held;
+    for ((sum, &gradient), &factor) in sums.iter_mut().zip(last).zip(last_factors) {
+        *sum = mul_add::<T, LEVEL>(gradient, if gradient == T::zero() { T::zero() } else { factor }, *sum);
+    }
+}
+
+/// The sum of sums, in halves.
+fn added_up<T: Real>(sums: &Sums<T>) -> T {
+    let mut sums = *sums;
+    let mut width = sums.len();
     while width > 1 {
         width /= 2;
         for i in 0..width {
-            lanes[i] = lanes[i] + lanes[i + width];
+            sums[i] = sums[i] + sums[i + width];
         }
     }
-    lanes[0]
+    sums[0]
 }
 
 /// The pixels of block `i`.

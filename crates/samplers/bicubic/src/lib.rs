@@ -66,11 +66,10 @@ fn outer_slope<T: Real>(a: T, t: T) -> T {
 /// Fills the four taps of every coordinate from its fraction.
 #[inline(always)]
 fn fill<T: Real>(x: &[T], values: &mut [T], at: impl Fn(T) -> [T; 4]) {
-    let n = x.len();
-    for (i, &x) in x.iter().enumerate() {
-        for (t, value) in at(x - x.floor()).into_iter().enumerate() {
-            values[t * n + i] = value;
-        }
+    let (low, high) = values.split_at_mut(2 * x.len());
+    let ((first, second), (third, fourth)) = (low.split_at_mut(x.len()), high.split_at_mut(x.len()));
+    for ((((&x, first), second), third), fourth) in x.iter().zip(first).zip(second).zip(third).zip(fourth) {
+        [*first, *second, *third, *fourth] = at(x - x.floor());
     }
 }
 
