@@ -2,6 +2,8 @@
 //! single numbers otherwise.
 
 use stn_core::Real;
+#[cfg(target_arch = "x86_64")]
+use stn_core::wide::AVX2;
 use stn_core::wide::mul_add;
 
 /// A number whose lanes are computed on at once.
@@ -28,6 +30,54 @@ pub(crate) trait Lanes: Real {
     #[inline(always)]
     fn turned(rows: [[Self; 4]; 4]) -> [[Self; 4]; 4] {
         std::array::from_fn(|i| rows.map(|row| row[i]))
+    }
+
+    /// `a * b`.
+    #[inline(always)]
+    fn times<const LEVEL: usize>(a: &Wide<Self>, b: &Wide<Self>) -> Wide<Self> {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+
+    /// `sum + a * b`.
+    #[inline(always)]
+    fn add_times<const LEVEL: usize>(sum: &mut Wide<Self>, a: &Wide<Self>, b: &Wide<Self>) {
+        sum.iter_mut().zip(a).zip(b).for_each(|((sum, &a), &b)| *sum = mul_add::<Self, LEVEL>(a, b, *sum));
+    }
+
+    /// `sum + gradient * factor`, and `sum` where the gradient is zero, though the factor be infinite.
+    #[inline(always)]
+    fn add_product<const LEVEL: usize>(sum: &mut Wide<Self>, gradient: &Wide<Self>, factor: &Wide<Self>) {
+        plain::add_product::<Self, LEVEL>(sum, gradient, factor);
+    }
+
+    /// The four numbers from each place on: `[t][i] = source[places[i] + t]`.
+    ///
+    /// # Safety
+    ///
+    /// `source` stands for so many numbers that all of them are among them.
+    #[inline(always)]
+    unsafe fn fetch<const LEVEL: usize>(source: *const Self, places: &[u32; WIDE]) -> [Wide<Self>; 4] {
+        // SAFETY: as the caller promises.
+        std::array::from_fn(|t| places.map(|place| unsafe { *source.add(place as usize + t) }))
+    }
+}
+
+/// As many numbers as a vector holds at most.
+pub(crate) const WIDE: usize = 16;
+
+/// Numbers of [`WIDE`] pixels.
+pub(crate) type Wide<T> = [T; WIDE];
+
+/// Numbers of [`WIDE`] pixels, zero beyond the last.
+#[inline(always)]
+pub(crate) fn padded<T: Real>(values: &[T]) -> Wide<T> {
+    match values.try_into() {
+        Ok(all) => all,
+        Err(_) => {
+            let mut padded = [T::zero(); WIDE];
+            padded.iter_mut().zip(values).for_each(|(padded, &value)| *padded = value);
+            padded
+        }
     }
 }
 
@@ -71,10 +121,45 @@ impl Lanes for f32 {
     fn turned(rows: [[Self; 4]; 4]) -> [[Self; 4]; 4] {
         x86::turned(rows)
     }
+
+    #[inline(always)]
+    fn times<const LEVEL: usize>(a: &Wide<Self>, b: &Wide<Self>) -> Wide<Self> {
+        if LEVEL < AVX2 {
+            return std::array::from_fn(|i| a[i] * b[i]);
+        }
+        let mut product = [0.0; WIDE];
+        // SAFETY: bodies of a level run only where the CPU has its instructions.
+        unsafe { x86::times::<LEVEL>(product.as_mut_ptr(), a.as_ptr(), b.as_ptr()) };
+        product
+    }
+
+    #[inline(always)]
+    fn add_times<const LEVEL: usize>(sum: &mut Wide<Self>, a: &Wide<Self>, b: &Wide<Self>) {
+        match LEVEL < AVX2 {
+            true => sum.iter_mut().zip(a).zip(b).for_each(|((sum, &a), &b)| *sum += a * b),
+            // SAFETY: the same.
+            false => unsafe { x86::add_times::<LEVEL>(sum.as_mut_ptr(), a.as_ptr(), b.as_ptr()) },
+        }
+    }
+
+    #[inline(always)]
+    fn add_product<const LEVEL: usize>(sum: &mut Wide<Self>, gradient: &Wide<Self>, factor: &Wide<Self>) {
+        match LEVEL < AVX2 {
+            true => plain::add_product::<Self, LEVEL>(sum, gradient, factor),
+            // SAFETY: the same.
+            false => unsafe { x86::add_product::<LEVEL>(sum.as_mut_ptr(), gradient.as_ptr(), factor.as_ptr()) },
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn fetch<const LEVEL: usize>(source: *const Self, places: &[u32; WIDE]) -> [Wide<Self>; 4] {
+        // SAFETY: as the caller promises; and as above.
+        unsafe { x86::fetch::<LEVEL>(source, places) }
+    }
 }
 
 mod plain {
-    use super::{Real, mul_add};
+    use super::{Real, Wide, mul_add};
 
     #[inline(always)]
     pub(super) fn add_scaled<T: Real, const L: usize, const LEVEL: usize>(sum: &mut [T; L], weight: T, values: &[T; L]) {
@@ -86,6 +171,13 @@ mod plain {
     #[inline(always)]
     pub(super) fn scaled<T: Real, const L: usize>(weight: T, values: &[T; L]) -> [T; L] {
         values.map(|value| weight * value)
+    }
+
+    #[inline(always)]
+    pub(super) fn add_product<T: Real, const LEVEL: usize>(sum: &mut Wide<T>, gradient: &Wide<T>, factor: &Wide<T>) {
+        for ((sum, &gradient), &factor) in sum.iter_mut().zip(gradient).zip(factor) {
+            *sum = mul_add::<T, LEVEL>(gradient, if gradient == T::zero() { T::zero() } else { factor }, *sum);
+        }
     }
 
     /// In halves, as vectors are added up.
@@ -109,6 +201,8 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use stn_core::wide::{AVX2, AVX512};
+
+    use super::{WIDE, Wide};
 
     /// Whether the functions below serve so many lanes at a level.
     #[inline(always)]
@@ -153,6 +247,122 @@ mod x86 {
 
     /// # Safety
     ///
+    /// The CPU has the instructions of the level, AVX2 or better, and the pointers stand for [`WIDE`] numbers.
+    #[inline(always)]
+    pub(super) unsafe fn times<const LEVEL: usize>(product: *mut f32, a: *const f32, b: *const f32) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if LEVEL == AVX512 {
+                return _mm512_storeu_ps(product, _mm512_mul_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b)));
+            }
+            for i in [0, 8] {
+                _mm256_storeu_ps(product.add(i), _mm256_mul_ps(_mm256_loadu_ps(a.add(i)), _mm256_loadu_ps(b.add(i))));
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`times`].
+    #[inline(always)]
+    pub(super) unsafe fn add_times<const LEVEL: usize>(sum: *mut f32, a: *const f32, b: *const f32) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if LEVEL == AVX512 {
+                return _mm512_storeu_ps(sum, _mm512_fmadd_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b), _mm512_loadu_ps(sum)));
+            }
+            for i in [0, 8] {
+                let (sum, a, b) = (sum.add(i), a.add(i), b.add(i));
+                _mm256_storeu_ps(sum, _mm256_fmadd_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b), _mm256_loadu_ps(sum)));
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`times`].
+    #[inline(always)]
+    pub(super) unsafe fn add_product<const LEVEL: usize>(sum: *mut f32, gradient: *const f32, factor: *const f32) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if LEVEL == AVX512 {
+                let (gradient, held) = (_mm512_loadu_ps(gradient), _mm512_loadu_ps(sum));
+                let passing = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(gradient, _mm512_setzero_ps());
+                return _mm512_storeu_ps(sum, _mm512_mask3_fmadd_ps(gradient, _mm512_loadu_ps(factor), held, passing));
+            }
+            for i in [0, 8] {
+                let (gradient, sum) = (_mm256_loadu_ps(gradient.add(i)), sum.add(i));
+                let passing = _mm256_cmp_ps::<_CMP_NEQ_UQ>(gradient, _mm256_setzero_ps());
+                let factor = _mm256_and_ps(passing, _mm256_loadu_ps(factor.add(i)));
+                _mm256_storeu_ps(sum, _mm256_fmadd_ps(gradient, factor, _mm256_loadu_ps(sum)));
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The CPU has the instructions of the level, and `source` stands for the four numbers from each place on.
+    #[inline(always)]
+    pub(super) unsafe fn fetch<const LEVEL: usize>(source: *const f32, places: &[u32; WIDE]) -> [Wide<f32>; 4] {
+        let mut taps = [[0.0; WIDE]; 4];
+        // SAFETY: as the caller promises.
+        unsafe {
+            if LEVEL == AVX512 {
+                // Pixels 4 apart beside each other, so that turning squares within them puts all in order.
+                let (a, b, c, d) = (sixteen(source, places, 0), sixteen(source, places, 1), sixteen(source, places, 2), sixteen(source, places, 3));
+                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                _mm512_storeu_ps(taps[0].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd));
+                _mm512_storeu_ps(taps[1].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd));
+                _mm512_storeu_ps(taps[2].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
+                _mm512_storeu_ps(taps[3].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
+            } else {
+                for i in [0, 8] {
+                    let (a, b, c, d) = (eight(source, places, i), eight(source, places, i + 1), eight(source, places, i + 2), eight(source, places, i + 3));
+                    let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                    let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                    _mm256_storeu_ps(taps[0].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd));
+                    _mm256_storeu_ps(taps[1].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd));
+                    _mm256_storeu_ps(taps[2].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
+                    _mm256_storeu_ps(taps[3].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
+                }
+            }
+        }
+        taps
+    }
+
+    /// The four numbers from the places `i`, `i + 4`, `i + 8` and `i + 12` on.
+    ///
+    /// # Safety
+    ///
+    /// See [`fetch`].
+    #[inline(always)]
+    unsafe fn sixteen(source: *const f32, places: &[u32; WIDE], i: usize) -> __m512 {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let first = _mm512_castps128_ps512(_mm_loadu_ps(source.add(places[i] as usize)));
+            let two = _mm512_insertf32x4::<1>(first, _mm_loadu_ps(source.add(places[i + 4] as usize)));
+            let three = _mm512_insertf32x4::<2>(two, _mm_loadu_ps(source.add(places[i + 8] as usize)));
+            _mm512_insertf32x4::<3>(three, _mm_loadu_ps(source.add(places[i + 12] as usize)))
+        }
+    }
+
+    /// The four numbers from the places `i` and `i + 4` on.
+    ///
+    /// # Safety
+    ///
+    /// See [`fetch`].
+    #[inline(always)]
+    unsafe fn eight(source: *const f32, places: &[u32; WIDE], i: usize) -> __m256 {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let first = _mm256_castps128_ps256(_mm_loadu_ps(source.add(places[i] as usize)));
+            _mm256_insertf128_ps::<1>(first, _mm_loadu_ps(source.add(places[i + 4] as usize)))
+        }
+    }
+
+    /// # Safety
+    ///
     /// See [`add_scaled`].
     #[inline(always)]
     pub(super) unsafe fn scaled<const L: usize, const LEVEL: usize>(product: *mut f32, weight: f32, values: *const f32) {
@@ -184,8 +394,8 @@ mod x86 {
                     let product = _mm512_mul_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b));
                     _mm256_add_ps(_mm512_castps512_ps256(product), _mm512_extractf32x8_ps::<1>(product))
                 } else {
-                    let [low, high] = [0, 8].map(|i| (_mm256_loadu_ps(a.add(i)), _mm256_loadu_ps(b.add(i))));
-                    _mm256_add_ps(_mm256_mul_ps(low.0, low.1), _mm256_mul_ps(high.0, high.1))
+                    let low = _mm256_mul_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b));
+                    _mm256_add_ps(low, _mm256_mul_ps(_mm256_loadu_ps(a.add(8)), _mm256_loadu_ps(b.add(8))))
                 };
                 _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))
             };

@@ -202,11 +202,11 @@ impl<'a> Fused<'a> {
     }
 }
 
-/// Numbers to spare for [`aligned`].
-const ALIGN: usize = 16;
+/// Numbers to spare for [`aligned`], and for loops that read a few beyond the last tap.
+const ALIGN: usize = 32;
 
 /// Working memory from a cache line's start on, so that no vector of lanes straddles two.
 fn aligned<T: Number, const L: usize>(memory: &mut [T]) -> &mut [[T; L]] {
-    let start = memory.as_ptr().align_offset(64).min(ALIGN);
+    let start = memory.as_ptr().align_offset(64).min(ALIGN / 2);
     memory[start..].as_chunks_mut().0
 }

@@ -103,30 +103,23 @@ impl Packing {
         Some(Self { width: axes[0].size, axes, pixels })
     }
 
-    /// The packed rows, each with its first packed pixel and the source's row that it stands for.
-    fn rows(&self) -> impl Iterator<Item = (usize, Option<usize>)> {
-        let [_, y, z] = &self.axes;
-        let height = y.size;
-        z.stands_for.iter().enumerate().flat_map(move |(k, plane)| {
-            y.stands_for.iter().enumerate().map(move |(j, row)| (k * z.stride + j * y.stride, plane.zip(*row).map(|(plane, row)| plane * height + row)))
-        })
-    }
-
     /// Packs channels, one plane after the other. Lanes without a channel are zero.
     pub(super) fn pack<T: Lanes, const L: usize>(&self, planes: &[T], packed: &mut [[T; L]]) {
-        let (x, length) = (&self.axes[0], self.plane());
+        let ([x, y, z], length) = (&self.axes, self.plane());
         if length == 0 {
             return packed[..self.pixels].fill([T::zero(); L]);
         }
-        for (start, row) in self.rows() {
-            let line = &mut packed[start..start + x.length()];
-            let Some(row) = row else {
-                line.fill([T::zero(); L]);
-                continue;
-            };
-            to_lanes(&planes[row * self.width..], length, &mut line[x.before..x.before + x.size]);
-            for &(i, repeats) in &x.around {
-                line[i] = repeats.map_or([T::zero(); L], |repeats| line[repeats]);
+        let mut lines = packed[..self.pixels].chunks_exact_mut(x.length());
+        for plane in &z.stands_for {
+            for (row, line) in y.stands_for.iter().zip(&mut lines) {
+                let (Some(plane), Some(row)) = (plane, row) else {
+                    line.fill([T::zero(); L]);
+                    continue;
+                };
+                to_lanes(&planes[(plane * y.size + row) * self.width..], length, &mut line[x.before..x.before + x.size]);
+                for &(i, repeats) in &x.around {
+                    line[i] = repeats.map_or([T::zero(); L], |repeats| line[repeats]);
+                }
             }
         }
     }

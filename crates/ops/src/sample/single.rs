@@ -1,13 +1,11 @@
 //! The loops over the pixels of a tile for a single channel: tap by tap, all pixels of the tile side by side.
 
-use stn_core::wide::mul_add;
 use stn_core::{Real, widest};
 
+use super::arithmetic::{Lanes, WIDE, Wide, padded};
 use super::places::Places;
 use super::warp::{Rows, TILE};
 
-/// A number for each pixel of a tile.
-type Row<T> = [T; TILE];
 
 /// Runs a loop with the taps on x and y and those on z known to the compiler, where they are usual ones.
 macro_rules! unrolled {
@@ -22,137 +20,146 @@ macro_rules! unrolled {
 }
 
 /// Equation 3 for the pixels of a tile.
-pub(super) fn read<T: Real>(places: &Places<'_, T>, source: &[T], values: &mut [T]) {
-    let mut row = [T::zero(); TILE];
-    unrolled!(places, read_taps(places, source, &mut row));
-    values.copy_from_slice(&row[..values.len()]);
+pub(super) fn read<T: Lanes>(places: &Places<'_, T>, source: &[T], values: &mut [T]) {
+    unrolled!(places, read_taps(places, source, values));
 }
 
 /// Equation 7: the gradient to the coordinates in pixels.
-pub(super) fn slopes<T: Real>(places: &Places<'_, T>, source: &[T], upstream: &[T], gradient: &mut Rows<T>) {
-    unrolled!(places, slopes_of_taps(places, source, &filled(upstream), gradient));
+pub(super) fn slopes<T: Lanes>(places: &Places<'_, T>, source: &[T], upstream: &[T], gradient: &mut Rows<T>) {
+    unrolled!(places, slopes_of_taps(places, source, upstream, gradient));
 }
 
 /// Equation 6: adds the tile's part to the gradient to the packed source.
-pub(super) fn scatter<T: Real>(places: &Places<'_, T>, upstream: &[T], source: &mut [T]) {
-    unrolled!(places, scatter_taps(places, &filled(upstream), upstream.len(), source));
-}
-
-/// The gradients to a tile's pixels, zero beyond the last.
-fn filled<T: Real>(upstream: &[T]) -> Row<T> {
-    let mut row = [T::zero(); TILE];
-    row[..upstream.len()].copy_from_slice(upstream);
-    row
+pub(super) fn scatter<T: Lanes>(places: &Places<'_, T>, upstream: &[T], source: &mut [T]) {
+    unrolled!(places, scatter_taps(places, upstream, source));
 }
 
 widest! {
-    fn read_taps[T: Real; S, Z](places: &Places<'_, T>, source: &[T], values: &mut Row<T>) = read_body
+    fn read_taps[T: Lanes; S, Z](places: &Places<'_, T>, source: &[T], values: &mut [T]) = read_body
 }
 
 widest! {
-    fn slopes_of_taps[T: Real; S, Z](places: &Places<'_, T>, source: &[T], upstream: &Row<T>, gradient: &mut Rows<T>) = slopes_body
+    fn slopes_of_taps[T: Lanes; S, Z](places: &Places<'_, T>, source: &[T], upstream: &[T], gradient: &mut Rows<T>) = slopes_body
 }
 
 widest! {
-    fn scatter_taps[T: Real; S, Z](places: &Places<'_, T>, upstream: &Row<T>, len: usize, source: &mut [T]) = scatter_body
+    fn scatter_taps[T: Lanes; S, Z](places: &Places<'_, T>, upstream: &[T], source: &mut [T]) = scatter_body
 }
 
 #[inline(always)]
-fn read_body<T: Real, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[T], values: &mut Row<T>) {
+fn read_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[T], values: &mut [T]) {
     let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
     let window = places.window(source);
-    for (z, wz) in wz.iter().enumerate() {
-        let mut plane = [T::zero(); TILE];
-        for (y, wy) in wy.iter().enumerate() {
-            let mut line = [T::zero(); TILE];
-            for (x, wx) in wx.iter().enumerate() {
-                let value = fetch(places, window, [x, y, z]);
-                gather::<T, LEVEL>(&mut line, wx, &value, x);
+    for (i, values) in values.chunks_mut(WIDE).enumerate().take(TILE / WIDE) {
+        let mut sum = [T::zero(); WIDE];
+        for (z, wz) in wz.iter().enumerate() {
+            let mut plane = [T::zero(); WIDE];
+            for (y, wy) in wy.iter().enumerate() {
+                let mut line = [T::zero(); WIDE];
+                for (x, wx) in wx.chunks(4).enumerate() {
+                    let taps = fetch::<T, LEVEL>(places, window, i, [4 * x, y, z]);
+                    for (t, (wx, tap)) in wx.iter().zip(&taps).enumerate() {
+                        gather::<T, LEVEL>(&mut line, part(wx, i), tap, x + t);
+                    }
+                }
+                gather::<T, LEVEL>(&mut plane, part(wy, i), &line, y);
             }
-            gather::<T, LEVEL>(&mut plane, wy, &line, y);
+            gather::<T, LEVEL>(&mut sum, part(wz, i), &plane, z);
         }
-        gather::<T, LEVEL>(values, wz, &plane, z);
+        values.copy_from_slice(&sum[..values.len()]);
     }
 }
 
 #[inline(always)]
-fn slopes_body<T: Real, const S: usize, const Z: usize, const LEVEL: usize>(
+fn slopes_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
     places: &Places<'_, T>,
     source: &[T],
-    upstream: &Row<T>,
+    upstream: &[T],
     gradient: &mut Rows<T>,
 ) {
     let ([wx, wy, wz], [sx, sy, sz]) = (places.taps::<S, Z>(&places.weights), places.taps::<S, Z>(&places.slopes));
     let window = places.window(source);
-    let [to_x, to_y, to_z, _] = gradient;
-    for (z, (wz, sz)) in wz.iter().zip(sz).enumerate() {
-        let [mut plane, mut plane_x, mut plane_y] = [[T::zero(); TILE]; 3];
-        for (y, (wy, sy)) in wy.iter().zip(sy).enumerate() {
-            let [mut line, mut line_x] = [[T::zero(); TILE]; 2];
-            for (x, (wx, sx)) in wx.iter().zip(sx).enumerate() {
-                let value = fetch(places, window, [x, y, z]);
-                gather::<T, LEVEL>(&mut line, wx, &value, x);
-                gather::<T, LEVEL>(&mut line_x, sx, &value, x);
+    for (i, upstream) in upstream.chunks(WIDE).enumerate().take(TILE / WIDE) {
+        let [mut to_x, mut to_y, mut to_z] = [[T::zero(); WIDE]; 3];
+        for (z, (wz, sz)) in wz.iter().zip(sz).enumerate() {
+            let [mut plane, mut plane_x, mut plane_y] = [[T::zero(); WIDE]; 3];
+            for (y, (wy, sy)) in wy.iter().zip(sy).enumerate() {
+                let [mut line, mut line_x] = [[T::zero(); WIDE]; 2];
+                for (x, (wx, sx)) in wx.chunks(4).zip(sx.chunks(4)).enumerate() {
+                    let taps = fetch::<T, LEVEL>(places, window, i, [4 * x, y, z]);
+                    for (t, ((wx, sx), tap)) in wx.iter().zip(sx).zip(&taps).enumerate() {
+                        gather::<T, LEVEL>(&mut line, part(wx, i), tap, x + t);
+                        gather::<T, LEVEL>(&mut line_x, part(sx, i), tap, x + t);
+                    }
+                }
+                gather::<T, LEVEL>(&mut plane, part(wy, i), &line, y);
+                gather::<T, LEVEL>(&mut plane_x, part(wy, i), &line_x, y);
+                gather::<T, LEVEL>(&mut plane_y, part(sy, i), &line, y);
             }
-            gather::<T, LEVEL>(&mut plane, wy, &line, y);
-            gather::<T, LEVEL>(&mut plane_x, wy, &line_x, y);
-            gather::<T, LEVEL>(&mut plane_y, sy, &line, y);
+            gather::<T, LEVEL>(&mut to_x, part(wz, i), &plane_x, z);
+            gather::<T, LEVEL>(&mut to_y, part(wz, i), &plane_y, z);
+            gather::<T, LEVEL>(&mut to_z, part(sz, i), &plane, z);
         }
-        gather::<T, LEVEL>(to_x, wz, &plane_x, z);
-        gather::<T, LEVEL>(to_y, wz, &plane_y, z);
-        gather::<T, LEVEL>(to_z, sz, &plane, z);
-    }
-    for row in [to_x, to_y, to_z] {
-        row.iter_mut().zip(upstream).for_each(|(value, &upstream)| *value *= upstream);
+        let upstream = padded(upstream);
+        for (row, to) in gradient.iter_mut().zip([to_x, to_y, to_z]) {
+            row.as_chunks_mut().0[i] = T::times::<LEVEL>(&to, &upstream);
+        }
     }
 }
 
 #[inline(always)]
-fn scatter_body<T: Real, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: &Row<T>, len: usize, source: &mut [T]) {
+fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: &[T], source: &mut [T]) {
     let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
-    let len = len.min(TILE);
     assert!(places.reach() <= source.len());
     for (z, wz) in wz.iter().enumerate() {
         for (y, wy) in wy.iter().enumerate() {
-            let mut line = *upstream;
-            line.iter_mut().zip(wy).zip(wz).for_each(|((line, &wy), &wz)| *line = *line * (wy * wz));
             for (x, wx) in wx.iter().enumerate() {
-                let mut part = line;
-                part.iter_mut().zip(wx).for_each(|(part, &wx)| *part *= wx);
                 let offset = places.offset([x, y, z]);
-                for (&part, &first) in part[..len].iter().zip(&places.first) {
-                    // SAFETY: no tap lies beyond `reach`, which is within the source.
-                    *unsafe { source.get_unchecked_mut(first as usize + offset) } += part;
+                // Tap by tap: the taps of a pixel beside each other would have each addition wait for the one before.
+                for (i, upstream) in upstream.chunks(WIDE).enumerate().take(TILE / WIDE) {
+                    let weight = T::times::<LEVEL>(part(wx, i), &T::times::<LEVEL>(part(wy, i), part(wz, i)));
+                    let parts = T::times::<LEVEL>(&weight, &padded(upstream));
+                    for (&part, &first) in parts[..upstream.len()].iter().zip(part(&places.first, i)) {
+                        // SAFETY: no tap lies beyond `reach`, which is within the source.
+                        *unsafe { source.get_unchecked_mut(first as usize + offset) } += part;
+                    }
                 }
             }
         }
     }
 }
 
-/// What one tap of every pixel reads.
+/// The numbers of the pixels from `WIDE * i` on.
 #[inline(always)]
-fn fetch<T: Real>(places: &Places<'_, T>, window: Window<'_, T>, tap: [usize; 3]) -> Row<T> {
-    let offset = places.offset(tap);
-    // SAFETY: no tap lies beyond `reach`, which is within the window.
-    std::array::from_fn(|i| unsafe { *window.0.get_unchecked(places.first[i] as usize + offset) })
+fn part<T>(row: &[T; TILE], i: usize) -> &[T; WIDE] {
+    &row.as_chunks().0[i]
 }
 
-/// A packed source that holds every tap of a tile.
+/// What a tap and the three after it on x read, for the pixels from `WIDE * i` on.
+#[inline(always)]
+fn fetch<T: Lanes, const LEVEL: usize>(places: &Places<'_, T>, window: Window<'_, T>, i: usize, tap: [usize; 3]) -> [Wide<T>; 4] {
+    // SAFETY: no tap lies beyond `reach`, and that and three more are within the window.
+    unsafe { T::fetch::<LEVEL>(window.0.as_ptr().add(places.offset(tap)), part(&places.first, i)) }
+}
+
+/// A packed source that holds every tap of a tile and three pixels more.
 #[derive(Clone, Copy)]
 struct Window<'a, T>(&'a [T]);
 
 impl<T: Real> Places<'_, T> {
     #[inline(always)]
     fn window<'a>(&self, source: &'a [T]) -> Window<'a, T> {
-        assert!(self.reach() <= source.len());
+        assert!(self.reach() + 3 <= source.len());
         Window(source)
     }
 }
 
 /// `sum + weight * values`; the first of a sum is not added to anything.
 #[inline(always)]
-fn gather<T: Real, const LEVEL: usize>(sum: &mut Row<T>, weight: &Row<T>, values: &Row<T>, nth: usize) {
-    for ((sum, &weight), &value) in sum.iter_mut().zip(weight).zip(values) {
-        *sum = if nth == 0 { weight * value } else { mul_add::<T, LEVEL>(weight, value, *sum) };
+fn gather<T: Lanes, const LEVEL: usize>(sum: &mut Wide<T>, weight: &Wide<T>, values: &Wide<T>, nth: usize) {
+    if nth == 0 {
+        *sum = T::times::<LEVEL>(weight, values);
+    } else {
+        T::add_times::<LEVEL>(sum, weight, values);
     }
 }

@@ -20,9 +20,7 @@ const SIDE: usize = 4;
 #[inline(always)]
 fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes: &[T], stride: usize, lanes: &mut [[T; L]]) {
     if L == 1 {
-        let lanes = lanes.as_flattened_mut();
-        lanes.copy_from_slice(&planes[..lanes.len()]);
-        return;
+        return copy(planes, lanes.as_flattened_mut());
     }
     let pixels = lanes.len();
     let (squares, rest) = lanes.as_chunks_mut::<SIDE>();
@@ -45,8 +43,7 @@ fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes: &[T], str
 #[inline(always)]
 fn from_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(lanes: &[[T; L]], stride: usize, planes: &mut [T]) {
     if L == 1 {
-        planes[..lanes.len()].copy_from_slice(lanes.as_flattened());
-        return;
+        return copy(lanes.as_flattened(), planes);
     }
     let pixels = lanes.len();
     let (squares, rest) = lanes.as_chunks::<SIDE>();
@@ -69,4 +66,13 @@ fn from_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(lanes: &[[T; L]
             }
         }
     }
+}
+
+/// Copies the first of as many numbers as both have: runs are short, and a call for each would cost more than the loop.
+#[inline(always)]
+fn copy<T: Lanes>(from: &[T], to: &mut [T]) {
+    let length = from.len().min(to.len());
+    let ((from, last), (to, last_to)) = (from[..length].as_chunks::<8>(), to[..length].as_chunks_mut::<8>());
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    last_to.iter_mut().zip(last).for_each(|(to, &from)| *to = from);
 }

@@ -5,22 +5,22 @@ use std::ops::Range;
 use candle_core::{CpuStorage, Layout, Result};
 use rayon::prelude::*;
 use stn_core::transformation::HOMOGENEOUS_GUARD;
-use stn_core::wide::mul_add;
 use stn_core::{Real, widest};
 
+use super::arithmetic::{Lanes, WIDE, Wide, padded};
 use crate::cpu::{Number, numbers};
 
 /// The pixels of a tile: what a kernel is asked for at a time.
-pub(super) const TILE: usize = 64;
+pub(super) const TILE: usize = 128;
 
 /// The pixels of a block: what a task works on. Partial sums follow blocks, never threads.
-pub(super) const BLOCK: usize = 4 * TILE;
+pub(super) const BLOCK: usize = 2 * TILE;
 
 /// A value for every pixel of a tile on up to four rows: x, y, z, and the homogeneous divisor after the last axis.
 pub(super) type Rows<T> = [[T; TILE]; 4];
 
 /// Sums beside each other: none waits for another, and their order is fixed.
-pub(super) type Sums<T> = [T; 16];
+pub(super) type Sums<T> = Wide<T>;
 
 /// The coordinates at which a source is read.
 pub(super) trait Coordinates<T>: Sync {
@@ -113,7 +113,7 @@ impl<'a, T: Number> Structured<'a, T> {
     }
 }
 
-impl<T: Real> Coordinates<T> for Structured<'_, T> {
+impl<T: Lanes> Coordinates<T> for Structured<'_, T> {
     fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
         fill(self, n, pixels, rows);
     }
@@ -143,22 +143,20 @@ impl<T: Real> Coordinates<T> for Structured<'_, T> {
 }
 
 widest! {
-    fn fill[T: Real;](warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) = fill_body
+    fn fill[T: Lanes;](warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) = fill_body
 }
 
 #[inline(always)]
-fn fill_body<T: Real, const LEVEL: usize>(warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
-    for (row, weights) in rows.iter_mut().zip(warp.matrix_of(n).chunks_exact(warp.terms)) {
-        // A tile of its own, for the compiler to hold in registers.
-        let mut sum = [T::zero(); TILE];
-        for (&weight, basis) in weights.iter().zip(warp.basis.chunks_exact(warp.pixels)) {
-            let basis = &basis[pixels.clone()];
-            match <&[T; TILE]>::try_from(basis) {
-                Ok(whole) => sum.iter_mut().zip(whole).for_each(|(sum, &term)| *sum = mul_add::<T, LEVEL>(weight, term, *sum)),
-                Err(_) => sum.iter_mut().zip(basis).for_each(|(sum, &term)| *sum = mul_add::<T, LEVEL>(weight, term, *sum)),
+fn fill_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
+    for (i, start) in pixels.clone().step_by(WIDE).enumerate() {
+        let end = pixels.end.min(start + WIDE);
+        for (row, weights) in rows.iter_mut().zip(warp.matrix_of(n).chunks_exact(warp.terms)) {
+            let mut sum = [T::zero(); WIDE];
+            for (&weight, basis) in weights.iter().zip(warp.basis.chunks_exact(warp.pixels)) {
+                T::add_scaled::<WIDE, LEVEL>(&mut sum, weight, &padded(&basis[start..end]));
             }
+            row.as_chunks_mut().0[i] = sum;
         }
-        *row = sum;
     }
     if warp.rows > warp.dims {
         let (coordinates, divisor) = rows.split_at_mut(warp.dims);
@@ -172,20 +170,24 @@ fn fill_body<T: Real, const LEVEL: usize>(warp: &Structured<'_, T>, n: usize, pi
 
 widest! {
     /// From gradients to coordinates, `len` of them, to gradients to `M_theta B`, in place, and to M, added to `sums`. `rows` is what [`fill`] left.
-    fn pass_back[T: Real;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) = pass_back_body
+    fn pass_back[T: Lanes;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) = pass_back_body
 }
 
 #[inline(always)]
-fn pass_back_body<T: Real, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) {
+fn pass_back_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) {
     warp.through_divisor(rows, gradient, pixels.len());
-    for (sums, row) in sums.chunks_exact_mut(warp.terms).zip(gradient) {
-        for (sums, basis) in sums.iter_mut().zip(warp.basis.chunks_exact(warp.pixels)) {
-            add_products::<T, LEVEL>(sums, &row[..pixels.len()], &basis[pixels.clone()]);
+    for (i, start) in pixels.clone().step_by(WIDE).enumerate() {
+        let end = pixels.end.min(start + WIDE);
+        for (sums, row) in sums.chunks_exact_mut(warp.terms).zip(gradient.iter()) {
+            let gradient = padded(&row[i * WIDE..i * WIDE + end - start]);
+            for (sum, basis) in sums.iter_mut().zip(warp.basis.chunks_exact(warp.pixels)) {
+                T::add_product::<LEVEL>(sum, &gradient, &padded(&basis[start..end]));
+            }
         }
     }
 }
 
-impl<T: Real> Structured<'_, T> {
+impl<T: Lanes> Structured<'_, T> {
     /// M of sample `n`, `R x K`.
     #[inline(always)]
     fn matrix_of(&self, n: usize) -> &[T] {
@@ -313,22 +315,6 @@ fn guarded<T: Real>(w: T) -> (T, bool) {
 #[inline(always)]
 fn product<T: Real>(gradient: T, factor: T) -> T {
     if gradient == T::zero() { T::zero() } else { gradient * factor }
-}
-
-/// Adds [`product`]s.
-#[inline(always)]
-fn add_products<T: Real, const LEVEL: usize>(sums: &mut Sums<T>, gradient: &[T], factors: &[T]) {
-    let ((gradient, last), (factors, last_factors)) = (gradient.as_chunks::<16>(), factors.as_chunks::<16>());
-    let mut held = *sums;
-    for (gradient, factors) in gradient.iter().zip(factors) {
-        for ((sum, &gradient), &factor) in held.iter_mut().zip(gradient).zip(factors) {
-            *sum = mul_add::<T, LEVEL>(gradient, if gradient == T::zero() { T::zero() } else { factor }, *sum);
-        }
-    }
-    *sums = held;
-    for ((sum, &gradient), &factor) in sums.iter_mut().zip(last).zip(last_factors) {
-        *sum = mul_add::<T, LEVEL>(gradient, if gradient == T::zero() { T::zero() } else { factor }, *sum);
-    }
 }
 
 /// The sum of sums, in halves.
