@@ -60,6 +60,20 @@ pub(crate) trait Lanes: Real {
         // SAFETY: as the caller promises.
         std::array::from_fn(|t| places.map(|place| unsafe { *source.add(place as usize + t) }))
     }
+
+    /// `cells[places[i]][t] += parts[t][i]`.
+    ///
+    /// # Safety
+    ///
+    /// `cells` stands for so many that all of them are among them.
+    #[inline(always)]
+    unsafe fn scatter<const LEVEL: usize>(cells: *mut [Self; 4], places: &[u32; WIDE], parts: &[Wide<Self>; 4]) {
+        for (i, &place) in places.iter().enumerate() {
+            // SAFETY: as the caller promises.
+            let cell = unsafe { &mut *cells.add(place as usize) };
+            cell.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part[i]);
+        }
+    }
 }
 
 /// As many numbers as a vector holds at most.
@@ -155,6 +169,12 @@ impl Lanes for f32 {
     unsafe fn fetch<const LEVEL: usize>(source: *const Self, places: &[u32; WIDE]) -> [Wide<Self>; 4] {
         // SAFETY: as the caller promises; and as above.
         unsafe { x86::fetch::<LEVEL>(source, places) }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter<const LEVEL: usize>(cells: *mut [Self; 4], places: &[u32; WIDE], parts: &[Wide<Self>; 4]) {
+        // SAFETY: as the caller promises; and as above.
+        unsafe { x86::scatter::<LEVEL>(cells.cast(), places, parts) };
     }
 }
 
@@ -329,6 +349,66 @@ mod x86 {
             }
         }
         taps
+    }
+
+    /// # Safety
+    ///
+    /// The CPU has the instructions of the level, and there are four numbers at four times each place.
+    #[inline(always)]
+    pub(super) unsafe fn scatter<const LEVEL: usize>(cells: *mut f32, places: &[u32; WIDE], parts: &[Wide<f32>; 4]) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if LEVEL == AVX512 {
+                let (a, b) = (_mm512_loadu_ps(parts[0].as_ptr()), _mm512_loadu_ps(parts[1].as_ptr()));
+                let (c, d) = (_mm512_loadu_ps(parts[2].as_ptr()), _mm512_loadu_ps(parts[3].as_ptr()));
+                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                add_sixteen(cells, places, 0, _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd));
+                add_sixteen(cells, places, 1, _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd));
+                add_sixteen(cells, places, 2, _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
+                add_sixteen(cells, places, 3, _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
+            } else {
+                for i in [0, 4, 8, 12] {
+                    let (mut a, mut b) = (_mm_loadu_ps(parts[0].as_ptr().add(i)), _mm_loadu_ps(parts[1].as_ptr().add(i)));
+                    let (mut c, mut d) = (_mm_loadu_ps(parts[2].as_ptr().add(i)), _mm_loadu_ps(parts[3].as_ptr().add(i)));
+                    _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+                    add_four(cells, places[i], a);
+                    add_four(cells, places[i + 1], b);
+                    add_four(cells, places[i + 2], c);
+                    add_four(cells, places[i + 3], d);
+                }
+            }
+        }
+    }
+
+    /// Adds to the cells of the places `i`, `i + 4`, `i + 8` and `i + 12`.
+    ///
+    /// # Safety
+    ///
+    /// See [`scatter`].
+    #[inline(always)]
+    unsafe fn add_sixteen(cells: *mut f32, places: &[u32; WIDE], i: usize, values: __m512) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            add_four(cells, places[i], _mm512_castps512_ps128(values));
+            add_four(cells, places[i + 4], _mm512_extractf32x4_ps::<1>(values));
+            add_four(cells, places[i + 8], _mm512_extractf32x4_ps::<2>(values));
+            add_four(cells, places[i + 12], _mm512_extractf32x4_ps::<3>(values));
+        }
+    }
+
+    /// Adds to a cell.
+    ///
+    /// # Safety
+    ///
+    /// See [`scatter`].
+    #[inline(always)]
+    unsafe fn add_four(cells: *mut f32, place: u32, values: __m128) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let cell = cells.add(4 * place as usize);
+            _mm_storeu_ps(cell, _mm_add_ps(_mm_loadu_ps(cell), values));
+        }
     }
 
     /// The four numbers from the places `i`, `i + 4`, `i + 8` and `i + 12` on.

@@ -10,6 +10,7 @@ use super::lanes::{self, Back};
 use super::packed::Packing;
 use super::places::Places;
 use super::plain::Call;
+use super::single;
 use super::transpose::{from_lanes, to_lanes};
 use super::warp::{Coordinates, TILE, tiles, zeros};
 use crate::cpu::{Fresh, Number, with_scratch};
@@ -127,15 +128,19 @@ impl<'a> Fused<'a> {
         wanted: Wanted,
     ) {
         let room = |wanted: bool| if wanted { L * self.packing.pixels + ALIGN } else { ALIGN };
-        let lengths = [room(wanted.coordinates), room(wanted.input), L * TILE + ALIGN, 16 * coordinates.sums_len() + ALIGN];
-        with_scratch(lengths, |[packed, to_packed, tile, sums]| {
+        // A single channel is gathered in cells of four.
+        let cells = if L == 1 { 4 * room(wanted.input) } else { 0 };
+        let lengths = [room(wanted.coordinates), room(wanted.input), cells + ALIGN, L * TILE + ALIGN, 16 * coordinates.sums_len() + ALIGN];
+        with_scratch(lengths, |[packed, to_packed, cells, tile, sums]| {
+            let cells = aligned::<T, L>(cells);
             let (packed, to_packed, tile) = (aligned::<T, L>(packed), aligned::<T, L>(to_packed), aligned::<T, L>(tile));
             let sums = &mut aligned::<T, 16>(sums)[..coordinates.sums_len()];
             sums.fill([T::zero(); 16]);
             if wanted.coordinates {
                 self.packing.pack(source, packed);
             }
-            to_packed.fill([T::zero(); L]);
+            let gathered = if L == 1 { &mut *cells } else { &mut *to_packed };
+            gathered.fill([T::zero(); L]);
             let (mut rows, mut slopes) = (zeros(), zeros());
             for pixels in tiles(&(0..self.call.pixels)) {
                 coordinates.fill(n, pixels.clone(), &mut rows);
@@ -145,7 +150,7 @@ impl<'a> Fused<'a> {
                 let mut back = Back {
                     upstream: tile,
                     coordinates: wanted.coordinates.then_some((&*packed, &mut slopes)),
-                    source: wanted.input.then_some(&mut *to_packed),
+                    source: wanted.input.then_some(&mut *gathered),
                 };
                 lanes::back(places, &mut back);
                 if wanted.coordinates {
@@ -157,6 +162,10 @@ impl<'a> Fused<'a> {
             }
             coordinates.add_up(sums, to_coordinates);
             if wanted.input {
+                if L == 1 {
+                    let (cells, _) = cells.as_flattened().as_chunks();
+                    single::fold(&cells[..self.packing.pixels], to_packed.as_flattened_mut());
+                }
                 self.packing.unpack(to_packed, to_source);
             }
         });

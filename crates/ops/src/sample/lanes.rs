@@ -26,7 +26,7 @@ pub(super) struct Back<'a, T, const L: usize> {
     pub upstream: &'a [[T; L]],
     /// The packed source, and room for the gradient to the coordinates in pixels: equation 7.
     pub coordinates: Option<(&'a [[T; L]], &'a mut Rows<T>)>,
-    /// The gradient to the packed source, to which the tile's part is added: equation 6.
+    /// The gradient to the packed source, to which the tile's part is added: equation 6. With one lane, the cells of it.
     pub source: Option<&'a mut [[T; L]]>,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn back<T: Lanes, const L: usize>(places: &Places<'_, T>, back: &mut 
             single::slopes(places, source.as_flattened(), upstream, gradient);
         }
         if let Some(source) = &mut back.source {
-            single::scatter(places, upstream, source.as_flattened_mut());
+            single::scatter(places, upstream, source.as_flattened_mut().as_chunks_mut().0);
         }
         return;
     }

@@ -29,9 +29,17 @@ pub(super) fn slopes<T: Lanes>(places: &Places<'_, T>, source: &[T], upstream: &
     unrolled!(places, slopes_of_taps(places, source, upstream, gradient));
 }
 
-/// Equation 6: adds the tile's part to the gradient to the packed source.
-pub(super) fn scatter<T: Lanes>(places: &Places<'_, T>, upstream: &[T], source: &mut [T]) {
-    unrolled!(places, scatter_taps(places, upstream, source));
+/// Equation 6: adds the tile's part to the gradient to the packed source, kept in cells until they are [folded](fold): number `t` of cell `p` belongs to pixel `p + t`.
+///
+/// The taps of a pixel go to a cell at once, and pixels beside each other go to different cells or to the same, never to half of one: no addition waits for the one
+/// before to arrive in memory.
+pub(super) fn scatter<T: Lanes>(places: &Places<'_, T>, upstream: &[T], cells: &mut [[T; 4]]) {
+    unrolled!(places, scatter_taps(places, upstream, cells));
+}
+
+widest! {
+    /// From cells to packed pixels.
+    pub(super) fn fold[T: Lanes;](cells: &[[T; 4]], pixels: &mut [T]) = fold_body
 }
 
 widest! {
@@ -43,7 +51,7 @@ widest! {
 }
 
 widest! {
-    fn scatter_taps[T: Lanes; S, Z](places: &Places<'_, T>, upstream: &[T], source: &mut [T]) = scatter_body
+    fn scatter_taps[T: Lanes; S, Z](places: &Places<'_, T>, upstream: &[T], cells: &mut [[T; 4]]) = scatter_body
 }
 
 #[inline(always)]
@@ -108,23 +116,36 @@ fn slopes_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
 }
 
 #[inline(always)]
-fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: &[T], source: &mut [T]) {
+fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: &[T], cells: &mut [[T; 4]]) {
     let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
-    assert!(places.reach() <= source.len());
-    for (z, wz) in wz.iter().enumerate() {
-        for (y, wy) in wy.iter().enumerate() {
-            for (x, wx) in wx.iter().enumerate() {
-                let offset = places.offset([x, y, z]);
-                // Tap by tap: the taps of a pixel beside each other would have each addition wait for the one before.
-                for (i, upstream) in upstream.chunks(WIDE).enumerate().take(TILE / WIDE) {
-                    let weight = T::times::<LEVEL>(part(wx, i), &T::times::<LEVEL>(part(wy, i), part(wz, i)));
-                    let parts = T::times::<LEVEL>(&weight, &padded(upstream));
-                    for (&part, &first) in parts[..upstream.len()].iter().zip(part(&places.first, i)) {
-                        // SAFETY: no tap lies beyond `reach`, which is within the source.
-                        *unsafe { source.get_unchecked_mut(first as usize + offset) } += part;
+    assert!(places.reach() <= cells.len());
+    for (i, upstream) in upstream.chunks(WIDE).enumerate().take(TILE / WIDE) {
+        let upstream = padded(upstream);
+        for (z, wz) in wz.iter().enumerate() {
+            for (y, wy) in wy.iter().enumerate() {
+                let line = T::times::<LEVEL>(&T::times::<LEVEL>(part(wy, i), part(wz, i)), &upstream);
+                for (x, wx) in wx.chunks(4).enumerate() {
+                    let mut parts = [[T::zero(); WIDE]; 4];
+                    for (part_of, wx) in parts.iter_mut().zip(wx) {
+                        *part_of = T::times::<LEVEL>(part(wx, i), &line);
                     }
+                    // SAFETY: no tap lies beyond `reach`, which is within the cells.
+                    unsafe { T::scatter::<LEVEL>(cells.as_mut_ptr().add(places.offset([4 * x, y, z])), part(&places.first, i), &parts) };
                 }
             }
+        }
+    }
+}
+
+#[inline(always)]
+fn fold_body<T: Lanes, const LEVEL: usize>(cells: &[[T; 4]], pixels: &mut [T]) {
+    let pixels = &mut pixels[..cells.len()];
+    for (pixel, cell) in pixels.iter_mut().zip(cells) {
+        *pixel = cell[0];
+    }
+    for t in 1..4 {
+        for (pixel, cell) in pixels.iter_mut().skip(t).zip(cells) {
+            *pixel += cell[t];
         }
     }
 }
