@@ -137,7 +137,9 @@ fn slopes<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL:
             gather::<T, L, LEVEL>(&mut to_y, wz[i], &plane_y, z);
             gather::<T, L, LEVEL>(&mut to_z, sz[i], &plane, z);
         }
-        for (row, to) in gradient.iter_mut().zip([to_x, to_y, to_z]) {
+        // An image needs no gradient to z.
+        let axes = if S > 1 && Z == 1 { 2 } else { 3 };
+        for (row, to) in gradient.iter_mut().zip([to_x, to_y, to_z]).take(axes) {
             row[i] = T::dot::<L, LEVEL>(upstream, &to);
         }
     }

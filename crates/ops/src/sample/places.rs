@@ -107,21 +107,27 @@ fn settle_body<T: Real, const LEVEL: usize>(sampler: &Sampler, size: usize, row:
         true => x.iter_mut().zip(row).for_each(|(x, &row)| *x = (row + one) * half * (length - one)),
         false => x.iter_mut().zip(row).for_each(|(x, &row)| *x = ((row + one) * length - one) * half),
     }
-    let rule = sampler.kernel.boundary_rule();
-    for (x, jacobian) in x.iter_mut().zip(jacobian) {
-        let tame = x.abs() < T::of(HUGE);
-        let slope = match (sampler.boundary, rule) {
-            (Boundary::Zeros, _) => {
-                *x = if tame { *x } else { -T::of(FAR) };
-                if tame { one } else { T::zero() }
+    let tame = |x: T| x.abs() < T::of(HUGE);
+    // A loop for each case, for the compiler to see that each is simple.
+    let pixels = x.iter_mut().zip(jacobian);
+    match (sampler.boundary, sampler.kernel.boundary_rule()) {
+        (Boundary::Zeros, _) => pixels.for_each(|(x, jacobian)| {
+            *jacobian = if tame(*x) { scale } else { T::zero() };
+            *x = if tame(*x) { *x } else { -T::of(FAR) };
+        }),
+        (Boundary::Border, BoundaryRule::Coordinate) => pixels.for_each(|(x, jacobian)| {
+            let (settled, slope) = Boundary::Border.coordinate(*x, size, sampler.align_corners);
+            (*x, *jacobian) = (settled, slope * scale);
+        }),
+        (boundary, BoundaryRule::Coordinate) => pixels.for_each(|(x, jacobian)| {
+            let (settled, slope) = boundary.coordinate(*x, size, sampler.align_corners);
+            (*x, *jacobian) = (settled, slope * scale);
+        }),
+        (boundary, BoundaryRule::Tap) => pixels.for_each(|(x, jacobian)| {
+            *jacobian = if tame(*x) { scale } else { T::zero() };
+            if !tame(*x) {
+                *x = boundary.coordinate(*x, size, sampler.align_corners).0;
             }
-            (_, BoundaryRule::Tap) if tame => one,
-            (boundary, rule) => {
-                let (settled, slope) = boundary.coordinate(*x, size, sampler.align_corners);
-                *x = settled;
-                if rule == BoundaryRule::Tap { T::zero() } else { slope }
-            }
-        };
-        *jacobian = slope * scale;
+        }),
     }
 }
