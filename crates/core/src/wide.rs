@@ -1,11 +1,11 @@
 //! One body of code compiled for each set of vector instructions a CPU may have, and the best chosen when it runs.
 
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use num_traits::Float;
 
 /// The vector instructions that [`widest!`](crate::widest) chooses between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Vectors {
     /// What the program was compiled for.
     Compiled,
@@ -16,11 +16,24 @@ pub enum Vectors {
 }
 
 impl Vectors {
-    /// The best that this CPU has; looked up once.
+    /// Every one, the narrowest first.
+    pub const ALL: [Self; 3] = [Self::Compiled, Self::Avx2, Self::Avx512];
+
+    /// Those in use: the best that this CPU has, unless they were [limited](Self::limit).
     #[inline]
     pub fn here() -> Self {
-        static HERE: LazyLock<Vectors> = LazyLock::new(Vectors::detect);
-        *HERE
+        match CHOSEN.load(Ordering::Relaxed) {
+            0 => Self::limit(Self::Avx512),
+            chosen => Self::ALL[usize::from(chosen - 1).min(2)],
+        }
+    }
+
+    /// Has the whole program use at most these from now on, and says what that comes to on this CPU: to compare one path with another, or to get the bits of a
+    /// lesser CPU.
+    pub fn limit(most: Self) -> Self {
+        let chosen = Self::detect().min(most);
+        CHOSEN.store(chosen as u8 + 1, Ordering::Relaxed);
+        chosen
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -51,6 +64,9 @@ pub const AVX2: usize = 1;
 
 /// The level of a body that is compiled for [`Vectors::Avx512`].
 pub const AVX512: usize = 2;
+
+/// One more than the place in [`Vectors::ALL`] of those in use; 0 before anyone asked.
+static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
 /// `a * b + c`; rounded once where the CPUs of the level have an instruction for that.
 #[inline(always)]

@@ -21,6 +21,8 @@ mod places;
 mod plain;
 mod single;
 mod taps;
+#[cfg(test)]
+mod tests;
 mod transpose;
 mod warp;
 
