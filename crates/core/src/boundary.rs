@@ -37,6 +37,7 @@ impl Boundary {
     /// `x` is in pixels, 0 at the centre of the first of `size` pixels. [`Zeros`](Self::Zeros) changes nothing. The derivative is 0 where the coordinate was clamped
     /// (the bounds included) or was not finite, and -1 where it was mirrored. The result is finite for [`Border`](Self::Border) and
     /// [`Reflection`](Self::Reflection): NaN reads at 0.
+    #[inline(always)]
     pub fn coordinate<T: Float>(self, x: T, size: usize, align_corners: bool) -> (T, T) {
         match self {
             Self::Zeros => (x, T::one()),
@@ -71,6 +72,7 @@ impl Boundary {
     }
 }
 
+#[inline(always)]
 fn clamp<T: Float>(x: T, size: usize) -> (T, T) {
     let last = number::<T>(size.saturating_sub(1));
     if x > T::zero() && x < last {
@@ -94,6 +96,7 @@ fn mirror<T: Float>(x: T, size: usize, align_corners: bool) -> (T, T) {
     if flips == 0 { (extra + low, sign) } else { (span - extra + low, -sign) }
 }
 
+#[inline(always)]
 fn number<T: Float>(value: usize) -> T {
     T::from(value).unwrap_or_else(T::zero)
 }

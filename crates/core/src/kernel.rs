@@ -6,6 +6,8 @@ use std::ops::{AddAssign, MulAssign};
 
 use num_traits::Float;
 
+use crate::widest;
+
 /// A number the sampler computes in: `f32` or `f64`.
 pub trait Real: Float + Default + Debug + Sum + AddAssign + MulAssign + Send + Sync + 'static {
     /// [`SamplingKernel::weights`] of a kernel behind a trait object.
@@ -74,6 +76,26 @@ pub trait Sampling: Debug + Send + Sync {
     fn cuda_source(&self) -> Option<String>;
 }
 
+widest! {
+    /// [`SamplingKernel::weights`], compiled for the vector instructions of this CPU.
+    fn weights_at[K: SamplingKernel, T: Real;](kernel: &K, x: &[T], first: &mut [i32], weights: &mut [T]) = weights_body
+}
+
+#[inline(always)]
+fn weights_body<K: SamplingKernel, T: Real, const LEVEL: usize>(kernel: &K, x: &[T], first: &mut [i32], weights: &mut [T]) {
+    kernel.weights(x, first, weights);
+}
+
+widest! {
+    /// [`SamplingKernel::derivatives`], compiled for the vector instructions of this CPU.
+    fn derivatives_at[K: SamplingKernel, T: Real;](kernel: &K, x: &[T], derivatives: &mut [T]) = derivatives_body
+}
+
+#[inline(always)]
+fn derivatives_body<K: SamplingKernel, T: Real, const LEVEL: usize>(kernel: &K, x: &[T], derivatives: &mut [T]) {
+    kernel.derivatives(x, derivatives);
+}
+
 impl<K: SamplingKernel> Sampling for K {
     fn support(&self) -> usize {
         SamplingKernel::support(self)
@@ -84,19 +106,19 @@ impl<K: SamplingKernel> Sampling for K {
     }
 
     fn weights_f32(&self, x: &[f32], first: &mut [i32], weights: &mut [f32]) {
-        self.weights(x, first, weights);
+        weights_at(self, x, first, weights);
     }
 
     fn weights_f64(&self, x: &[f64], first: &mut [i32], weights: &mut [f64]) {
-        self.weights(x, first, weights);
+        weights_at(self, x, first, weights);
     }
 
     fn derivatives_f32(&self, x: &[f32], derivatives: &mut [f32]) {
-        self.derivatives(x, derivatives);
+        derivatives_at(self, x, derivatives);
     }
 
     fn derivatives_f64(&self, x: &[f64], derivatives: &mut [f64]) {
-        self.derivatives(x, derivatives);
+        derivatives_at(self, x, derivatives);
     }
 
     fn cuda_source(&self) -> Option<String> {

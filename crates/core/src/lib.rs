@@ -18,6 +18,7 @@ pub mod registry;
 pub mod stream;
 pub mod target_grid;
 pub mod transformation;
+pub mod wide;
 
 pub use boundary::Boundary;
 pub use error::{Error, Result};

@@ -1,15 +1,14 @@
 //! What every operation needs of a number, of CPU storage and of threads.
 
 use std::cell::RefCell;
-use std::mem::MaybeUninit;
 use std::thread::LocalKey;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, StorageRef, Tensor, WithDType, bail};
-use rayon::prelude::*;
-use stn_core::Real;
+
+use crate::sample::Lanes;
 
 /// A number the operations compute in: `f32` or `f64`.
-pub(crate) trait Number: WithDType + Real {
+pub(crate) trait Number: WithDType + Lanes {
     /// Working memory of the calling thread. It stays with the thread, so that a training step maps no new pages.
     fn scratch() -> &'static LocalKey<RefCell<Vec<Self>>>;
 
@@ -61,62 +60,6 @@ pub(crate) fn with_scratch<T: Number, const N: usize, R>(lengths: [usize; N], wo
         });
         work(parts)
     })
-}
-
-/// Makes `length` numbers, `chunk` at a time and in parallel: `fill(i, numbers)` gets chunk `i`, all zero.
-///
-/// Zeroed by the task that fills it, a chunk is still in its cache; zeroed at once, all of it would go through memory twice, on one thread.
-pub(crate) fn filled<T: Number>(length: usize, chunk: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
-    filled_both::<T, u8>((length, chunk), (0, 1), |i, numbers, _| fill(i, numbers)).0
-}
-
-/// [`filled`] without the zeros: for results too large for a cache, which zeros would go through twice.
-///
-/// # Safety
-///
-/// `fill` must write every number of its chunk before it reads it.
-pub(crate) unsafe fn filled_unset<T: Number>(length: usize, chunk: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
-    let mut numbers = Vec::with_capacity(length);
-    numbers.spare_capacity_mut()[..length].par_chunks_mut(chunk.max(1)).enumerate().for_each(|(i, chunk)| {
-        // SAFETY: the caller promises that nothing is read before it is written.
-        fill(i, unsafe { &mut *(std::ptr::from_mut(chunk) as *mut [T]) });
-    });
-    // SAFETY: the chunks are the whole vector, and the caller promises that each was written.
-    unsafe { numbers.set_len(length) };
-    numbers
-}
-
-/// [`filled`] for two vectors at once, each given as (length, chunk); the second may be empty.
-pub(crate) fn filled_both<A: Copy + Default + Send + Sync, B: Copy + Default + Send + Sync>(
-    (length_a, chunk_a): (usize, usize),
-    (length_b, chunk_b): (usize, usize),
-    fill: impl Fn(usize, &mut [A], &mut [B]) + Sync,
-) -> (Vec<A>, Vec<B>) {
-    let (mut a, mut b) = (Vec::with_capacity(length_a), Vec::with_capacity(length_b));
-    {
-        let mut rest = &mut b.spare_capacity_mut()[..length_b];
-        let parts = a.spare_capacity_mut()[..length_a].chunks_mut(chunk_a.max(1)).map(|part| {
-            let length = chunk_b.min(rest.len());
-            let (second, tail) = std::mem::take(&mut rest).split_at_mut(length);
-            rest = tail;
-            (part, second)
-        });
-        let parts: Vec<_> = parts.collect();
-        assert!(rest.is_empty(), "as many chunks of both");
-        parts.into_par_iter().enumerate().for_each(|(i, (a, b))| {
-            a.fill(MaybeUninit::new(A::default()));
-            b.fill(MaybeUninit::new(B::default()));
-            // SAFETY: every element was just written.
-            let (a, b) = unsafe { (a.assume_init_mut(), b.assume_init_mut()) };
-            fill(i, a, b);
-        });
-    }
-    // SAFETY: the chunks are the whole of both vectors, and the loop has written every one of them; had it panicked, this line would not be reached.
-    unsafe {
-        a.set_len(length_a);
-        b.set_len(length_b);
-    }
-    (a, b)
 }
 
 /// Runs `$body` with the type alias `$number` standing for the number type of `$storage`.

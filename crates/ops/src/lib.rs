@@ -5,6 +5,7 @@ mod conv2d;
 mod cpu;
 mod cross_entropy;
 mod dropout;
+mod fresh;
 mod linear;
 mod matmul;
 mod max_pool2d;

@@ -12,7 +12,8 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::matmul::Matrix;
-use crate::cpu::{filled, filled_unset, with_scratch};
+use crate::cpu::with_scratch;
+use crate::fresh::{filled, filled_unset};
 
 /// Rows of a result that one task makes: many go over a copied block.
 const ROWS: usize = 96;

@@ -11,10 +11,19 @@
 //! - [`op`]: the candle operations that hold it together;
 //! - [`gradient`]: the operations that give their gradients.
 
-mod cpu;
+mod arithmetic;
+mod fused;
 mod gradient;
+mod lanes;
 mod op;
+mod packed;
+mod places;
+mod plain;
+mod single;
 mod taps;
+#[cfg(test)]
+mod tests;
+mod transpose;
 mod warp;
 
 use std::sync::Arc;
@@ -23,6 +32,9 @@ use candle_core::{D, Result, Tensor, bail};
 use stn_core::{Boundary, Sampling, TargetGrid};
 
 use crate::cpu::{elements, expect_numbers};
+
+pub(crate) use arithmetic::Lanes;
+pub use gradient::{GridWanted, Wanted, sample_grid_gradients, sample_structured_gradients};
 
 /// How a source is read between and beyond its pixels.
 #[derive(Debug, Clone)]
@@ -46,18 +58,7 @@ pub struct Sampler {
 /// Where a shape or type does not fit: every tensor f32 or all f64, the same `align_corners` for the target and the sampler; or the output is too large for any memory.
 pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target: &TargetGrid, sampler: &Sampler) -> Result<Tensor> {
     expect_numbers("sample_structured", &[("input", input), ("matrix", matrix), ("basis", basis)])?;
-    let samples = check_input("sample_structured", input, target.size(), sampler)?;
-    check_structure("sample_structured", matrix, basis, target)?;
-    if matrix.dim(0)? != samples {
-        bail!("sample_structured: input has {samples} samples and matrix {}; expected the same number", matrix.dim(0)?);
-    }
-    if target.align_corners() != sampler.align_corners {
-        bail!(
-            "sample_structured: the target grid has align_corners = {} and the sampler {}; use one value for both",
-            target.align_corners(),
-            sampler.align_corners
-        );
-    }
+    check_structured("sample_structured", input, matrix, basis, target, sampler)?;
     let op = op::SampleStructured { sampler: sampler.clone(), target: target.clone() };
     input.contiguous()?.apply_op3(&matrix.contiguous()?, &basis.contiguous()?, op)
 }
@@ -71,14 +72,7 @@ pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target
 /// Where a shape or type does not fit.
 pub fn sample_grid(input: &Tensor, grid: &Tensor, sampler: &Sampler) -> Result<Tensor> {
     expect_numbers("sample_grid", &[("input", input), ("grid", grid)])?;
-    let target = match grid.dims() {
-        [_, target @ .., 2 | 3] if target.len() == grid.dim(D::Minus1)? => target,
-        other => bail!("sample_grid: expected a grid of N x H x W x 2 or N x D x H x W x 3, not {other:?}"),
-    };
-    let samples = check_input("sample_grid", input, target, sampler)?;
-    if grid.dim(0)? != samples {
-        bail!("sample_grid: input has {samples} samples and grid {}; expected the same number", grid.dim(0)?);
-    }
+    grid_target("sample_grid", input, grid, sampler)?;
     input.contiguous()?.apply_op2(&grid.contiguous()?, op::SampleGrid { sampler: sampler.clone() })
 }
 
@@ -92,6 +86,32 @@ pub fn structured_grid(matrix: &Tensor, basis: &Tensor, target: &TargetGrid) -> 
     check_structure("structured_grid", matrix, basis, target)?;
     elements("structured_grid", &[&[matrix.dim(0)?], target.size(), &[target.dims()]].concat())?;
     matrix.contiguous()?.apply_op2(&basis.contiguous()?, op::StructuredGrid { target: target.clone() })
+}
+
+/// Input, M and B that fit each other, the target and the sampler.
+fn check_structured(op: &str, input: &Tensor, matrix: &Tensor, basis: &Tensor, target: &TargetGrid, sampler: &Sampler) -> Result<()> {
+    let samples = check_input(op, input, target.size(), sampler)?;
+    check_structure(op, matrix, basis, target)?;
+    if matrix.dim(0)? != samples {
+        bail!("{op}: input has {samples} samples and matrix {}; expected the same number", matrix.dim(0)?);
+    }
+    if target.align_corners() != sampler.align_corners {
+        bail!("{op}: the target grid has align_corners = {} and the sampler {}; use one value for both", target.align_corners(), sampler.align_corners);
+    }
+    Ok(())
+}
+
+/// The target size of a grid that fits the input.
+fn grid_target<'a>(op: &str, input: &Tensor, grid: &'a Tensor, sampler: &Sampler) -> Result<&'a [usize]> {
+    let target = match grid.dims() {
+        [_, target @ .., 2 | 3] if target.len() == grid.dim(D::Minus1)? => target,
+        other => bail!("{op}: expected a grid of N x H x W x 2 or N x D x H x W x 3, not {other:?}"),
+    };
+    let samples = check_input(op, input, target, sampler)?;
+    if grid.dim(0)? != samples {
+        bail!("{op}: input has {samples} samples and grid {}; expected the same number", grid.dim(0)?);
+    }
+    Ok(target)
 }
 
 /// The number of samples of an input with the axes of the target, none too long for a kernel's pixel numbers; a kernel that reads at all, and an output that fits memory.
@@ -126,58 +146,4 @@ fn check_structure(op: &str, matrix: &Tensor, basis: &Tensor, target: &TargetGri
             target.size()
         ),
     }
-}
-
-/// Which gradients are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// To the input.
-    pub input: bool,
-    /// To M.
-    pub matrix: bool,
-    /// To B.
-    pub basis: bool,
-}
-
-/// shim
-pub fn sample_structured_gradients(
-    input: &Tensor,
-    matrix: &Tensor,
-    basis: &Tensor,
-    target: &TargetGrid,
-    sampler: &Sampler,
-    upstream: &Tensor,
-    wanted: Wanted,
-) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-    let to_input = gradient::InputGradient { sampler, input: input.dims(), target: target.size() };
-    let to_input = wanted.input.then(|| matrix.apply_op3_no_bwd(basis, upstream, &to_input)).transpose()?;
-    let to_matrix = wanted
-        .matrix
-        .then(|| input.apply_op3_no_bwd(matrix, upstream, &gradient::MatrixGradient { sampler, target: target.size(), basis, basis_wanted: false }))
-        .transpose()?;
-    let to_matrix = to_matrix.map(|m| m.reshape(matrix.shape())).transpose()?;
-    Ok((to_input, to_matrix, None))
-}
-
-/// The gradients wanted of [`sample_grid_gradients`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GridWanted {
-    /// To the input
-    pub input: bool,
-    /// To the grid
-    pub grid: bool,
-}
-
-/// shim
-pub fn sample_grid_gradients(
-    input: &Tensor,
-    grid: &Tensor,
-    sampler: &Sampler,
-    upstream: &Tensor,
-    wanted: GridWanted,
-) -> Result<(Option<Tensor>, Option<Tensor>)> {
-    let op = gradient::InputGradient { sampler, input: input.dims(), target: op::target_size(grid.dims()) };
-    let i = wanted.input.then(|| grid.apply_op2_no_bwd(upstream, &op)).transpose()?;
-    let g = wanted.grid.then(|| input.apply_op3_no_bwd(grid, upstream, &gradient::GridGradient { sampler })).transpose()?;
-    Ok((i, g))
 }

@@ -4,10 +4,11 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use stn_core::TargetGrid;
 
 use super::Sampler;
-use super::cpu::{self, Call};
-use super::gradient::{GridGradient, InputGradient, MatrixGradient, StructuredGridGradient};
-use super::warp::{Grid, Structured};
-use crate::cpu::{by_number, numbers};
+use super::fused::Fused;
+use super::gradient::{GridWanted, StructuredGridGradient, Wanted, sample_grid_gradients, sample_structured_gradients};
+use super::plain::{self, Call};
+use super::warp::{Coordinates, Grid, Structured};
+use crate::cpu::{Number, by_number, numbers};
 
 /// Input, M and B to the output.
 pub(super) struct SampleStructured {
@@ -42,19 +43,14 @@ impl CustomOp3 for SampleStructured {
         let call = Call::new(&self.sampler, input_layout.dims(), self.target.size())?;
         by_number!(self.name(), input, T => {
             let warp = Structured::<T>::new((matrix, matrix_layout), (basis, basis_layout), self.target.size())?;
-            let output = cpu::sample(&call, numbers(input, input_layout)?, &warp);
+            let output = sample(&call, numbers(input, input_layout)?, &warp);
             Ok((T::to_cpu_storage_owned(output), call.output_shape(self.target.size())))
         })
     }
 
     fn bwd(&self, input: &Tensor, matrix: &Tensor, basis: &Tensor, _: &Tensor, upstream: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let upstream = upstream.contiguous()?;
-        let to_input = InputGradient { sampler: &self.sampler, input: input.dims(), target: self.target.size() };
-        let to_input = input.track_op().then(|| matrix.apply_op3_no_bwd(basis, &upstream, &to_input)).transpose()?;
-        let (to_matrix, to_basis) = matrix_and_basis(matrix, basis, |basis_wanted| {
-            input.apply_op3_no_bwd(matrix, &upstream, &MatrixGradient { sampler: &self.sampler, target: self.target.size(), basis, basis_wanted })
-        })?;
-        Ok((to_input, to_matrix, to_basis))
+        let wanted = Wanted { input: input.track_op(), matrix: matrix.track_op(), basis: basis.track_op() };
+        sample_structured_gradients(input, matrix, basis, &self.target, &self.sampler, upstream, wanted)
     }
 }
 
@@ -67,17 +63,13 @@ impl CustomOp2 for SampleGrid {
         let target = target_size(grid_layout.dims());
         let call = Call::new(&self.sampler, input_layout.dims(), target)?;
         by_number!(self.name(), input, T => {
-            let output = cpu::sample(&call, numbers(input, input_layout)?, &Grid::<T>::new(numbers(grid, grid_layout)?, target));
+            let output = sample(&call, numbers(input, input_layout)?, &Grid::<T>::new(numbers(grid, grid_layout)?, target));
             Ok((T::to_cpu_storage_owned(output), call.output_shape(target)))
         })
     }
 
     fn bwd(&self, input: &Tensor, grid: &Tensor, _: &Tensor, upstream: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let upstream = upstream.contiguous()?;
-        let to_input = InputGradient { sampler: &self.sampler, input: input.dims(), target: target_size(grid.dims()) };
-        let to_input = input.track_op().then(|| grid.apply_op2_no_bwd(&upstream, &to_input)).transpose()?;
-        let to_grid = grid.track_op().then(|| input.apply_op3_no_bwd(grid, &upstream, &GridGradient { sampler: &self.sampler })).transpose()?;
-        Ok((to_input, to_grid))
+        sample_grid_gradients(input, grid, &self.sampler, upstream, GridWanted { input: input.track_op(), grid: grid.track_op() })
     }
 }
 
@@ -90,7 +82,7 @@ impl CustomOp2 for StructuredGrid {
         by_number!(self.name(), matrix, T => {
             let warp = Structured::<T>::new((matrix, matrix_layout), (basis, basis_layout), self.target.size())?;
             let shape: Vec<usize> = [&[warp.samples], self.target.size(), &[warp.dims]].concat();
-            Ok((T::to_cpu_storage_owned(cpu::grid(&warp)), shape.into()))
+            Ok((T::to_cpu_storage_owned(plain::grid(&warp)), shape.into()))
         })
     }
 
@@ -99,6 +91,14 @@ impl CustomOp2 for StructuredGrid {
         matrix_and_basis(matrix, basis, |basis_wanted| {
             matrix.apply_op3_no_bwd(basis, &upstream, &StructuredGridGradient { target: self.target.size(), basis_wanted })
         })
+    }
+}
+
+/// Equation 3, on packed channels where that is worth it.
+fn sample<T: Number>(call: &Call<'_>, input: &[T], coordinates: &impl Coordinates<T>) -> Vec<T> {
+    match Fused::new(call) {
+        Some(fused) => fused.sample(input, coordinates),
+        None => plain::sample(call, input, coordinates),
     }
 }
 

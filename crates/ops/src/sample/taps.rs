@@ -9,10 +9,10 @@ use super::warp::{Rows, TILE, zeros};
 pub(super) const LONGEST_AXIS: usize = 1 << 28;
 
 /// A coordinate, in pixels, that is outside every source and that every kernel can take.
-const FAR: f64 = (1 << 29) as f64;
+pub(super) const FAR: f64 = (1 << 29) as f64;
 
 /// Kernels are asked about smaller coordinates only.
-const HUGE: f64 = (1 << 30) as f64;
+pub(super) const HUGE: f64 = (1 << 30) as f64;
 
 /// The offset of a tap that reads zero: beyond every source, and the sum of three does not overflow.
 const OUTSIDE: usize = usize::MAX / 4;

@@ -4,24 +4,40 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, Layout, Result};
 use rayon::prelude::*;
-use stn_core::Real;
 use stn_core::transformation::HOMOGENEOUS_GUARD;
+use stn_core::{Real, widest};
 
+use super::arithmetic::{Lanes, WIDE, Wide, padded};
 use crate::cpu::{Number, numbers};
 
 /// The pixels of a tile: what a kernel is asked for at a time.
-pub(super) const TILE: usize = 64;
+pub(super) const TILE: usize = 128;
 
 /// The pixels of a block: what a task works on. Partial sums follow blocks, never threads.
-pub(super) const BLOCK: usize = 4 * TILE;
+pub(super) const BLOCK: usize = 2 * TILE;
 
 /// A value for every pixel of a tile on up to four rows: x, y, z, and the homogeneous divisor after the last axis.
 pub(super) type Rows<T> = [[T; TILE]; 4];
+
+/// Sums beside each other: none waits for another, and their order is fixed.
+pub(super) type Sums<T> = Wide<T>;
 
 /// The coordinates at which a source is read.
 pub(super) trait Coordinates<T>: Sync {
     /// Fills rows x, y (, z) with the normalised coordinates of a tile's pixels in sample `n`.
     fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>);
+
+    /// The length of the gradients of one sample that [`pass_back`](Self::pass_back) makes.
+    fn gradients_len(&self) -> usize;
+
+    /// How many [`Sums`] a task keeps for [`pass_back`](Self::pass_back).
+    fn sums_len(&self) -> usize;
+
+    /// Brings the gradient to a tile's coordinates back to what they come from. `rows` is what [`fill`](Self::fill) left.
+    fn pass_back(&self, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>], gradients: &mut [T]);
+
+    /// Adds up what [`pass_back`](Self::pass_back) left in the sums.
+    fn add_up(&self, sums: &[Sums<T>], gradients: &mut [T]);
 }
 
 /// An explicit grid, `N x P x dims`.
@@ -59,6 +75,20 @@ impl<T: Real> Coordinates<T> for Grid<'_, T> {
             }
         }
     }
+
+    fn gradients_len(&self) -> usize {
+        self.pixels * self.dims
+    }
+
+    fn sums_len(&self) -> usize {
+        0
+    }
+
+    fn pass_back(&self, pixels: Range<usize>, _: &Rows<T>, gradient: &mut Rows<T>, _: &mut [Sums<T>], gradients: &mut [T]) {
+        Self::store(gradient, self.dims, &mut gradients[pixels.start * self.dims..pixels.end * self.dims]);
+    }
+
+    fn add_up(&self, _: &[Sums<T>], _: &mut [T]) {}
 }
 
 /// The structured form: M, `N x R x K`, times B, `K x P`; R is `dims`, or one more for homogeneous coordinates.
@@ -70,6 +100,8 @@ pub(super) struct Structured<'a, T> {
     pub terms: usize,
     pub dims: usize,
     pub pixels: usize,
+    /// Whether B gets a gradient.
+    pub basis_wanted: bool,
 }
 
 impl<'a, T: Number> Structured<'a, T> {
@@ -77,33 +109,87 @@ impl<'a, T: Number> Structured<'a, T> {
     pub(super) fn new(matrix: (&'a CpuStorage, &Layout), basis: (&'a CpuStorage, &Layout), target: &[usize]) -> Result<Self> {
         let (samples, rows, terms) = matrix.1.shape().dims3()?;
         let (matrix, basis) = (numbers(matrix.0, matrix.1)?, numbers(basis.0, basis.1)?);
-        Ok(Self { matrix, basis, samples, rows, terms, dims: target.len(), pixels: target.iter().product() })
+        Ok(Self { matrix, basis, samples, rows, terms, dims: target.len(), pixels: target.iter().product(), basis_wanted: false })
     }
 }
 
-impl<T: Real> Coordinates<T> for Structured<'_, T> {
+impl<T: Lanes> Coordinates<T> for Structured<'_, T> {
     fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
-        for (row, weights) in rows.iter_mut().zip(self.matrix_of(n).chunks_exact(self.terms)) {
-            let row = &mut row[..pixels.len()];
-            row.fill(T::zero());
-            for (&weight, basis) in weights.iter().zip(self.basis.chunks_exact(self.pixels)) {
-                for (value, &term) in row.iter_mut().zip(&basis[pixels.clone()]) {
-                    *value += weight * term;
-                }
-            }
+        fill(self, n, pixels, rows);
+    }
+
+    /// Those to M, `R x K`, and, where B's is wanted, those to the coordinates, `P x dims`.
+    fn gradients_len(&self) -> usize {
+        self.rows * self.terms + if self.basis_wanted { self.pixels * self.dims } else { 0 }
+    }
+
+    fn sums_len(&self) -> usize {
+        self.rows * self.terms
+    }
+
+    fn pass_back(&self, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>], gradients: &mut [T]) {
+        if self.basis_wanted {
+            let points = &mut gradients[self.rows * self.terms..];
+            Grid::store(gradient, self.dims, &mut points[pixels.start * self.dims..pixels.end * self.dims]);
         }
-        if self.rows > self.dims {
-            let (coordinates, divisor) = rows.split_at_mut(self.dims);
-            for (i, &w) in divisor[0][..pixels.len()].iter().enumerate() {
-                let (w, _) = guarded(w);
-                coordinates.iter_mut().for_each(|row| row[i] = row[i] / w);
+        pass_back(self, pixels, rows, gradient, sums);
+    }
+
+    fn add_up(&self, sums: &[Sums<T>], gradients: &mut [T]) {
+        for (total, sums) in gradients.iter_mut().zip(sums) {
+            *total = added_up(sums);
+        }
+    }
+}
+
+widest! {
+    fn fill[T: Lanes;](warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) = fill_body
+}
+
+#[inline(always)]
+fn fill_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
+    for (i, start) in pixels.clone().step_by(WIDE).enumerate() {
+        let end = pixels.end.min(start + WIDE);
+        for (row, weights) in rows.iter_mut().zip(warp.matrix_of(n).chunks_exact(warp.terms)) {
+            let mut sum = [T::zero(); WIDE];
+            for (&weight, basis) in weights.iter().zip(warp.basis.chunks_exact(warp.pixels)) {
+                T::add_scaled::<WIDE, LEVEL>(&mut sum, weight, &padded(&basis[start..end]));
+            }
+            row.as_chunks_mut().0[i] = sum;
+        }
+    }
+    if warp.rows > warp.dims {
+        let (coordinates, divisor) = rows.split_at_mut(warp.dims);
+        for row in coordinates {
+            for (value, &w) in row.iter_mut().zip(&divisor[0]) {
+                *value = *value / guarded(w).0;
             }
         }
     }
 }
 
-impl<T: Real> Structured<'_, T> {
+widest! {
+    /// From gradients to coordinates, `len` of them, to gradients to `M_theta B`, in place, and to M, added to `sums`. `rows` is what [`fill`] left.
+    fn pass_back[T: Lanes;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) = pass_back_body
+}
+
+#[inline(always)]
+fn pass_back_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) {
+    warp.through_divisor(rows, gradient, pixels.len());
+    for (i, start) in pixels.clone().step_by(WIDE).enumerate() {
+        let end = pixels.end.min(start + WIDE);
+        for (sums, row) in sums.chunks_exact_mut(warp.terms).zip(gradient.iter()) {
+            let gradient = padded(&row[i * WIDE..i * WIDE + end - start]);
+            for (sum, basis) in sums.iter_mut().zip(warp.basis.chunks_exact(warp.pixels)) {
+                T::add_product::<LEVEL>(sum, &gradient, &padded(&basis[start..end]));
+            }
+        }
+    }
+}
+
+impl<T: Lanes> Structured<'_, T> {
     /// M of sample `n`, `R x K`.
+    #[inline(always)]
     fn matrix_of(&self, n: usize) -> &[T] {
         let length = self.rows * self.terms;
         &self.matrix[n * length..(n + 1) * length]
@@ -115,34 +201,53 @@ impl<T: Real> Structured<'_, T> {
     /// its own, and these are added in order. A block of B's gradient is summed over the samples by one task.
     pub(super) fn gradients<S>(
         &self,
-        basis_wanted: bool,
         scratch: impl Fn() -> S + Sync,
         coordinate_gradient: impl Fn(&mut S, usize, Range<usize>, &Rows<T>, &mut Rows<T>) + Sync,
     ) -> Vec<T> {
         let (length, blocks) = (self.rows * self.terms, self.pixels.div_ceil(BLOCK));
-        let samples_per_task = if basis_wanted { self.samples.max(1) } else { 1 };
+        let samples_per_task = if self.basis_wanted { self.samples.max(1) } else { 1 };
         let mut partial = vec![T::zero(); blocks * self.samples * length];
-        let mut basis = vec![T::zero(); if basis_wanted { self.basis.len() } else { 0 }];
+        let mut basis = vec![T::zero(); if self.basis_wanted { self.basis.len() } else { 0 }];
         let basis_blocks = basis.chunks_mut(self.terms * BLOCK).map(Some).chain(std::iter::repeat_with(|| None));
         let tasks: Vec<_> = partial.chunks_mut(samples_per_task * length).zip(basis_blocks).collect();
         tasks.into_par_iter().enumerate().for_each_init(
-            || (scratch(), zeros(), zeros()),
-            |(scratch, rows, gradient), (task, (sums, mut basis))| {
-                for (i, matrix) in sums.chunks_exact_mut(length).enumerate() {
+            || (scratch(), zeros(), zeros(), vec![[T::zero(); 16]; length]),
+            |(scratch, rows, gradient, sums), (task, (partial, mut basis))| {
+                for (i, matrix) in partial.chunks_exact_mut(length).enumerate() {
+                    sums.fill([T::zero(); 16]);
                     let index = task * samples_per_task + i;
                     let (block, n) = (block_of(index / self.samples, self.pixels), index % self.samples);
                     for pixels in tiles(&block) {
                         self.fill(n, pixels.clone(), rows);
                         coordinate_gradient(scratch, n, pixels.clone(), rows, gradient);
-                        self.through_divisor(rows, gradient, pixels.len());
-                        self.accumulate(n, pixels, gradient, matrix, basis.as_deref_mut().map(|sums| (sums, &block)));
+                        pass_back(self, pixels.clone(), rows, gradient, sums);
+                        if let Some(sums) = &mut basis {
+                            self.accumulate_basis(n, pixels, gradient, sums, &block);
+                        }
                     }
+                    self.add_up(sums, matrix);
                 }
             },
         );
         let mut gradients = self.sum_of_blocks(&partial);
         gradients.extend(self.in_rows(&basis));
         gradients
+    }
+
+    /// What [`pass_back`](Coordinates::pass_back) made of all samples: the gradients to M, `N x R x K`, and, where B's is wanted, those to the coordinates,
+    /// `N x P x dims`.
+    pub(super) fn split(&self, gradients: Vec<T>) -> (Vec<T>, Vec<T>) {
+        if !self.basis_wanted {
+            return (gradients, Vec::new());
+        }
+        let parts = || gradients.chunks(self.gradients_len()).map(|sample| sample.split_at(self.rows * self.terms));
+        (parts().flat_map(|(matrix, _)| matrix).copied().collect(), parts().flat_map(|(_, points)| points).copied().collect())
+    }
+
+    /// The gradient to B, `K x P`, from those to the coordinates, `N x P x dims`.
+    pub(super) fn basis_gradient(&self, points: &[T]) -> Vec<T> {
+        let upstream = Grid { values: points, dims: self.dims, pixels: self.pixels };
+        self.gradients(|| (), |_, n, pixels, _, gradient| upstream.fill(n, pixels, gradient)).split_off(self.matrix.len())
     }
 
     /// Partial sums, `blocks x N x R x K`, added in order.
@@ -167,6 +272,7 @@ impl<T: Real> Structured<'_, T> {
     }
 
     /// From gradients to coordinates to gradients to `M_theta B`, in place. `rows` is what [`fill`](Coordinates::fill) left.
+    #[inline(always)]
     fn through_divisor(&self, rows: &Rows<T>, gradient: &mut Rows<T>, len: usize) {
         if self.rows == self.dims {
             return;
@@ -182,20 +288,13 @@ impl<T: Real> Structured<'_, T> {
         }
     }
 
-    /// Adds a tile's part to the gradients to M of its sample, `R x K`, and to its block of B, `K x pixels of the block`.
-    fn accumulate(&self, n: usize, pixels: Range<usize>, gradient: &Rows<T>, matrix: &mut [T], basis: Option<(&mut [T], &Range<usize>)>) {
-        for (sums, row) in matrix.chunks_exact_mut(self.terms).zip(gradient) {
-            for (sum, basis) in sums.iter_mut().zip(self.basis.chunks_exact(self.pixels)) {
-                *sum += dot(&row[..pixels.len()], &basis[pixels.clone()]);
-            }
-        }
-        if let Some((sums, block)) = basis {
-            let inside = pixels.start - block.start..pixels.end - block.start;
-            for (weights, row) in self.matrix_of(n).chunks_exact(self.terms).zip(gradient) {
-                for (&weight, sums) in weights.iter().zip(sums.chunks_exact_mut(block.len())) {
-                    for (sum, &g) in sums[inside.clone()].iter_mut().zip(row) {
-                        *sum += product(g, weight);
-                    }
+    /// Adds a tile's part to the gradients to its block of B, `K x pixels of the block`.
+    fn accumulate_basis(&self, n: usize, pixels: Range<usize>, gradient: &Rows<T>, sums: &mut [T], block: &Range<usize>) {
+        let inside = pixels.start - block.start..pixels.end - block.start;
+        for (weights, row) in self.matrix_of(n).chunks_exact(self.terms).zip(gradient) {
+            for (&weight, sums) in weights.iter().zip(sums.chunks_exact_mut(block.len())) {
+                for (sum, &g) in sums[inside.clone()].iter_mut().zip(row) {
+                    *sum += product(g, weight);
                 }
             }
         }
@@ -203,6 +302,7 @@ impl<T: Real> Structured<'_, T> {
 }
 
 /// A divisor of homogeneous coordinates with its least magnitude, and whether it passes a gradient.
+#[inline(always)]
 fn guarded<T: Real>(w: T) -> (T, bool) {
     let least = T::of(HOMOGENEOUS_GUARD);
     match w.abs() < least {
@@ -212,19 +312,22 @@ fn guarded<T: Real>(w: T) -> (T, bool) {
 }
 
 /// A gradient times a factor: zero where the gradient is, though the factor be infinite.
+#[inline(always)]
 fn product<T: Real>(gradient: T, factor: T) -> T {
     if gradient == T::zero() { T::zero() } else { gradient * factor }
 }
 
-/// The sum of [`product`]s, as eight sums beside each other: none waits for another, and the order is fixed.
-fn dot<T: Real>(gradient: &[T], factors: &[T]) -> T {
-    let mut lanes = [T::zero(); 8];
-    for (gradient, factors) in gradient.chunks(8).zip(factors.chunks(8)) {
-        for ((lane, &gradient), &factor) in lanes.iter_mut().zip(gradient).zip(factors) {
-            *lane += product(gradient, factor);
+/// The sum of sums, in halves.
+fn added_up<T: Real>(sums: &Sums<T>) -> T {
+    let mut sums = *sums;
+    let mut width = sums.len();
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            sums[i] = sums[i] + sums[i + width];
         }
     }
-    lanes.into_iter().sum()
+    sums[0]
 }
 
 /// The pixels of block `i`.

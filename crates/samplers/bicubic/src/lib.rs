@@ -40,32 +40,36 @@ impl Bicubic {
 }
 
 /// `k(t)` for `0 <= t <= 1`.
+#[inline(always)]
 fn inner<T: Real>(a: T, t: T) -> T {
     ((a + T::of(2.0)) * t - (a + T::of(3.0))) * t * t + T::one()
 }
 
 /// `k(t)` for `1 <= t <= 2`.
+#[inline(always)]
 fn outer<T: Real>(a: T, t: T) -> T {
     ((a * t - T::of(5.0) * a) * t + T::of(8.0) * a) * t - T::of(4.0) * a
 }
 
 /// `k'(t)` for `0 <= t <= 1`.
+#[inline(always)]
 fn inner_slope<T: Real>(a: T, t: T) -> T {
     (T::of(3.0) * (a + T::of(2.0)) * t - T::of(2.0) * (a + T::of(3.0))) * t
 }
 
 /// `k'(t)` for `1 <= t <= 2`.
+#[inline(always)]
 fn outer_slope<T: Real>(a: T, t: T) -> T {
     (T::of(3.0) * a * t - T::of(10.0) * a) * t + T::of(8.0) * a
 }
 
 /// Fills the four taps of every coordinate from its fraction.
+#[inline(always)]
 fn fill<T: Real>(x: &[T], values: &mut [T], at: impl Fn(T) -> [T; 4]) {
-    let n = x.len();
-    for (i, &x) in x.iter().enumerate() {
-        for (t, value) in at(x - x.floor()).into_iter().enumerate() {
-            values[t * n + i] = value;
-        }
+    let (low, high) = values.split_at_mut(2 * x.len());
+    let ((first, second), (third, fourth)) = (low.split_at_mut(x.len()), high.split_at_mut(x.len()));
+    for ((((&x, first), second), third), fourth) in x.iter().zip(first).zip(second).zip(third).zip(fourth) {
+        [*first, *second, *third, *fourth] = at(x - x.floor());
     }
 }
 
@@ -74,6 +78,7 @@ impl SamplingKernel for Bicubic {
         4
     }
 
+    #[inline(always)]
     fn weights<T: Real>(&self, x: &[T], first: &mut [i32], weights: &mut [T]) {
         let (a, one, two) = (T::of(self.a), T::one(), T::of(2.0));
         for (first, x) in first.iter_mut().zip(x) {
@@ -82,6 +87,7 @@ impl SamplingKernel for Bicubic {
         fill(x, weights, |f| [outer(a, f + one), inner(a, f), inner(a, one - f), outer(a, two - f)]);
     }
 
+    #[inline(always)]
     fn derivatives<T: Real>(&self, x: &[T], derivatives: &mut [T]) {
         let (a, one, two) = (T::of(self.a), T::one(), T::of(2.0));
         fill(x, derivatives, |f| [outer_slope(a, f + one), inner_slope(a, f), -inner_slope(a, one - f), -outer_slope(a, two - f)]);

@@ -15,6 +15,7 @@ impl SamplingKernel for Bilinear {
         2
     }
 
+    #[inline(always)]
     fn weights<T: Real>(&self, x: &[T], first: &mut [i32], weights: &mut [T]) {
         let (left, right) = weights.split_at_mut(x.len());
         for (((first, left), right), &x) in first.iter_mut().zip(left).zip(right).zip(x) {
@@ -25,6 +26,7 @@ impl SamplingKernel for Bilinear {
         }
     }
 
+    #[inline(always)]
     fn derivatives<T: Real>(&self, x: &[T], derivatives: &mut [T]) {
         let (left, right) = derivatives.split_at_mut(x.len());
         left.fill(-T::one());

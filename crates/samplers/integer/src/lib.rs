@@ -40,13 +40,14 @@ impl Integer {
     }
 
     /// The nearest pixel. Decided by the fraction, which is exact where `x + 0.5` might round.
+    #[inline(always)]
     fn nearest<T: Real>(self, x: T) -> T {
         let (half, two) = (T::of(0.5), T::of(2.0));
         let below = x.floor();
         let fraction = x - below;
         let up = match self.ties {
             Ties::Floor => fraction >= half,
-            Ties::Even => fraction > half || (fraction == half && below % two != T::zero()),
+            Ties::Even => fraction > half || (fraction == half && (below * half).floor() * two != below),
         };
         if up { below + T::one() } else { below }
     }
@@ -57,6 +58,7 @@ impl SamplingKernel for Integer {
         1
     }
 
+    #[inline(always)]
     fn weights<T: Real>(&self, x: &[T], first: &mut [i32], weights: &mut [T]) {
         for (first, &x) in first.iter_mut().zip(x) {
             *first = self.nearest(x).to_i32().unwrap_or_default();
@@ -64,6 +66,7 @@ impl SamplingKernel for Integer {
         weights.fill(T::one());
     }
 
+    #[inline(always)]
     fn derivatives<T: Real>(&self, _: &[T], derivatives: &mut [T]) {
         derivatives.fill(T::zero());
     }

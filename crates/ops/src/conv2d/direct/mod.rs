@@ -13,7 +13,8 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::patches::Geometry;
-use crate::cpu::{elements, filled, filled_both, with_scratch};
+use crate::cpu::{elements, with_scratch};
+use crate::fresh::{filled, filled_both};
 use crate::transpose::transpose_padded;
 use candle_core::Result;
 use correlate::{Correlation, Panels};

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use stn_core::Real;
 
 use super::Sampler;
+use super::arithmetic::Lanes;
 use super::taps::{Axis, Tap, Taps};
 use super::warp::{BLOCK, Coordinates, Grid, Rows, Structured, TILE, block_of, tiles, zeros};
 
@@ -110,7 +111,7 @@ pub(super) fn coordinate_gradient<T: Real>(
 }
 
 /// The coordinates of every target pixel as an explicit grid, `N x P x dims`.
-pub(super) fn grid<T: Real>(warp: &Structured<'_, T>) -> Vec<T> {
+pub(super) fn grid<T: Lanes>(warp: &Structured<'_, T>) -> Vec<T> {
     let mut grid = vec![T::zero(); warp.samples * warp.pixels * warp.dims];
     grid.par_chunks_mut((warp.pixels * warp.dims).max(1)).enumerate().for_each(|(n, sample)| {
         let mut rows = zeros();
@@ -158,7 +159,8 @@ impl<'a> Call<'a> {
         Taps::new(self.sampler, &self.source)
     }
 
-    fn plane_len(&self) -> usize {
+    /// The pixels of the source.
+    pub(super) fn plane_len(&self) -> usize {
         self.source.iter().map(|axis| axis.size).product()
     }
 

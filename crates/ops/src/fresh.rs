@@ -1,0 +1,132 @@
+//! New vectors, filled in parallel.
+
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+/// A vector whose parts are set to zero by the tasks that fill them, each its own, so that no task waits for one that clears the whole.
+pub(crate) struct Fresh<T> {
+    values: Vec<T>,
+    length: usize,
+    /// The numbers that were set.
+    set: AtomicUsize,
+}
+
+/// A part of a [`Fresh`] vector.
+pub(crate) struct Part<'a, T> {
+    room: &'a mut [MaybeUninit<T>],
+    set: &'a AtomicUsize,
+}
+
+impl<T: Copy + Default> Fresh<T> {
+    /// Room for so many numbers.
+    pub(crate) fn new(length: usize) -> Self {
+        Self { values: Vec::with_capacity(length), length, set: AtomicUsize::new(0) }
+    }
+
+    /// The vector in parts of these lengths, one after the other; what is beyond its end is left out.
+    pub(crate) fn parts(&mut self, lengths: impl Iterator<Item = usize>) -> Vec<Part<'_, T>> {
+        *self.set.get_mut() = 0;
+        let mut room = &mut self.values.spare_capacity_mut()[..self.length];
+        let set = &self.set;
+        lengths.map(|length| Part { room: room.split_off_mut(..length.min(room.len())).unwrap_or_default(), set }).collect()
+    }
+
+    /// The vector. Parts that no task asked for are set to zero here.
+    pub(crate) fn finish(mut self) -> Vec<T> {
+        if *self.set.get_mut() != self.length {
+            self.values.resize(self.length, T::default());
+        }
+        // SAFETY: `length` numbers are within the capacity. Either they were all written just above, or as many were written as there are: parts do not overlap, each
+        // can be written but once, as that takes it, and all are of the last call of `parts`, which counts from zero.
+        unsafe { self.values.set_len(self.length) };
+        self.values
+    }
+}
+
+impl<'a, T: Copy + Default> Part<'a, T> {
+    /// The part, set to zero.
+    pub(crate) fn zeroed(self) -> &'a mut [T] {
+        self.room.fill(MaybeUninit::new(T::default()));
+        self.set.fetch_add(self.room.len(), Ordering::Relaxed);
+        // SAFETY: every number was just written, and `MaybeUninit<T>` has the layout of `T`.
+        unsafe { &mut *(std::ptr::from_mut(self.room) as *mut [T]) }
+    }
+}
+
+/// Makes `length` numbers, `chunk` at a time and in parallel: `fill(i, numbers)` gets chunk `i`, all zero.
+///
+/// Zeroed by the task that fills it, a chunk is still in its cache; zeroed at once, all of it would go through memory twice, on one thread.
+pub(crate) fn filled<T: Copy + Default + Send + Sync>(length: usize, chunk: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+    let mut fresh = Fresh::new(length);
+    let parts = fresh.parts(std::iter::repeat_n(chunk, length.div_ceil(chunk.max(1))));
+    parts.into_par_iter().enumerate().for_each(|(i, part)| fill(i, part.zeroed()));
+    fresh.finish()
+}
+
+/// [`filled`] for two vectors at once, each given as (length, chunk), with as many chunks of both; the second may be empty.
+pub(crate) fn filled_both<A: Copy + Default + Send + Sync, B: Copy + Default + Send + Sync>(
+    (length_a, chunk_a): (usize, usize),
+    (length_b, chunk_b): (usize, usize),
+    fill: impl Fn(usize, &mut [A], &mut [B]) + Sync,
+) -> (Vec<A>, Vec<B>) {
+    let (mut a, mut b) = (Fresh::new(length_a), Fresh::new(length_b));
+    let chunks = length_a.div_ceil(chunk_a.max(1));
+    let parts_b = b.parts(std::iter::repeat_n(chunk_b, chunks));
+    let parts = a.parts(std::iter::repeat_n(chunk_a, chunks)).into_par_iter().zip(parts_b);
+    parts.enumerate().for_each(|(i, (a, b))| fill(i, a.zeroed(), b.zeroed()));
+    (a.finish(), b.finish())
+}
+
+/// [`filled`] without the zeros: for results too large for a cache, which zeros would go through twice.
+///
+/// # Safety
+///
+/// `fill` must write every number of its chunk before it reads it.
+pub(crate) unsafe fn filled_unset<T: Send>(length: usize, chunk: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+    let mut numbers = Vec::with_capacity(length);
+    numbers.spare_capacity_mut()[..length].par_chunks_mut(chunk.max(1)).enumerate().for_each(|(i, chunk)| {
+        // SAFETY: the caller promises that nothing is read before it is written.
+        fill(i, unsafe { &mut *(std::ptr::from_mut(chunk) as *mut [T]) });
+    });
+    // SAFETY: the chunks are the whole vector, and the caller promises that each was written.
+    unsafe { numbers.set_len(length) };
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_vector_holds_what_its_parts_were_filled_with() {
+        let mut fresh = Fresh::new(7);
+        for (i, part) in fresh.parts([3, 0, 2, 2].into_iter()).into_iter().enumerate() {
+            part.zeroed().fill(i as f32);
+        }
+        assert_eq!(fresh.finish(), [0.0, 0.0, 0.0, 2.0, 2.0, 3.0, 3.0]);
+    }
+
+    #[test]
+    fn chunks_are_zero_at_first_and_the_last_may_be_shorter() {
+        let (a, b) = filled_both((7, 3), (5, 2), |i, a: &mut [f32], b: &mut [u8]| {
+            assert!(a.iter().all(|&x| x == 0.0) && b.iter().all(|&x| x == 0));
+            a.fill(i as f32);
+            b.fill(i as u8 + 1);
+        });
+        assert_eq!((a.as_slice(), b.as_slice()), ([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0].as_slice(), [1, 1, 2, 2, 3].as_slice()));
+        assert_eq!(filled::<f32>(0, 4, |_, _| unreachable!("no chunk")), [0.0; 0]);
+    }
+
+    #[test]
+    fn parts_that_were_not_asked_for_are_zero() {
+        let mut fresh = Fresh::new(5);
+        fresh.parts([2, 9].into_iter()).remove(0).zeroed().fill(1.0_f64);
+        assert_eq!(fresh.finish(), [0.0; 5]);
+        let mut twice = Fresh::new(4);
+        twice.parts([4].into_iter()).remove(0).zeroed().fill(1.0_f64);
+        twice.parts([2, 2].into_iter()).remove(1).zeroed().fill(2.0);
+        assert_eq!(twice.finish(), [0.0; 4]);
+    }
+}

@@ -1,0 +1,154 @@
+//! The loops over the pixels of a tile, on packed channels.
+
+use stn_core::widest;
+
+use super::arithmetic::Lanes;
+use super::places::Places;
+use super::single;
+use super::warp::{Rows, TILE};
+
+/// Runs a loop with the taps on x and y and those on z known to the compiler, where they are usual ones.
+macro_rules! unrolled {
+    ($places:expr, $lanes:ident, $loop:ident($($argument:expr),*)) => {
+        match ($places.weights[0].len(), $places.weights[2].len()) {
+            (1, 1) => $loop::<_, $lanes, 1, 1>($($argument),*),
+            (2, 1) => $loop::<_, $lanes, 2, 1>($($argument),*),
+            (2, 2) => $loop::<_, $lanes, 2, 2>($($argument),*),
+            (4, 1) => $loop::<_, $lanes, 4, 1>($($argument),*),
+            _ => $loop::<_, $lanes, 0, 0>($($argument),*),
+        }
+    };
+}
+
+/// What the way back of a tile gives.
+pub(super) struct Back<'a, T, const L: usize> {
+    /// The gradients to the channels of the tile's pixels.
+    pub upstream: &'a [[T; L]],
+    /// The packed source, and room for the gradient to the coordinates in pixels: equation 7.
+    pub coordinates: Option<(&'a [[T; L]], &'a mut Rows<T>)>,
+    /// The gradient to the packed source, to which the tile's part is added: equation 6. With one lane, the cells of it.
+    pub source: Option<&'a mut [[T; L]]>,
+}
+
+/// Equation 3 for the pixels of a tile.
+pub(super) fn read<T: Lanes, const L: usize>(places: &Places<'_, T>, source: &[[T; L]], values: &mut [[T; L]]) {
+    if L == 1 {
+        return single::read(places, source.as_flattened(), values.as_flattened_mut());
+    }
+    unrolled!(places, L, read_taps(places, source, values));
+}
+
+/// Equations 6 and 7 for the pixels of a tile.
+pub(super) fn back<T: Lanes, const L: usize>(places: &Places<'_, T>, back: &mut Back<'_, T, L>) {
+    if L == 1 {
+        let upstream = back.upstream.as_flattened();
+        if let Some((source, gradient)) = &mut back.coordinates {
+            single::slopes(places, source.as_flattened(), upstream, gradient);
+        }
+        if let Some(source) = &mut back.source {
+            single::scatter(places, upstream, source.as_flattened_mut().as_chunks_mut().0);
+        }
+        return;
+    }
+    unrolled!(places, L, back_taps(places, back));
+}
+
+widest! {
+    fn read_taps[T: Lanes; L, S, Z](places: &Places<'_, T>, source: &[[T; L]], values: &mut [[T; L]]) = read_body
+}
+
+widest! {
+    fn back_taps[T: Lanes; L, S, Z](places: &Places<'_, T>, back: &mut Back<'_, T, L>) = back_body
+}
+
+#[inline(always)]
+fn read_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[[T; L]], values: &mut [[T; L]]) {
+    let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
+    for (i, value) in values.iter_mut().enumerate().take(TILE) {
+        let mut sum = [T::zero(); L];
+        for (z, wz) in wz.iter().enumerate() {
+            let mut plane = [T::zero(); L];
+            for (y, wy) in wy.iter().enumerate() {
+                let row = places.first[i] as usize + places.offset([0, y, z]);
+                let mut line = [T::zero(); L];
+                for (x, (wx, tap)) in wx.iter().zip(&source[row..row + wx.len()]).enumerate() {
+                    gather::<T, L, LEVEL>(&mut line, wx[i], tap, x);
+                }
+                gather::<T, L, LEVEL>(&mut plane, wy[i], &line, y);
+            }
+            gather::<T, L, LEVEL>(&mut sum, wz[i], &plane, z);
+        }
+        *value = sum;
+    }
+}
+
+#[inline(always)]
+fn back_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, back: &mut Back<'_, T, L>) {
+    if let Some((source, gradient)) = &mut back.coordinates {
+        slopes::<T, L, S, Z, LEVEL>(places, source, back.upstream, gradient);
+    }
+    if let Some(gradient) = &mut back.source {
+        scatter::<T, L, S, Z, LEVEL>(places, back.upstream, gradient);
+    }
+}
+
+#[inline(always)]
+fn scatter<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: &[[T; L]], gradient: &mut [[T; L]]) {
+    let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
+    for (i, upstream) in upstream.iter().enumerate().take(TILE) {
+        for (z, wz) in wz.iter().enumerate() {
+            for (y, wy) in wy.iter().enumerate() {
+                let row = places.first[i] as usize + places.offset([0, y, z]);
+                let upstream = T::scaled::<L, LEVEL>(wz[i] * wy[i], upstream);
+                for (wx, pixel) in wx.iter().zip(&mut gradient[row..row + wx.len()]) {
+                    T::add_scaled::<L, LEVEL>(pixel, wx[i], &upstream);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn slopes<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(
+    places: &Places<'_, T>,
+    source: &[[T; L]],
+    upstream: &[[T; L]],
+    gradient: &mut Rows<T>,
+) {
+    let ([wx, wy, wz], [sx, sy, sz]) = (places.taps::<S, Z>(&places.weights), places.taps::<S, Z>(&places.slopes));
+    for (i, upstream) in upstream.iter().enumerate().take(TILE) {
+        let [mut to_x, mut to_y, mut to_z] = [[T::zero(); L]; 3];
+        for (z, (wz, sz)) in wz.iter().zip(sz).enumerate() {
+            let [mut plane, mut plane_x, mut plane_y] = [[T::zero(); L]; 3];
+            for (y, (wy, sy)) in wy.iter().zip(sy).enumerate() {
+                let row = places.first[i] as usize + places.offset([0, y, z]);
+                let [mut line, mut line_x] = [[T::zero(); L]; 2];
+                for (x, ((wx, sx), tap)) in wx.iter().zip(sx).zip(&source[row..row + wx.len()]).enumerate() {
+                    gather::<T, L, LEVEL>(&mut line, wx[i], tap, x);
+                    gather::<T, L, LEVEL>(&mut line_x, sx[i], tap, x);
+                }
+                gather::<T, L, LEVEL>(&mut plane, wy[i], &line, y);
+                gather::<T, L, LEVEL>(&mut plane_x, wy[i], &line_x, y);
+                gather::<T, L, LEVEL>(&mut plane_y, sy[i], &line, y);
+            }
+            gather::<T, L, LEVEL>(&mut to_x, wz[i], &plane_x, z);
+            gather::<T, L, LEVEL>(&mut to_y, wz[i], &plane_y, z);
+            gather::<T, L, LEVEL>(&mut to_z, sz[i], &plane, z);
+        }
+        // An image needs no gradient to z.
+        let axes = if S > 1 && Z == 1 { 2 } else { 3 };
+        for (row, to) in gradient.iter_mut().zip([to_x, to_y, to_z]).take(axes) {
+            row[i] = T::dot::<L, LEVEL>(upstream, &to);
+        }
+    }
+}
+
+/// `sum + weight * values`; the first of a sum is not added to anything.
+#[inline(always)]
+fn gather<T: Lanes, const L: usize, const LEVEL: usize>(sum: &mut [T; L], weight: T, values: &[T; L], nth: usize) {
+    if nth == 0 {
+        *sum = T::scaled::<L, LEVEL>(weight, values);
+    } else {
+        T::add_scaled::<L, LEVEL>(sum, weight, values);
+    }
+}

@@ -1,0 +1,167 @@
+//! A group of channels of one sample, packed for the loops: the channels of a pixel side by side, and around the source what the taps may read beyond it, so that the
+//! loops test nothing.
+
+use stn_core::{Boundary, BoundaryRule, Real};
+
+use super::Sampler;
+use super::arithmetic::Lanes;
+use super::plain::Call;
+use super::transpose::{from_lanes, to_lanes};
+
+/// An axis of a packed source.
+#[derive(Debug)]
+pub(super) struct PackedAxis {
+    /// The packed pixels before the source's first.
+    before: usize,
+    /// The pixels of the source.
+    size: usize,
+    /// The support of the kernel.
+    support: i32,
+    /// Where the boundary repeats itself on and on: after how many pixels.
+    period: Option<i32>,
+    /// The source's pixel that each packed pixel stands for; `None` reads zero.
+    stands_for: Vec<Option<usize>>,
+    /// The packed pixels around the source, each with the packed pixel that it repeats; `None` reads zero.
+    around: Vec<(usize, Option<usize>)>,
+    /// How far apart two packed pixels lie, in packed pixels.
+    pub stride: usize,
+}
+
+/// How the source is packed: its axes x, y, z. An image has one plane.
+#[derive(Debug)]
+pub(super) struct Packing {
+    pub axes: [PackedAxis; 3],
+    /// The pixels of the source on x.
+    width: usize,
+    /// The packed pixels.
+    pub pixels: usize,
+}
+
+/// A source is packed where that makes at most so many pixels of each pixel of the target: packing must not cost more than reading.
+const MOST_PACKED: usize = 16;
+
+impl PackedAxis {
+    fn new(sampler: &Sampler, size: usize, stride: usize) -> Self {
+        let support = sampler.kernel.support();
+        // A mirror that acts on taps may be met at any pixel: one period of it is packed. Elsewhere, beyond `support` pixels outside all is zero or all is the border.
+        let mirrored = sampler.boundary == Boundary::Reflection && sampler.kernel.boundary_rule() == BoundaryRule::Tap;
+        let period = if sampler.align_corners { 2 * size.saturating_sub(1) } else { 2 * size }.max(1);
+        let (before, length) = if mirrored { (0, period + support - 1) } else { (support, size + 2 * support) };
+        let stands_for: Vec<_> = (0..length as i64).map(|i| sampler.boundary.pixel(i - before as i64, size, sampler.align_corners)).collect();
+        let outside = |i: &usize| !(before..before + size).contains(i);
+        let around = (0..length).filter(outside).map(|i| (i, stands_for[i].map(|pixel| pixel + before))).collect();
+        Self { before, size, support: support as i32, period: mirrored.then_some(period as i32), stands_for, around, stride }
+    }
+
+    /// The only plane of an image.
+    fn single(stride: usize) -> Self {
+        Self { before: 0, size: 1, support: 1, period: None, stands_for: vec![Some(0)], around: Vec::new(), stride }
+    }
+
+    fn length(&self) -> usize {
+        self.stands_for.len()
+    }
+
+    /// Replaces the pixels of first taps by how far along the packed source they lie.
+    #[inline(always)]
+    pub(super) fn place(&self, first: &mut [i32]) {
+        match self.period {
+            Some(period) => first.iter_mut().for_each(|first| *first = first.rem_euclid(period) * self.stride as i32),
+            None => {
+                let (low, high, stride) = (-self.support, self.size as i32, self.stride as i32);
+                first.iter_mut().for_each(|first| *first = ((*first).clamp(low, high) - low) * stride);
+            }
+        }
+    }
+
+    /// The packed pixels that repeat another one, each with that.
+    fn repeated(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.around.iter().filter_map(|&(i, repeats)| repeats.map(|repeats| (i, repeats)))
+    }
+}
+
+impl Packing {
+    /// How the source of a call is packed, or `None` where it is so large beside the target that it is better read as it stands.
+    pub(super) fn new(call: &Call<'_>) -> Option<Self> {
+        if call.channels == 0 {
+            return None;
+        }
+        let most = call.pixels.saturating_mul(MOST_PACKED).saturating_add(1024).min(1 << 30);
+        let mut pixels = 1_usize;
+        let mut axes = Vec::with_capacity(3);
+        for axis in &call.source {
+            // Before the axis is laid out: its length is bounded by the source, which is in memory, but not by the target.
+            if axis.size.max(pixels) > most {
+                return None;
+            }
+            let packed = PackedAxis::new(call.sampler, axis.size, pixels);
+            pixels = pixels.checked_mul(packed.length()).filter(|&pixels| pixels <= most)?;
+            axes.push(packed);
+        }
+        axes.resize_with(3, || PackedAxis::single(pixels));
+        let axes: [PackedAxis; 3] = axes.try_into().ok()?;
+        Some(Self { width: axes[0].size, axes, pixels })
+    }
+
+    /// Packs channels, one plane after the other. Lanes without a channel are zero.
+    pub(super) fn pack<T: Lanes, const L: usize>(&self, planes: &[T], packed: &mut [[T; L]]) {
+        let ([x, y, z], length) = (&self.axes, self.plane());
+        if length == 0 {
+            return packed[..self.pixels].fill([T::zero(); L]);
+        }
+        let mut lines = packed[..self.pixels].chunks_exact_mut(x.length());
+        for plane in &z.stands_for {
+            for (row, line) in y.stands_for.iter().zip(&mut lines) {
+                let (Some(plane), Some(row)) = (plane, row) else {
+                    line.fill([T::zero(); L]);
+                    continue;
+                };
+                to_lanes(&planes[(plane * y.size + row) * self.width..], length, &mut line[x.before..x.before + x.size]);
+                for &(i, repeats) in &x.around {
+                    line[i] = repeats.map_or([T::zero(); L], |repeats| line[repeats]);
+                }
+            }
+        }
+    }
+
+    /// The way back of a gradient: what was gathered on packed pixels goes to those they stand for, and these to the channels' planes.
+    pub(super) fn unpack<T: Lanes, const L: usize>(&self, packed: &mut [[T; L]], planes: &mut [T]) {
+        let ([x, y, z], length) = (&self.axes, self.plane());
+        if length == 0 {
+            return;
+        }
+        for line in packed[..self.pixels].chunks_exact_mut(x.length()) {
+            for (from, to) in x.repeated() {
+                let from = line[from];
+                add(&mut line[to], &from);
+            }
+        }
+        for axis in [y, z] {
+            for block in packed[..self.pixels].chunks_exact_mut(axis.stride * axis.length()) {
+                for (from, to) in axis.repeated() {
+                    for i in 0..axis.stride {
+                        let from = block[from * axis.stride + i];
+                        add(&mut block[to * axis.stride + i], &from);
+                    }
+                }
+            }
+        }
+        for k in 0..z.size {
+            for j in 0..y.size {
+                let start = (z.before + k) * z.stride + (y.before + j) * y.stride + x.before;
+                from_lanes(&packed[start..start + x.size], length, &mut planes[(k * y.size + j) * self.width..]);
+            }
+        }
+    }
+
+    /// The pixels of the source.
+    fn plane(&self) -> usize {
+        self.axes.iter().map(|axis| axis.size).product()
+    }
+}
+
+fn add<T: Real, const L: usize>(sum: &mut [T; L], more: &[T; L]) {
+    for (sum, &more) in sum.iter_mut().zip(more) {
+        *sum += more;
+    }
+}

@@ -1,0 +1,146 @@
+//! The packed path against the plain one, on random shapes.
+
+use std::sync::Arc;
+
+use candle_core::Result;
+use stn_core::{Boundary, BoundaryRule, Real, Sampling, SamplingKernel};
+use stn_sampler_bicubic::Bicubic;
+use stn_sampler_bilinear::Bilinear;
+use stn_sampler_integer::{Integer, Ties};
+
+use super::Sampler;
+use super::fused::{Fused, Wanted};
+use super::plain::{self, Call};
+use super::warp::{Grid, Structured};
+use crate::cpu::Number;
+
+/// A kernel of any support, of no use but to compare one path with another.
+#[derive(Debug)]
+struct Ramp(usize, BoundaryRule);
+
+impl SamplingKernel for Ramp {
+    fn support(&self) -> usize {
+        self.0
+    }
+
+    fn boundary_rule(&self) -> BoundaryRule {
+        self.1
+    }
+
+    fn weights<T: Real>(&self, x: &[T], first: &mut [i32], weights: &mut [T]) {
+        for (i, &x) in x.iter().enumerate() {
+            first[i] = x.floor().to_i32().unwrap_or_default() - (self.0 as i32 - 1) / 2;
+            for t in 0..self.0 {
+                weights[t * first.len() + i] = T::of(0.3) + (x - x.floor()) * T::of(t as f64 - 1.2);
+            }
+        }
+    }
+
+    fn derivatives<T: Real>(&self, x: &[T], derivatives: &mut [T]) {
+        for (t, row) in derivatives.chunks_exact_mut(x.len()).enumerate() {
+            row.fill(T::of(t as f64 - 1.2));
+        }
+    }
+}
+
+/// Numbers that look random, the same each time.
+struct Draws(u64);
+
+impl Draws {
+    /// One of `0..n`.
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n
+    }
+
+    /// Numbers from -1 to 1.
+    fn numbers<T: Real>(&mut self, length: usize) -> Vec<T> {
+        (0..length).map(|_| T::of(self.below(2001) as f64 / 1000.0 - 1.0)).collect()
+    }
+
+    fn sampler(&mut self) -> Sampler {
+        let kernel: Arc<dyn Sampling> = match self.below(7) {
+            0 => Arc::new(Integer::new(Ties::Even)),
+            1 | 2 => Arc::new(Bilinear),
+            3 | 4 => Arc::new(Bicubic::new(-0.75).unwrap()),
+            5 => Arc::new(Ramp(1 + self.below(7), BoundaryRule::Tap)),
+            _ => Arc::new(Ramp(1 + self.below(7), BoundaryRule::Coordinate)),
+        };
+        Sampler { kernel, boundary: Boundary::ALL[self.below(3)], align_corners: self.below(2) == 1 }
+    }
+
+    fn sizes(&mut self, axes: usize, most: usize) -> Vec<usize> {
+        (0..axes).map(|_| 1 + self.below(most)).collect()
+    }
+}
+
+fn close<T: Real>(found: &[T], expected: &[T], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1.0, |scale: f64, x| scale.max(x.abs().to_f64().unwrap()));
+    for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let error = (found - expected).abs().to_f64().unwrap();
+        assert!(error <= tolerance * scale, "{what}, number {i}: {found:?}, not {expected:?}");
+    }
+}
+
+/// Output and gradients of one random call, by both paths.
+fn compare<T: Number>(draws: &mut Draws, tolerance: f64) -> Result<()> {
+    let axes = 2 + draws.below(2);
+    let most = if axes == 2 { 23 } else { 7 };
+    let (source, target, sampler) = (draws.sizes(axes, most), draws.sizes(axes, most), draws.sampler());
+    let (samples, channels) = (draws.below(4), 1 + draws.below(40));
+    let call = Call::new(&sampler, &[&[samples, channels], source.as_slice()].concat(), &target)?;
+    let what = format!("{sampler:?}: {samples} x {channels} x {source:?} to {target:?}");
+    let Some(fused) = Fused::new(&call) else { return Ok(()) };
+
+    let (rows, terms, pixels) = (axes + draws.below(2), 1 + draws.below(6), call.pixels);
+    let (input, upstream) = (draws.numbers::<T>(samples * channels * source.iter().product::<usize>()), draws.numbers::<T>(samples * channels * pixels));
+    let (mut matrix, mut basis) = (draws.numbers::<T>(samples * rows * terms), draws.numbers::<T>(terms * pixels));
+    // A divisor far from zero, where paths might differ by more than rounding.
+    basis[..pixels].fill(T::one());
+    for divisor in matrix.chunks_exact_mut(terms).skip(axes).step_by(rows).filter(|_| rows > axes) {
+        divisor.iter_mut().for_each(|value| *value *= T::of(0.1));
+        divisor[0] = T::of(1.5);
+    }
+    let warp = Structured { matrix: &matrix, basis: &basis, samples, rows, terms, dims: axes, pixels, basis_wanted: false };
+    close(&fused.sample(&input, &warp), &plain::sample(&call, &input, &warp), tolerance, &what);
+
+    let both = Wanted { input: true, coordinates: true };
+    let (to_input, to_matrix) = fused.gradients(&input, &upstream, &warp, both);
+    close(&to_input, &plain::input_gradient(&call, &upstream, &warp), tolerance, &what);
+    let expected = warp
+        .gradients(|| call.taps(), |taps, n, pixels, rows, gradient| plain::coordinate_gradient(&call, (&input, &upstream), taps, (n, pixels), rows, gradient));
+    close(&to_matrix, &expected, 20.0 * tolerance, &what);
+    for wanted in [Wanted { input: true, coordinates: false }, Wanted { input: false, coordinates: true }] {
+        let (alone, sums) = fused.gradients(&input, &upstream, &warp, wanted);
+        assert!(!wanted.input || alone == to_input, "{what}");
+        assert!(!wanted.coordinates || sums == to_matrix, "{what}");
+    }
+
+    let values = plain::grid(&warp);
+    let grid = Grid { values: &values, dims: axes, pixels };
+    assert_eq!(fused.sample(&input, &grid), fused.sample(&input, &warp), "{what}");
+    let (_, to_grid) = fused.gradients(&input, &upstream, &grid, both);
+    close(&to_grid, &plain::grid_gradient(&call, &input, &upstream, &grid), tolerance, &what);
+    Ok(())
+}
+
+#[test]
+fn the_packed_path_gives_what_the_plain_one_gives_in_f32() -> Result<()> {
+    let mut draws = Draws(1);
+    (0..400).try_for_each(|_| compare::<f32>(&mut draws, 1e-4))
+}
+
+#[test]
+fn the_packed_path_gives_what_the_plain_one_gives_in_f64() -> Result<()> {
+    let mut draws = Draws(2);
+    (0..400).try_for_each(|_| compare::<f64>(&mut draws, 1e-10))
+}
+
+#[test]
+fn a_source_far_larger_than_the_target_is_not_packed() -> Result<()> {
+    let sampler = Sampler { kernel: Arc::new(Bilinear), boundary: Boundary::Zeros, align_corners: false };
+    assert!(Fused::new(&Call::new(&sampler, &[1, 1, 4000, 4000], &[8, 8])?).is_none());
+    assert!(Fused::new(&Call::new(&sampler, &[1, 1, 100, 100], &[28, 28])?).is_some());
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Between planes, a channel after the other, and lanes, the channels of a pixel side by side.
+
+use stn_core::widest;
+
+use super::arithmetic::Lanes;
+
+widest! {
+    /// Gathers a run of pixels: `lanes[i][c] = planes[c * stride + i]`, zero where the planes end before channel `c`.
+    pub(super) fn to_lanes[T: Lanes; L](planes: &[T], stride: usize, lanes: &mut [[T; L]]) = to_lanes_body
+}
+
+widest! {
+    /// The way back: `planes[c * stride + i] = lanes[i][c]`, but for channels beyond the planes' end.
+    pub(super) fn from_lanes[T: Lanes; L](lanes: &[[T; L]], stride: usize, planes: &mut [T]) = from_lanes_body
+}
+
+/// The side of the squares that are turned at once.
+const SIDE: usize = 4;
+
+#[inline(always)]
+fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes: &[T], stride: usize, lanes: &mut [[T; L]]) {
+    if L == 1 {
+        return copy(planes, lanes.as_flattened_mut());
+    }
+    let pixels = lanes.len();
+    let (squares, rest) = lanes.as_chunks_mut::<SIDE>();
+    let mut channels = planes.chunks(stride);
+    for first in (0..L).step_by(SIDE) {
+        // A row without a channel is empty.
+        let rows: [_; SIDE] = std::array::from_fn(|_| channels.next().map_or(&[][..], |plane| &plane[..pixels]).as_chunks::<SIDE>());
+        for (i, square) in squares.iter_mut().enumerate() {
+            let turned = T::turned(rows.map(|(row, _)| row.get(i).copied().unwrap_or_default()));
+            for (pixel, values) in square.iter_mut().zip(&turned) {
+                pixel[first..first + SIDE].copy_from_slice(values);
+            }
+        }
+        for (i, pixel) in rest.iter_mut().enumerate() {
+            pixel[first..first + SIDE].copy_from_slice(&rows.map(|(_, row)| row.get(i).copied().unwrap_or_default()));
+        }
+    }
+}
+
+#[inline(always)]
+fn from_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(lanes: &[[T; L]], stride: usize, planes: &mut [T]) {
+    if L == 1 {
+        return copy(lanes.as_flattened(), planes);
+    }
+    let pixels = lanes.len();
+    let (squares, rest) = lanes.as_chunks::<SIDE>();
+    let mut channels = planes.chunks_mut(stride);
+    for first in (0..L).step_by(SIDE) {
+        let mut rows: [_; SIDE] = std::array::from_fn(|_| channels.next().map_or(&mut [][..], |plane| &mut plane[..pixels]).as_chunks_mut::<SIDE>());
+        for (i, square) in squares.iter().enumerate() {
+            let turned = T::turned(std::array::from_fn(|pixel| std::array::from_fn(|c| square[pixel][first + c])));
+            for ((row, _), values) in rows.iter_mut().zip(turned) {
+                if let Some(to) = row.get_mut(i) {
+                    *to = values;
+                }
+            }
+        }
+        for (i, pixel) in rest.iter().enumerate() {
+            for ((_, row), &value) in rows.iter_mut().zip(&pixel[first..]) {
+                if let Some(to) = row.get_mut(i) {
+                    *to = value;
+                }
+            }
+        }
+    }
+}
+
+/// Copies the first of as many numbers as both have: runs are short, and a call for each would cost more than the loop.
+#[inline(always)]
+fn copy<T: Lanes>(from: &[T], to: &mut [T]) {
+    let length = from.len().min(to.len());
+    let ((from, last), (to, last_to)) = (from[..length].as_chunks::<8>(), to[..length].as_chunks_mut::<8>());
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    last_to.iter_mut().zip(last).for_each(|(to, &from)| *to = from);
+}
