@@ -11,5 +11,7 @@ pub(crate) fn keep_large_blocks() {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+        // One heap: with a heap a thread, what one of them has freed another cannot take.
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }

@@ -22,7 +22,7 @@ pub mod schedule;
 pub mod spec;
 
 pub use error::{Error, Result};
-pub use gradients::Gradients;
+pub use gradients::{GradientPart, Gradients};
 pub use initialisation::Initialisation;
 pub use network::{Mode, Network, Outcome, Parameter, Recorded, Warp};
 pub use optimizer::{Optimizer, OptimizerSpec};

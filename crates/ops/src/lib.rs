@@ -20,7 +20,7 @@ pub use avg_pool2d::avg_pool2d;
 pub use conv2d::{ConvBlock, ConvBlockGradients, ConvBlockOutput, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
-pub use linear::{LinearBlock, LinearBlockGradients, linear};
+pub use linear::{LinearBlock, linear};
 pub use max_pool2d::max_pool2d;
 pub use relu::relu;
 pub use sample::{GridWanted, Sampler, Wanted, sample_grid, sample_grid_gradients, sample_structured, sample_structured_gradients, structured_grid};

@@ -3,8 +3,10 @@
 //! One pass over memory each, shared out among the threads. Every number is computed by itself, so that neither threads nor vectors change a bit.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::Range;
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Tensor, bail};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -41,22 +43,22 @@ pub struct AdamUpdate {
 }
 
 impl SgdUpdate {
-    /// Moves `weight` along `gradient`, and with momentum `velocity` too.
+    /// Moves `weight`, from its number `first` on, along `gradient`, and with momentum `velocity` too.
     ///
     /// # Errors
     ///
-    /// Where shapes or types differ.
-    pub fn apply(&self, weight: &Tensor, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
-        if weight.dtype() == candle_core::DType::F64 { self.step::<f64>(weight, gradient, velocity) } else { self.step::<f32>(weight, gradient, velocity) }
+    /// Where lengths or types do not fit.
+    pub fn apply(&self, weight: &Tensor, first: usize, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
+        if weight.dtype() == DType::F64 { self.step::<f64>(weight, first, gradient, velocity) } else { self.step::<f32>(weight, first, gradient, velocity) }
     }
 
-    fn step<T: Number>(&self, weight: &Tensor, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
+    fn step<T: Number>(&self, weight: &Tensor, first: usize, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
         let [lr, momentum, decay] = [self.lr, self.momentum, self.decay].map(T::of);
         let gradient = gradient.contiguous()?;
         let gradient = Held::new("the optimiser's step", &gradient)?;
         let gradient = gradient.numbers::<T>()?;
         let Some(velocity) = velocity else {
-            return mutate(weight, gradient.len(), |weight: &mut [T]| {
+            return mutate(weight, first..first + gradient.len(), |weight: &mut [T]| {
                 each(
                     [weight],
                     gradient,
@@ -67,8 +69,8 @@ impl SgdUpdate {
             });
         };
         let nesterov = self.nesterov;
-        mutate(weight, gradient.len(), |weight: &mut [T]| {
-            mutate(velocity, gradient.len(), |velocity: &mut [T]| {
+        mutate(weight, first..first + gradient.len(), |weight: &mut [T]| {
+            mutate(velocity, first..first + gradient.len(), |velocity: &mut [T]| {
                 each(
                     [weight, velocity],
                     gradient,
@@ -86,20 +88,16 @@ impl SgdUpdate {
 }
 
 impl AdamUpdate {
-    /// Moves `weight` along `gradient`, with the two means `first` and `second`.
+    /// Moves `weight`, from its number `first` on, along `gradient`, with its two `means`.
     ///
     /// # Errors
     ///
-    /// Where shapes or types differ.
-    pub fn apply(&self, weight: &Tensor, gradient: &Tensor, first: &Tensor, second: &Tensor) -> Result<()> {
-        if weight.dtype() == candle_core::DType::F64 {
-            self.step::<f64>(weight, gradient, first, second)
-        } else {
-            self.step::<f32>(weight, gradient, first, second)
-        }
+    /// Where lengths or types do not fit.
+    pub fn apply(&self, weight: &Tensor, first: usize, gradient: &Tensor, means: [&Tensor; 2]) -> Result<()> {
+        if weight.dtype() == DType::F64 { self.step::<f64>(weight, first, gradient, means) } else { self.step::<f32>(weight, first, gradient, means) }
     }
 
-    fn step<T: Number>(&self, weight: &Tensor, gradient: &Tensor, first: &Tensor, second: &Tensor) -> Result<()> {
+    fn step<T: Number>(&self, weight: &Tensor, first: usize, gradient: &Tensor, means: [&Tensor; 2]) -> Result<()> {
         let (beta1, beta2) = self.betas;
         let bias = |beta: f64| 1.0 - beta.powf(self.step as f64);
         let [kept1, kept2, new1, new2] = [beta1, beta2, 1.0 - beta1, 1.0 - beta2].map(T::of);
@@ -108,11 +106,11 @@ impl AdamUpdate {
         let gradient = gradient.contiguous()?;
         let gradient = Held::new("the optimiser's step", &gradient)?;
         let gradient = gradient.numbers::<T>()?;
-        mutate(weight, gradient.len(), |weight: &mut [T]| {
-            mutate(first, gradient.len(), |first: &mut [T]| {
-                mutate(second, gradient.len(), |second: &mut [T]| {
+        mutate(weight, first..first + gradient.len(), |weight: &mut [T]| {
+            mutate(means[0], first..first + gradient.len(), |mean: &mut [T]| {
+                mutate(means[1], first..first + gradient.len(), |square: &mut [T]| {
                     each(
-                        [weight, first, second],
+                        [weight, mean, square],
                         gradient,
                         #[inline(always)]
                         |[w, m, v], g| {
@@ -135,17 +133,20 @@ impl AdamUpdate {
 ///
 /// Where shapes or types differ, or `to` is not contiguous.
 pub fn accumulate(to: &Tensor, from: &Tensor) -> Result<()> {
+    if to.dims() != from.dims() {
+        bail!("a sum of gradients of shapes {:?} and {:?}; expected the same", to.dims(), from.dims());
+    }
     let from = from.contiguous()?;
     let held = Held::new("a sum of gradients", &from)?;
-    if to.dtype() == candle_core::DType::F64 {
+    if to.dtype() == DType::F64 {
         let from = held.numbers::<f64>()?;
-        mutate(to, from.len(), |to: &mut [f64]| {
+        mutate(to, 0..from.len(), |to: &mut [f64]| {
             each([to], from, |[to], from| *to += from);
             Ok(())
         })
     } else {
         let from = held.numbers::<f32>()?;
-        mutate(to, from.len(), |to: &mut [f32]| {
+        mutate(to, 0..from.len(), |to: &mut [f32]| {
             each([to], from, |[to], from| *to += from);
             Ok(())
         })
@@ -177,9 +178,9 @@ fn each<T: Number, const N: usize>(mut targets: [&mut [T]; N], source: &[T], upd
     });
 }
 
-/// Lends the `length` numbers of a contiguous tensor for writing.
-fn mutate<T: Number, R>(tensor: &Tensor, length: usize, work: impl FnOnce(&mut [T]) -> Result<R>) -> Result<R> {
-    let op = Mutate { work: RefCell::new(Some(work)), result: RefCell::new(None), length, number: std::marker::PhantomData::<T> };
+/// Lends some numbers of a contiguous tensor for writing.
+fn mutate<T: Number, R>(tensor: &Tensor, numbers: Range<usize>, work: impl FnOnce(&mut [T]) -> Result<R>) -> Result<R> {
+    let op = Mutate { work: RefCell::new(Some(work)), result: RefCell::new(None), numbers, number: PhantomData::<T> };
     tensor.inplace_op1(&op)?;
     match op.result.into_inner() {
         Some(result) => Ok(result),
@@ -190,8 +191,8 @@ fn mutate<T: Number, R>(tensor: &Tensor, length: usize, work: impl FnOnce(&mut [
 struct Mutate<T, F, R> {
     work: RefCell<Option<F>>,
     result: RefCell<Option<R>>,
-    length: usize,
-    number: std::marker::PhantomData<T>,
+    numbers: Range<usize>,
+    number: PhantomData<T>,
 }
 
 impl<T: Number, R, F: FnOnce(&mut [T]) -> Result<R>> InplaceOp1 for Mutate<T, F, R> {
@@ -201,12 +202,13 @@ impl<T: Number, R, F: FnOnce(&mut [T]) -> Result<R>> InplaceOp1 for Mutate<T, F,
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("an update in place needs a contiguous tensor, not strides {:?}", layout.stride()) };
-        if end - start != self.length {
-            bail!("an update in place of {} numbers by {}; expected as many", end - start, self.length);
+        let Range { start: first, end: last } = self.numbers;
+        if last > end - start {
+            bail!("an update in place of numbers {first} to {last} of a tensor of {}", end - start);
         }
         let Some(numbers) = T::storage_mut(storage) else { bail!("an update in place of another number type than its source's") };
         let Some(work) = self.work.take() else { bail!("an update in place ran twice") };
-        self.result.replace(Some(work(&mut numbers[start..end])?));
+        self.result.replace(Some(work(&mut numbers[start + first..start + last])?));
         Ok(())
     }
 }

@@ -77,8 +77,8 @@ impl TrainingState {
         match train.clip {
             Some(norm) => {
                 let mut gradients = Gradients::default();
-                recorded.backward(&gradient, |i, gradient| {
-                    gradients.insert(i, gradient);
+                recorded.backward(&gradient, |parameter, part| {
+                    gradients.push(parameter, part);
                     Ok(())
                 })?;
                 gradients.clip(norm)?;
@@ -86,7 +86,7 @@ impl TrainingState {
             }
             None => {
                 self.optimizer.begin(self.lr);
-                recorded.backward(&gradient, |i, gradient| self.optimizer.update(i, &gradient))?;
+                recorded.backward(&gradient, |parameter, part| self.optimizer.update(parameter, &part))?;
             }
         }
         self.step += 1;

@@ -24,6 +24,8 @@ const OUTPUTS: usize = 24;
 const LONGEST: usize = 1 << 13;
 /// Inputs of some rows of the weight that stay in the first cache while all samples go over them.
 const NEAR: usize = 1 << 10;
+/// Numbers of a result of which tasks make columns and put them together afterwards.
+const SMALL: usize = 1 << 18;
 /// Rows of a copied block, and its numbers: it stays in the second cache.
 const DEPTH: usize = 256;
 const CACHED: usize = 1 << 16;
@@ -43,37 +45,41 @@ pub(super) fn forward(x: &[f32], weight: &[f32], [samples, inputs, outputs]: [us
     y
 }
 
-/// The rows of a task and the number of tasks: fewer rows where they would give too few tasks.
-fn task_rows(rows: usize) -> (usize, usize) {
-    let height = if rows >= 8 * ROWS { ROWS } else { rows.div_ceil(8).next_multiple_of(8).min(ROWS) };
-    (height, rows.div_ceil(height))
-}
-
-/// The gradient to the weight, `outputs x inputs`: every sample's gradient times its input.
-pub(super) fn weight_gradient(x: &[f32], gradient: &[f32], [samples, inputs, outputs]: [usize; 3]) -> Vec<f32> {
-    let (rows, _) = task_rows(outputs);
-    // Few rows are cut along the columns.
-    let columns = if outputs < 8 * ROWS { COLUMNS.min(inputs) } else { inputs };
-    if columns == inputs {
-        // SAFETY: `product` writes every number of the rows that it is given.
-        return unsafe {
-            filled_unset(outputs * inputs, rows * inputs, |task, sums| {
-                let left = Matrix::by_rows(gradient, samples, outputs, outputs).columns_from(task * rows, sums.len() / inputs).transposed();
-                product(sums, inputs, left, Matrix::by_rows(x, samples, inputs, inputs));
-            })
-        };
+/// Rows `wanted` of the gradient to the weight, `outputs x inputs`: every sample's gradient times its input.
+pub(super) fn weight_gradient(x: &[f32], gradient: &[f32], [samples, inputs, outputs]: [usize; 3], wanted: Range<usize>) -> Vec<f32> {
+    let left = Matrix::by_rows(gradient, samples, outputs, outputs).columns_from(wanted.start, wanted.len()).transposed();
+    let right = Matrix::by_rows(x, samples, inputs, inputs);
+    let rows = ROWS.min(wanted.len().div_ceil(8).next_multiple_of(8));
+    // A few rows of many columns are cut along the columns.
+    if wanted.len() < 2 * ROWS && inputs > COLUMNS {
+        return by_columns(wanted.len(), inputs, COLUMNS, 1, |_, columns, sums| {
+            product(sums, columns.len(), left, right.columns_from(columns.start, columns.len()))
+        });
     }
-    by_columns(outputs, inputs, columns, 1, |_, columns, sums| {
-        let left = Matrix::by_rows(gradient, samples, outputs, outputs).transposed();
-        product(sums, columns.len(), left, Matrix::by_rows(x, samples, inputs, inputs).columns_from(columns.start, columns.len()));
-    })
+    // SAFETY: `product` writes every number of the rows that it is given.
+    unsafe {
+        filled_unset(wanted.len() * inputs, rows * inputs, |task, sums| {
+            product(sums, inputs, left.rows_from(task * rows, sums.len() / inputs), right);
+        })
+    }
 }
 
 /// The gradient to the input, `samples x inputs`: every output's gradient times its row of the weight.
 pub(super) fn input_gradient(weight: &[f32], gradient: &[f32], [samples, inputs, outputs]: [usize; 3]) -> Vec<f32> {
+    let left = Matrix::by_rows(gradient, samples, outputs, outputs);
+    if samples * inputs > SMALL {
+        // A large result is cut along its rows, and so made where it stays; the weight is then read once a task.
+        let rows = 8.max(samples.div_ceil(16).next_multiple_of(8));
+        // SAFETY: `product` writes every number of the rows that it is given.
+        return unsafe {
+            filled_unset(samples * inputs, rows * inputs, |task, sums| {
+                product(sums, inputs, left.rows_from(task * rows, sums.len() / inputs), Matrix::by_rows(weight, outputs, inputs, inputs));
+            })
+        };
+    }
     by_columns(samples, inputs, COLUMNS.min(inputs.div_ceil(4).next_multiple_of(48)), 1, |_, columns, sums| {
         let right = Matrix::by_rows(weight, outputs, inputs, inputs).columns_from(columns.start, columns.len());
-        product(sums, columns.len(), Matrix::by_rows(gradient, samples, outputs, outputs), right);
+        product(sums, columns.len(), left, right);
     })
 }
 

@@ -2,6 +2,8 @@
 
 mod fast;
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -22,22 +24,11 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     }
 }
 
-/// A fully connected layer and the rectified linear unit that may follow it, without candle's tape: [`backward`](Self::backward) is given what it needs.
+/// A fully connected layer and the rectified linear unit that may follow it, without candle's tape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearBlock {
     /// Whether a rectified linear unit follows.
     pub rectified: bool,
-}
-
-/// The gradients of a [`LinearBlock`]; `None` where they were not asked for.
-#[derive(Debug, Clone)]
-pub struct LinearBlockGradients {
-    /// To the input, N x I.
-    pub input: Option<Tensor>,
-    /// To the weight, O x I.
-    pub weight: Tensor,
-    /// To the bias, O.
-    pub bias: Tensor,
 }
 
 impl LinearBlock {
@@ -47,7 +38,7 @@ impl LinearBlock {
     ///
     /// Where a shape or type does not fit.
     pub fn forward(&self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        if x.dtype() != DType::F32 || !x.device().is_cpu() {
+        if !is_fast(x) {
             let output = linear(&x.detach(), &weight.detach(), Some(&bias.detach()))?;
             return if self.rectified { crate::relu(&output) } else { Ok(output) };
         }
@@ -60,33 +51,72 @@ impl LinearBlock {
         Tensor::from_vec(fast::forward(held.0.numbers()?, held.1.numbers()?, sizes, finish), (sizes[0], sizes[2]), x.device())
     }
 
-    /// The gradients from `upstream`, that to the output.
+    /// From the gradient to the output, `upstream`, to that in front of the rectification, from which the others follow.
     ///
     /// # Errors
     ///
-    /// Where a shape or type does not fit what [`forward`](Self::forward) was given.
-    pub fn backward(&self, x: &Tensor, weight: &Tensor, output: &Tensor, upstream: &Tensor, input_wanted: bool) -> Result<LinearBlockGradients> {
-        let sizes = sizes(x, weight, None)?;
-        if upstream.dims() != [sizes[0], sizes[2]] || output.dims() != upstream.dims() {
-            bail!("linear: the gradient is {:?} and the output {:?}; expected {:?}", upstream.dims(), output.dims(), [sizes[0], sizes[2]]);
+    /// Where `upstream` has another shape than `output`.
+    pub fn gradient(&self, output: &Tensor, upstream: &Tensor) -> Result<Tensor> {
+        if output.dims() != upstream.dims() {
+            bail!("linear: the gradient is {:?} and the output {:?}; expected the same", upstream.dims(), output.dims());
         }
-        let mut gradient = upstream.contiguous()?;
-        if self.rectified {
-            gradient = crate::relu::relu_gradient(output, &gradient)?;
-        }
-        let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-        let bias = gradient.apply_op1_no_bwd(&SumRows)?;
-        if x.dtype() != DType::F32 || !x.device().is_cpu() {
-            let product = |left: &Tensor, right: &Tensor, left_transposed| left.apply_op2_no_bwd(right, &Product { left_transposed, right_transposed: false });
-            let input = input_wanted.then(|| product(&gradient, &weight, false)).transpose()?;
-            return Ok(LinearBlockGradients { input, weight: product(&gradient, &x, true)?, bias });
-        }
-        let held = (Held::new("linear", &x)?, Held::new("linear", &weight)?, Held::new("linear", &gradient)?);
-        let (numbers, weights, gradients) = (held.0.numbers()?, held.1.numbers()?, held.2.numbers()?);
-        let input = input_wanted.then(|| Tensor::from_vec(fast::input_gradient(weights, gradients, sizes), x.shape(), x.device())).transpose()?;
-        let weight = Tensor::from_vec(fast::weight_gradient(numbers, gradients, sizes), weight.shape(), x.device())?;
-        Ok(LinearBlockGradients { input, weight, bias })
+        let upstream = upstream.contiguous()?;
+        if self.rectified { crate::relu::relu_gradient(output, &upstream) } else { Ok(upstream) }
     }
+
+    /// The gradient to the input, N x I, from [`gradient`](Self::gradient).
+    ///
+    /// # Errors
+    ///
+    /// Where a shape or type does not fit.
+    pub fn input_gradient(&self, weight: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+        let ([samples, outputs], [expected, inputs]) = (matrix("gradient", gradient)?, matrix("weight", weight)?);
+        if outputs != expected {
+            bail!("linear: the gradient has {outputs} columns, weight {expected} rows; expected the same number");
+        }
+        let weight = weight.detach().contiguous()?;
+        if !is_fast(&weight) || !is_fast(gradient) {
+            return gradient.apply_op2_no_bwd(&weight, &Product { left_transposed: false, right_transposed: false });
+        }
+        let held = (Held::new("linear", &weight)?, Held::new("linear", gradient)?);
+        let numbers = fast::input_gradient(held.0.numbers()?, held.1.numbers()?, [samples, inputs, outputs]);
+        Tensor::from_vec(numbers, (samples, inputs), gradient.device())
+    }
+
+    /// Some rows of the gradient to the weight, O x I, from the input and [`gradient`](Self::gradient): a large one need never stand in memory whole.
+    ///
+    /// # Errors
+    ///
+    /// Where a shape or type does not fit.
+    pub fn weight_gradient(&self, x: &Tensor, gradient: &Tensor, rows: Range<usize>) -> Result<Tensor> {
+        let ([samples, inputs], [expected, outputs]) = (matrix("x", x)?, matrix("gradient", gradient)?);
+        if samples != expected || rows.start > rows.end || rows.end > outputs {
+            bail!("linear: no rows {rows:?} of the gradient from x of {samples} x {inputs} and a gradient of {expected} x {outputs}");
+        }
+        let x = x.detach().contiguous()?;
+        if !is_fast(&x) || !is_fast(gradient) {
+            let part = gradient.narrow(1, rows.start, rows.len())?.contiguous()?;
+            return part.apply_op2_no_bwd(&x, &Product { left_transposed: true, right_transposed: false });
+        }
+        let held = (Held::new("linear", &x)?, Held::new("linear", gradient)?);
+        let shape = (rows.len(), inputs);
+        let numbers = fast::weight_gradient(held.0.numbers()?, held.1.numbers()?, [samples, inputs, outputs], rows);
+        Tensor::from_vec(numbers, shape, x.device())
+    }
+
+    /// The gradient to the bias, O, from [`gradient`](Self::gradient).
+    ///
+    /// # Errors
+    ///
+    /// Where its type does not fit.
+    pub fn bias_gradient(&self, gradient: &Tensor) -> Result<Tensor> {
+        gradient.apply_op1_no_bwd(&SumRows)
+    }
+}
+
+/// Whether the kernels of [`fast`] take a tensor.
+fn is_fast(tensor: &Tensor) -> bool {
+    tensor.dtype() == DType::F32 && tensor.device().is_cpu()
 }
 
 /// Samples, inputs and outputs of a layer, or what does not fit.

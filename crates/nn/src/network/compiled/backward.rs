@@ -6,10 +6,13 @@ use stn_ops::{GridWanted, Wanted, accumulate, sample_grid_gradients, sample_stru
 use super::super::{Parameter, forward::in_layer};
 use super::forward::dropout;
 use super::{Joined, Record, Warped};
-use crate::Result;
+use crate::{GradientPart, Result};
 
 /// Where the gradient to a parameter goes.
-type Found<'a> = dyn FnMut(&Var, Tensor) -> Result<()> + 'a;
+type Found<'a> = dyn FnMut(&Var, GradientPart) -> Result<()> + 'a;
+
+/// Numbers of a part of a gradient: enough to share out among threads, few enough to stay in a cache until they are used.
+const PART: usize = 1 << 20;
 
 /// Goes back through a list from the gradient to its output; gives the gradient to its input, where that is wanted.
 ///
@@ -30,16 +33,22 @@ fn one(record: Record, upstream: Tensor, parameters: &[Parameter], fed: &mut Vec
             let gradients = block.backward(&input, &weight.as_detached_tensor(), &outcome, &upstream, tracked)?;
             drop((upstream, input, outcome));
             for (var, gradient) in [(weight, gradients.weight), (bias, gradients.bias)] {
-                gradient.map_or(Ok(()), |gradient| found(var, gradient))?;
+                gradient.map_or(Ok(()), |numbers| found(var, GradientPart { first: 0, numbers }))?;
             }
             Ok(gradients.input)
         }
         Record::LinearBlock { weight, bias, block, input, output, joined, tracked } => {
-            let gradients = block.backward(&input, &weight.as_detached_tensor(), &output, &upstream, tracked)?;
-            drop((upstream, input, output));
-            found(weight, gradients.weight)?;
-            found(bias, gradients.bias)?;
-            gradients.input.map(|gradient| part(gradient, &joined, fed)).transpose()
+            let gradient = block.gradient(&output, &upstream)?;
+            drop((upstream, output));
+            let to_input = if tracked { Some(block.input_gradient(&weight.as_detached_tensor(), &gradient)?) } else { None };
+            let (outputs, inputs) = weight.dims2()?;
+            let rows = (PART / inputs.max(1)).clamp(1, outputs.max(1));
+            for first in (0..outputs).step_by(rows) {
+                let numbers = block.weight_gradient(&input, &gradient, first..outputs.min(first + rows))?;
+                found(weight, GradientPart { first: first * inputs, numbers })?;
+            }
+            found(bias, GradientPart { first: 0, numbers: block.bias_gradient(&gradient)? })?;
+            to_input.map(|gradient| part(gradient, &joined, fed)).transpose()
         }
         Record::Dropout { layer, rate, channels, seed, step } => {
             dropout(layer, &upstream, rate, channels, (seed, step)).map(Some).map_err(|error| in_layer(&layer.name, error))
@@ -129,7 +138,7 @@ fn taped(input: Option<Var>, output: &Tensor, upstream: &Tensor, parameters: &[P
     let gradients = (output * upstream)?.sum_all()?.backward()?;
     for parameter in parameters {
         if let Some(gradient) = gradients.get(&parameter.var) {
-            found(&parameter.var, gradient.clone())?;
+            found(&parameter.var, GradientPart { first: 0, numbers: gradient.clone() })?;
         }
     }
     Ok(input.and_then(|input| gradients.get(&input).cloned()))

@@ -12,7 +12,7 @@ use candle_core::{Tensor, Var};
 use stn_ops::{ConvBlock, ConvBlockOutput, LinearBlock};
 
 use super::{Layer, Network, Transformer, Warp};
-use crate::{Error, Result};
+use crate::{Error, GradientPart, Result};
 pub(super) use forward::infer;
 
 /// A forward pass in training mode with what its backward pass needs.
@@ -88,18 +88,17 @@ impl<'a> Recorded<'a> {
         &self.warps
     }
 
-    /// Goes back from the gradient to the logits: gives `found(i, gradient)` the gradient to parameter `i` of [`Network::parameters`], each as soon as nothing before it needs
-    /// the parameter any more, so that it may be moved at once and the gradient dropped.
+    /// Goes back from the gradient to the logits: gives `found(i, part)` the gradient to parameter `i` of [`Network::parameters`], in one part or several, each as soon as
+    /// nothing needs those numbers of the parameter any more, so that they may be moved at once and the part dropped.
     ///
     /// A parameter that the logits do not depend on is left out.
     ///
     /// # Errors
     ///
     /// Where an operation or `found` fails.
-    pub fn backward(self, gradient: &Tensor, mut found: impl FnMut(usize, Tensor) -> Result<()>) -> Result<()> {
+    pub fn backward(self, gradient: &Tensor, mut found: impl FnMut(usize, GradientPart) -> Result<()>) -> Result<()> {
         let index = &self.network.index;
-        let mut found = |var: &Var, gradient: Tensor| index.get(&var.id()).map_or(Ok(()), |&i| found(i, gradient));
-        let mut fed = Vec::new();
-        backward::list(self.records, gradient.clone(), &self.network.parameters, &mut fed, &mut found).map(|_| ())
+        let mut found = |var: &Var, part: GradientPart| index.get(&var.id()).map_or(Ok(()), |&i| found(i, part));
+        backward::list(self.records, gradient.clone(), &self.network.parameters, &mut Vec::new(), &mut found).map(|_| ())
     }
 }
