@@ -59,7 +59,7 @@ impl Place {
     fn draw(&self, name: &str, dims: &[usize], mut number: impl FnMut(&mut rand_chacha::ChaCha8Rng) -> f64) -> Result<Var> {
         let mut rng = stream::stream(self.seed, &format!("init/{name}"), 0);
         let count = dims.iter().product();
-        self.constant((0..count).map(|_| number(&mut rng)).collect(), dims)
+        self.constant((0..count).map(|_| number(&mut rng)), dims)
     }
 
     fn uniform(&self, name: &str, dims: &[usize], fan_in: usize) -> Result<Var> {
@@ -68,8 +68,14 @@ impl Place {
     }
 
     /// Given numbers; drawn in 64 bits and then rounded, so that every precision starts from the same weights.
-    pub(crate) fn constant(&self, values: Vec<f64>, dims: &[usize]) -> Result<Var> {
-        let tensor = Tensor::from_vec(values, dims, &Device::Cpu)?.to_dtype(self.dtype)?.to_device(&self.device)?;
+    pub(crate) fn constant(&self, values: impl IntoIterator<Item = f64>, dims: &[usize]) -> Result<Var> {
+        if self.dtype == DType::F32 && self.device.is_cpu() {
+            // Straight into place: of a large layer there is never a second copy.
+            let numbers: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
+            return Ok(Var::from_vec(numbers, dims, &self.device)?);
+        }
+        let numbers: Vec<f64> = values.into_iter().collect();
+        let tensor = Tensor::from_vec(numbers, dims, &Device::Cpu)?.to_dtype(self.dtype)?.to_device(&self.device)?;
         Ok(Var::from_tensor(&tensor)?)
     }
 }

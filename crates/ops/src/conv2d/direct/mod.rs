@@ -1,27 +1,24 @@
 //! Convolution of f32 images at stride 1: vectors chosen at run time, patches never copied, what follows the convolution done while its output is in the cache.
 //!
-//! Forward and to the input it is one [`correlate`]d product, to the filters another, [`filters`]; both read images through a [`layout`]. The plain convolution beside it is
+//! Forward and to the input it is one [`correlate`]d product, to the filters another, [`filters`]; both read images through a [`layout`]. [`backward`] goes over the images
+//! with both. The plain convolution beside it is
 //! the reference it is tested against.
 
+mod backward;
 mod correlate;
 mod filters;
 mod following;
 mod layout;
 mod upstream;
 
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
-
 use super::patches::Geometry;
 use crate::cpu::{elements, with_scratch};
-use crate::fresh::{filled, filled_both};
-use crate::transpose::transpose_padded;
+use crate::fresh::filled_both;
 use candle_core::Result;
 use correlate::{Correlation, Panels};
-use filters::FilterSums;
 pub(crate) use following::Following;
-use layout::{Choice, Layout, Sizes};
-use upstream::Upstream;
+use layout::{Choice, Sizes};
+use pulp::{Arch, Simd, WithSimd};
 
 /// A convolution that the direct kernels can do, with what follows it.
 #[derive(Debug, Clone, Copy)]
@@ -111,181 +108,6 @@ impl Direct {
             });
         }))
     }
-
-    /// The gradients to the input, where it is wanted, and to filters and bias, where they are.
-    ///
-    /// Groups of images are dealt to a number of parts that depends on the sizes only; each part sums its groups in order, and the parts are summed in order.
-    pub fn backward(&self, saved: Saved<'_>, input_wanted: bool, filters_wanted: bool) -> Result<Gradients> {
-        let Geometry { samples, filters, .. } = self.geometry;
-        let (patch, image) = (self.geometry.patch(), self.geometry.image());
-        let back = input_wanted.then(|| Back::new(self, saved.weight));
-        let images = back.as_ref().map_or(1, |back| back.layout.images);
-        let groups = samples.div_ceil(images);
-        let pitch = filters.next_multiple_of(lanes());
-        let sums = if filters_wanted { (patch + 1) * pitch } else { 0 };
-        let part = groups.div_ceil(parts(sums)).max(1) * images;
-        let count = samples.div_ceil(part);
-        let input_length = if input_wanted { elements("conv2d", &[samples, image])? } else { 0 };
-        let task = Part { direct: self, saved, back: back.as_ref(), layout: Layout::new(self.sizes(), 1, lanes()), pitch };
-        let (input, sums) = match (input_wanted, filters_wanted) {
-            (true, true) => {
-                filled_both((input_length, part * image), (count * sums, sums), |i, input, sums| task.run(i * part..samples.min((i + 1) * part), input, sums))
-            }
-            (true, false) => (filled(input_length, part * image, |i, input| task.run(i * part..samples.min((i + 1) * part), input, &mut [])), Vec::new()),
-            (false, true) => (Vec::new(), filled(count * sums, sums, |i, sums| task.run(i * part..samples.min((i + 1) * part), &mut [], sums))),
-            (false, false) => return Ok(Gradients::default()),
-        };
-        let (weight, bias) = if filters_wanted { sum_parts(sums, count, filters, pitch, patch) } else { (Vec::new(), Vec::new()) };
-        Ok(Gradients { input, weight, bias })
-    }
-}
-
-/// The correlation of the output's gradient with the filters turned round, which gives the input's.
-struct Back {
-    layout: Layout,
-    taps: Vec<u32>,
-    panels: Panels,
-}
-
-impl Back {
-    fn new(direct: &Direct, weight: &[f32]) -> Self {
-        let Geometry { samples, channels, filters, .. } = direct.geometry;
-        let sizes = direct.back_sizes();
-        let layout = Choice { samples, channels: filters, filters: channels, lanes: lanes() }.layout(sizes);
-        let area = sizes.kernel.0 * sizes.kernel.1;
-        let panels = Panels::pack(channels, filters * area, |channel, tap| weight[(tap / area * channels + channel) * area + (area - 1 - tap % area)]);
-        Self { taps: layout.taps(filters, sizes.kernel), layout, panels }
-    }
-}
-
-/// What the images of one part share.
-struct Part<'a> {
-    direct: &'a Direct,
-    saved: Saved<'a>,
-    back: Option<&'a Back>,
-    /// How the input lies for the gradient to the filters.
-    layout: Layout,
-    /// Filters rounded up to whole vectors.
-    pitch: usize,
-}
-
-impl Part<'_> {
-    fn run(&self, samples: std::ops::Range<usize>, input: &mut [f32], sums: &mut [f32]) {
-        let Geometry { channels, filters, .. } = self.direct.geometry;
-        let positions = self.direct.geometry.positions();
-        let filters_wanted = !sums.is_empty();
-        let lengths = [
-            if filters_wanted { self.layout.len(channels) } else { 0 },
-            filters * positions,
-            if filters_wanted { self.pitch * positions } else { 0 },
-            self.back.map_or(0, |back| back.layout.len(filters)),
-            self.back.map_or(0, |back| back.panels.tallest() * back.layout.product()),
-        ];
-        let images = self.back.map_or(1, |back| back.layout.images);
-        with_scratch(lengths, |[source, upstream, columns, planes, product]| {
-            // Padding stays zero from one image to the next.
-            source.fill(0.0);
-            planes.fill(0.0);
-            columns.fill(0.0);
-            for first in samples.clone().step_by(images) {
-                let last = samples.end.min(first + images);
-                for n in first..last {
-                    Arch::new().dispatch(Image { part: self, n, slot: n - first, source, upstream, columns, planes, sums });
-                }
-                if let Some(back) = self.back {
-                    let image = self.direct.geometry.image();
-                    let start = (first - samples.start) * image;
-                    let gradients = &mut input[start..start + (last - first) * image];
-                    back.run(self.direct, planes, product, gradients);
-                }
-            }
-        });
-    }
-}
-
-impl Back {
-    /// From a group's gradients to those of its inputs.
-    fn run(&self, direct: &Direct, planes: &[f32], product: &mut [f32], gradients: &mut [f32]) {
-        let Geometry { vertical, horizontal, .. } = direct.geometry;
-        let (plane, image) = (vertical.input * horizontal.input, direct.geometry.image());
-        let finish = |channel: usize, row: &[f32]| {
-            Following::default().store(row, &self.layout, 0.0, &mut gradients[channel * plane..], &mut [], (image, plane));
-        };
-        Arch::new().dispatch(Correlation {
-            layout: &self.layout,
-            taps: &self.taps,
-            kernel: direct.sizes().kernel,
-            panels: &self.panels,
-            source: planes,
-            product,
-            finish,
-        });
-    }
-}
-
-/// The part of the backward pass that goes image by image.
-struct Image<'a, 'b> {
-    part: &'a Part<'b>,
-    n: usize,
-    /// Its place in its group.
-    slot: usize,
-    source: &'a mut [f32],
-    upstream: &'a mut [f32],
-    columns: &'a mut [f32],
-    planes: &'a mut [f32],
-    sums: &'a mut [f32],
-}
-
-impl WithSimd for Image<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { part, n, slot, source, upstream, columns, planes, sums } = self;
-        let Geometry { channels, filters, .. } = part.direct.geometry;
-        let (positions, image) = (part.direct.geometry.positions(), part.direct.geometry.image());
-        Upstream { following: part.direct.following, saved: part.saved, geometry: part.direct.geometry }.spread(n, upstream);
-        if let Some(back) = part.back {
-            back.layout.place(upstream, slot, planes);
-        }
-        if sums.is_empty() {
-            return;
-        }
-        let (weight_sums, bias_sums) = sums.split_at_mut(sums.len() - part.pitch);
-        for (sum, plane) in bias_sums.iter_mut().zip(upstream.chunks_exact(positions)) {
-            *sum += upstream::sum(plane);
-        }
-        transpose_padded(upstream, positions, columns, part.pitch, (filters, positions));
-        part.layout.place(&part.saved.input[n * image..(n + 1) * image], 0, source);
-        let sizes = part.direct.sizes();
-        let sums = FilterSums { layout: &part.layout, kernel: sizes.kernel, channels, source, upstream: columns, pitch: part.pitch, sums: weight_sums };
-        simd.vectorize(sums);
-    }
-}
-
-/// Adds the parts in order and gives the gradients to the filters, filters x patch, and to the bias.
-fn sum_parts(mut parts: Vec<f32>, count: usize, filters: usize, pitch: usize, patch: usize) -> (Vec<f32>, Vec<f32>) {
-    let length = parts.len() / count.max(1);
-    let (total, others) = parts.split_at_mut(length);
-    let block = crate::cpu::BLOCK;
-    total.par_chunks_mut(block).enumerate().for_each(|(i, total)| {
-        for part in others.chunks_exact(length) {
-            total.iter_mut().zip(&part[i * block..]).for_each(|(total, &number)| *total += number);
-        }
-    });
-    let bias = total[patch * pitch..][..filters].to_vec();
-    let rows = 8;
-    let weight = filled(filters * patch, rows * patch, |i, weight| {
-        for (r, row) in weight.chunks_exact_mut(patch).enumerate() {
-            row.iter_mut().zip(total[i * rows + r..].iter().step_by(pitch)).for_each(|(to, &from)| *to = from);
-        }
-    });
-    (weight, bias)
-}
-
-/// In how many parts a gradient of `length` numbers is summed: many for many threads, fewer where each part is large.
-fn parts(length: usize) -> usize {
-    ((1 << 22) / length.max(1)).clamp(4, 32).next_power_of_two()
 }
 
 /// Numbers of a vector.

@@ -47,3 +47,12 @@ pub(super) fn sum(plane: &[f32]) -> f32 {
     }
     lanes.into_iter().sum::<f32>() + rest.iter().sum::<f32>()
 }
+
+/// The sum of rows of `length` numbers, in order.
+pub(super) fn sum_rows(rows: &[f32], length: usize) -> Vec<f32> {
+    let mut sum = vec![0.0; length];
+    for row in rows.chunks_exact(length) {
+        sum.iter_mut().zip(row).for_each(|(sum, &number)| *sum += number);
+    }
+    sum
+}
