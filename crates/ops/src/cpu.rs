@@ -41,6 +41,44 @@ macro_rules! number {
 number!(f32, F32, Some);
 number!(f64, F64, |_| None);
 
+/// The widest vectors that the CPU has on which this runs.
+pub(crate) fn arch() -> pulp::Arch {
+    #[cfg(all(test, target_arch = "x86_64"))]
+    if let Some(narrower) = levels::forced() {
+        return narrower;
+    }
+    pulp::Arch::new()
+}
+
+/// Makes the tests of this crate run on narrower vectors than the CPU has.
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) mod levels {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use pulp::x86::{V3, V4};
+
+    static FORCED: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+    pub(super) fn forced() -> Option<pulp::Arch> {
+        match FORCED.load(Ordering::SeqCst) {
+            0 => Some(pulp::Arch::Scalar),
+            1 => V3::try_new().map(pulp::Arch::V3),
+            2 => V4::try_new().map(pulp::Arch::V4),
+            _ => None,
+        }
+    }
+
+    /// Runs a test once on every kind of vectors that the CPU has; one such test at a time.
+    pub(crate) fn each(test: impl Fn()) {
+        static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _one = ONE.lock();
+        for level in [0, 1, 2, usize::MAX] {
+            FORCED.store(level, Ordering::SeqCst);
+            test();
+        }
+    }
+}
+
 /// Working memory starts at a whole vector: this many `f32`, 64 bytes.
 pub(crate) const ALIGNED: usize = 16;
 

@@ -7,10 +7,9 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Tensor, bail};
-use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::cpu::{BLOCK, Held, Number};
+use crate::cpu::{BLOCK, Held, Number, arch};
 
 /// A step of stochastic gradient descent, `torch.optim.SGD` term by term: `g <- g + decay w`, `v <- momentum v + g`, `w <- w - lr v` (with Nesterov `w - lr (g + momentum v)`).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -165,7 +164,7 @@ fn each<T: Number, const N: usize>(mut targets: [&mut [T]; N], source: &[T], upd
         blocks.push((parts, source));
     }
     blocks.into_par_iter().for_each(|(mut targets, source)| {
-        Arch::new().dispatch(
+        arch().dispatch(
             #[inline(always)]
             || {
                 // Slices of a length the compiler knows to be that of the source, so that it need not check and can take whole vectors.

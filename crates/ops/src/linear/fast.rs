@@ -8,11 +8,11 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::matmul::Matrix;
-use crate::cpu::with_scratch;
+use crate::cpu::{arch, with_scratch};
 use crate::fresh::{filled, filled_unset};
 
 /// Rows of a result that one task makes: many go over a copied block.
@@ -35,7 +35,7 @@ pub(super) fn forward(x: &[f32], weight: &[f32], [samples, inputs, outputs]: [us
     let parts = inputs.div_ceil(LONGEST).max(1);
     let ranges: Vec<Range<usize>> = (0..parts).map(|part| inputs * part / parts..inputs * (part + 1) / parts).collect();
     let mut y = by_columns(samples, outputs, OUTPUTS, parts, |part, rows, sums| {
-        Arch::new().dispatch(Dots { x, weight, inputs, range: ranges[part].clone(), rows, samples, sums });
+        arch().dispatch(Dots { x, weight, inputs, range: ranges[part].clone(), rows, samples, sums });
     });
     y.par_chunks_mut((outputs * 16).max(1)).for_each(|rows| {
         for row in rows.chunks_exact_mut(outputs) {
@@ -224,7 +224,7 @@ fn product(out: &mut [f32], row_step: usize, left: Matrix<f32>, right: Matrix<f3
         for first_column in (0..right.columns).step_by(columns.max(1)) {
             for first in (0..right.rows).step_by(depth) {
                 let (count, width) = (depth.min(right.rows - first), columns.min(right.columns - first_column));
-                Arch::new().dispatch(Block {
+                arch().dispatch(Block {
                     out: &mut out[first_column..],
                     row_step,
                     left: left.columns_from(first, count),
@@ -351,5 +351,39 @@ impl<const M: usize, const N: usize> WithSimd for Sized<'_, M, N> {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::cpu::levels;
+    use crate::matmul::{Store, multiply};
+
+    /// Whole numbers from -3 to 3: every order of summation gives the same bits.
+    fn whole(length: usize, seed: usize) -> Vec<f32> {
+        (0..length).map(|i| ((i * 7919 + seed * 104_729) % 1009 % 7) as f32 - 3.0).collect()
+    }
+
+    fn plain(rows: usize, columns: usize, left: Matrix<f32>, right: Matrix<f32>) -> Vec<f32> {
+        let mut out = vec![0.0; rows * columns];
+        multiply(&mut out, columns, left, right, Store::Replace);
+        out
+    }
+
+    #[test]
+    fn every_kind_of_vectors_gives_what_the_plain_product_gives() {
+        levels::each(|| {
+            for sizes in [[1, 1, 1], [5, 37, 9], [33, 100, 50], [4, 9001, 3], [40, 800, 210], [300, 1000, 12]] {
+                let [samples, inputs, outputs] = sizes;
+                let (x, weight, gradient) = (whole(samples * inputs, 1), whole(outputs * inputs, 2), whole(samples * outputs, 3));
+                let by_rows = |numbers, rows, columns| Matrix::by_rows(numbers, rows, columns, columns);
+                let (x_rows, weight_rows, gradient_rows) =
+                    (by_rows(&x, samples, inputs), by_rows(&weight, outputs, inputs), by_rows(&gradient, samples, outputs));
+                assert_eq!(forward(&x, &weight, sizes, |_, sum| sum), plain(samples, outputs, x_rows, weight_rows.transposed()));
+                assert_eq!(weight_gradient(&x, &gradient, sizes, 0..outputs), plain(outputs, inputs, gradient_rows.transposed(), x_rows));
+                assert_eq!(input_gradient(&weight, &gradient, sizes), plain(samples, inputs, gradient_rows, weight_rows));
+            }
+        });
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use candle_core::Result;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::correlate::{Correlation, Panels};
@@ -12,7 +12,7 @@ use super::layout::{Choice, Layout};
 use super::upstream::{self, Upstream};
 use super::{Direct, Following, Gradients, Saved, lanes};
 use crate::conv2d::patches::Geometry;
-use crate::cpu::{BLOCK, elements, with_scratch};
+use crate::cpu::{BLOCK, arch, elements, with_scratch};
 use crate::fresh::{filled, filled_both};
 use crate::transpose::transpose_padded;
 
@@ -123,7 +123,7 @@ impl Pass<'_> {
                 for n in 0..samples {
                     self.layout.place(&self.saved.input[n * image + task * several * plane..][..channels * plane], 0, source);
                     let upstream = &turned[n * turned.len() / samples..][..turned.len() / samples];
-                    Arch::new().dispatch(FilterSums { layout: &self.layout, kernel, channels, source, upstream, pitch: self.pitch, sums: &mut *sums });
+                    arch().dispatch(FilterSums { layout: &self.layout, kernel, channels, source, upstream, pitch: self.pitch, sums: &mut *sums });
                 }
             });
         });
@@ -168,7 +168,7 @@ impl Pass<'_> {
                         Filters::Sums(sums) => Filters::Sums(sums),
                         Filters::Turned(all) => Filters::Turned(&mut all[(n - samples.start) * positions * self.pitch..][..positions * self.pitch]),
                     };
-                    Arch::new().dispatch(Image { pass: self, n, slot: n - first, source, upstream, turned, planes, filters });
+                    arch().dispatch(Image { pass: self, n, slot: n - first, source, upstream, turned, planes, filters });
                 }
                 if let Some(back) = self.back {
                     back.run(self.direct, planes, product, &mut input[(first - samples.start) * image..(last - samples.start) * image]);
@@ -195,7 +195,7 @@ impl Back {
         let finish = |channel: usize, row: &[f32]| {
             Following::default().store(row, &self.layout, 0.0, &mut gradients[channel * plane..], &mut [], (image, plane));
         };
-        Arch::new().dispatch(Correlation {
+        arch().dispatch(Correlation {
             layout: &self.layout,
             taps: &self.taps,
             kernel: direct.sizes().kernel,

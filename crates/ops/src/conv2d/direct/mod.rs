@@ -12,13 +12,13 @@ mod layout;
 mod upstream;
 
 use super::patches::Geometry;
-use crate::cpu::{elements, with_scratch};
+use crate::cpu::{arch, elements, with_scratch};
 use crate::fresh::filled_both;
 use candle_core::Result;
 use correlate::{Correlation, Panels};
 pub(crate) use following::Following;
 use layout::{Choice, Sizes};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 /// A convolution that the direct kernels can do, with what follows it.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +104,7 @@ impl Direct {
                     let winners = if winners.is_empty() { &mut [] } else { &mut winners[first..] };
                     self.following.store(row, &layout, bias, &mut outputs[first..], winners, (output, plane));
                 };
-                Arch::new().dispatch(Correlation { layout: &layout, taps: &taps, kernel: sizes.kernel, panels: &panels, source, product, finish });
+                arch().dispatch(Correlation { layout: &layout, taps: &taps, kernel: sizes.kernel, panels: &panels, source, product, finish });
             });
         }))
     }
@@ -120,5 +120,44 @@ fn lanes() -> usize {
             S::F32_LANES
         }
     }
-    Arch::new().dispatch(Lanes)
+    arch().dispatch(Lanes)
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::conv2d::plain;
+    use crate::cpu::levels;
+    use crate::window::conv2d_axes;
+
+    /// Whole numbers from -3 to 3: every order of summation gives the same bits.
+    fn whole(length: usize, seed: usize) -> Vec<f32> {
+        (0..length).map(|i| ((i * 7919 + seed * 104_729) % 1009 % 7) as f32 - 3.0).collect()
+    }
+
+    #[test]
+    fn every_kind_of_vectors_gives_what_the_plain_convolution_gives() {
+        levels::each(|| {
+            for (samples, channels, filters, size, kernel, padding) in [
+                (3, 1, 10, (28, 28), (5, 5), (0, 0)),
+                (20, 5, 13, (7, 9), (3, 2), (1, 0)),
+                (9, 3, 33, (12, 8), (5, 5), (2, 2)),
+                (2, 70, 200, (4, 4), (5, 5), (2, 2)),
+                (5, 2, 3, (1, 40), (1, 11), (0, 3)),
+            ] {
+                let window = crate::Window2d { stride: (1, 1), padding };
+                let (vertical, horizontal) = conv2d_axes(size, kernel, &window).unwrap();
+                let geometry = Geometry { samples, channels, filters, vertical, horizontal };
+                let direct = Direct::new(geometry, Following::default()).unwrap();
+                let (input, weight) = (whole(samples * geometry.image(), 1), whole(filters * geometry.patch(), 2));
+                let (bias, upstream) = (whole(filters, 3), whole(samples * filters * geometry.positions(), 4));
+                assert_eq!(direct.forward(&input, &weight, Some(&bias)).unwrap().0, plain::forward(geometry, &input, &weight, Some(&bias)).unwrap());
+                let saved = Saved { input: &input, weight: &weight, output: &[], winners: &[], upstream: &upstream };
+                let gradients = direct.backward(saved, true, true).unwrap();
+                assert_eq!(gradients.input, plain::input_gradient(geometry, &weight, &upstream).unwrap());
+                assert_eq!([gradients.weight, gradients.bias].concat(), plain::filter_gradient(geometry, &input, &upstream).unwrap());
+                assert_eq!(direct.backward(saved, true, false).unwrap().input, gradients.input);
+            }
+        });
+    }
 }
