@@ -209,7 +209,8 @@ mod plain {
         while width > 1 {
             width /= 2;
             for i in 0..width {
-                products[i] = products[i] + products[i + width];
+                let other = products[i + width];
+                products[i] += other;
             }
         }
         products[0]

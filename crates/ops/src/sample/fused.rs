@@ -147,11 +147,8 @@ impl<'a> Fused<'a> {
                 places.place(&rows, wanted.coordinates);
                 let tile = &mut tile[..pixels.len()];
                 to_lanes(&upstream[pixels.start..], self.call.pixels, tile);
-                let mut back = Back {
-                    upstream: tile,
-                    coordinates: wanted.coordinates.then_some((&*packed, &mut slopes)),
-                    source: wanted.input.then_some(&mut *gathered),
-                };
+                let mut back =
+                    Back { upstream: tile, coordinates: wanted.coordinates.then_some((&*packed, &mut slopes)), source: wanted.input.then_some(&mut *gathered) };
                 lanes::back(places, &mut back);
                 if wanted.coordinates {
                     for (row, jacobian) in slopes.iter_mut().zip(&places.jacobian) {

@@ -64,7 +64,13 @@ pub fn sample_structured_gradients(
 /// # Errors
 ///
 /// Where a shape or type does not fit, as for [`sample_grid`](super::sample_grid), or a tensor is not on the CPU.
-pub fn sample_grid_gradients(input: &Tensor, grid: &Tensor, sampler: &Sampler, upstream: &Tensor, wanted: GridWanted) -> Result<(Option<Tensor>, Option<Tensor>)> {
+pub fn sample_grid_gradients(
+    input: &Tensor,
+    grid: &Tensor,
+    sampler: &Sampler,
+    upstream: &Tensor,
+    wanted: GridWanted,
+) -> Result<(Option<Tensor>, Option<Tensor>)> {
     const NAME: &str = "sample_grid_gradients";
     expect_numbers(NAME, &[("input", input), ("grid", grid), ("upstream", upstream)])?;
     let target = grid_target(NAME, input, grid, sampler)?;
@@ -99,9 +105,12 @@ fn structured<T: Number>(call: &Call<'_>, (input, upstream): (&[T], &[T]), warp:
     if !coordinates {
         return (to_input, Vec::new(), Vec::new());
     }
-    let mut to_matrix = warp.gradients(|| call.taps(), |taps, n, pixels, rows, gradient| {
-        plain::coordinate_gradient(call, (input, upstream), taps, (n, pixels), rows, gradient);
-    });
+    let mut to_matrix = warp.gradients(
+        || call.taps(),
+        |taps, n, pixels, rows, gradient| {
+            plain::coordinate_gradient(call, (input, upstream), taps, (n, pixels), rows, gradient);
+        },
+    );
     let to_basis = to_matrix.split_off(warp.matrix.len());
     (to_input, to_matrix, to_basis)
 }

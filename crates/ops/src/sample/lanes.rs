@@ -62,11 +62,7 @@ widest! {
 }
 
 #[inline(always)]
-fn read_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(
-    places: &Places<'_, T>,
-    source: &[[T; L]],
-    values: &mut [[T; L]],
-) {
+fn read_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[[T; L]], values: &mut [[T; L]]) {
     let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
     for (i, value) in values.iter_mut().enumerate().take(TILE) {
         let mut sum = [T::zero(); L];
@@ -87,10 +83,7 @@ fn read_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEV
 }
 
 #[inline(always)]
-fn back_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(
-    places: &Places<'_, T>,
-    back: &mut Back<'_, T, L>,
-) {
+fn back_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, back: &mut Back<'_, T, L>) {
     if let Some((source, gradient)) = &mut back.coordinates {
         slopes::<T, L, S, Z, LEVEL>(places, source, back.upstream, gradient);
     }
@@ -116,7 +109,12 @@ fn scatter<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL
 }
 
 #[inline(always)]
-fn slopes<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[[T; L]], upstream: &[[T; L]], gradient: &mut Rows<T>) {
+fn slopes<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(
+    places: &Places<'_, T>,
+    source: &[[T; L]],
+    upstream: &[[T; L]],
+    gradient: &mut Rows<T>,
+) {
     let ([wx, wy, wz], [sx, sy, sz]) = (places.taps::<S, Z>(&places.weights), places.taps::<S, Z>(&places.slopes));
     for (i, upstream) in upstream.iter().enumerate().take(TILE) {
         let [mut to_x, mut to_y, mut to_z] = [[T::zero(); L]; 3];

@@ -75,18 +75,18 @@ impl<'a, T: Real> Places<'a, T> {
             if slopes {
                 T::derivatives(kernel, &self.x, self.slopes[a].as_flattened_mut());
             }
-            place_axis::<T>(self.packing, a, &mut self.firsts, &mut self.first);
+            place_axis(self.packing, a, &mut self.firsts, &mut self.first);
         }
     }
 }
 
 widest! {
     /// Adds how far along an axis the first taps lie; sets it on the first axis.
-    fn place_axis[T: Real;](packing: &Packing, axis: usize, firsts: &mut [i32; TILE], places: &mut [u32; TILE]) = place_axis_body
+    fn place_axis[;](packing: &Packing, axis: usize, firsts: &mut [i32; TILE], places: &mut [u32; TILE]) = place_axis_body
 }
 
 #[inline(always)]
-fn place_axis_body<T: Real, const LEVEL: usize>(packing: &Packing, axis: usize, firsts: &mut [i32; TILE], places: &mut [u32; TILE]) {
+fn place_axis_body<const LEVEL: usize>(packing: &Packing, axis: usize, firsts: &mut [i32; TILE], places: &mut [u32; TILE]) {
     packing.axes[axis].place(firsts);
     for (place, &first) in places.iter_mut().zip(&*firsts) {
         *place = first as u32 + if axis == 0 { 0 } else { *place };

@@ -6,7 +6,6 @@ use super::arithmetic::{Lanes, WIDE, Wide, padded};
 use super::places::Places;
 use super::warp::{Rows, TILE};
 
-
 /// Runs a loop with the taps on x and y and those on z known to the compiler, where they are usual ones.
 macro_rules! unrolled {
     ($places:expr, $loop:ident($($argument:expr),*)) => {
@@ -79,12 +78,7 @@ fn read_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(place
 }
 
 #[inline(always)]
-fn slopes_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
-    places: &Places<'_, T>,
-    source: &[T],
-    upstream: &[T],
-    gradient: &mut Rows<T>,
-) {
+fn slopes_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[T], upstream: &[T], gradient: &mut Rows<T>) {
     let ([wx, wy, wz], [sx, sy, sz]) = (places.taps::<S, Z>(&places.weights), places.taps::<S, Z>(&places.slopes));
     let window = places.window(source);
     for (i, upstream) in upstream.chunks(WIDE).enumerate().take(TILE / WIDE) {

@@ -108,10 +108,8 @@ fn compare<T: Number>(draws: &mut Draws, tolerance: f64) -> Result<()> {
     let both = Wanted { input: true, coordinates: true };
     let (to_input, to_matrix) = fused.gradients(&input, &upstream, &warp, both);
     close(&to_input, &plain::input_gradient(&call, &upstream, &warp), tolerance, &what);
-    let expected = warp.gradients(
-        || call.taps(),
-        |taps, n, pixels, rows, gradient| plain::coordinate_gradient(&call, (&input, &upstream), taps, (n, pixels), rows, gradient),
-    );
+    let expected = warp
+        .gradients(|| call.taps(), |taps, n, pixels, rows, gradient| plain::coordinate_gradient(&call, (&input, &upstream), taps, (n, pixels), rows, gradient));
     close(&to_matrix, &expected, 20.0 * tolerance, &what);
     for wanted in [Wanted { input: true, coordinates: false }, Wanted { input: false, coordinates: true }] {
         let (alone, sums) = fused.gradients(&input, &upstream, &warp, wanted);

@@ -324,7 +324,8 @@ fn added_up<T: Real>(sums: &Sums<T>) -> T {
     while width > 1 {
         width /= 2;
         for i in 0..width {
-            sums[i] = sums[i] + sums[i + width];
+            let other = sums[i + width];
+            sums[i] += other;
         }
     }
     sums[0]
