@@ -151,9 +151,6 @@ impl<'a> Fused<'a> {
                     Back { upstream: tile, coordinates: wanted.coordinates.then_some((&*packed, &mut slopes)), source: wanted.input.then_some(&mut *gathered) };
                 lanes::back(places, &mut back);
                 if wanted.coordinates {
-                    for (row, jacobian) in slopes.iter_mut().zip(&places.jacobian) {
-                        row.iter_mut().zip(jacobian).for_each(|(value, &factor)| *value *= factor);
-                    }
                     coordinates.pass_back(pixels, &rows, &mut slopes, sums, to_coordinates);
                 }
             }

@@ -24,7 +24,7 @@ macro_rules! unrolled {
 pub(super) struct Back<'a, T, const L: usize> {
     /// The gradients to the channels of the tile's pixels.
     pub upstream: &'a [[T; L]],
-    /// The packed source, and room for the gradient to the coordinates in pixels: equation 7.
+    /// The packed source, and room for the gradient to the normalised coordinates: equation 7.
     pub coordinates: Option<(&'a [[T; L]], &'a mut Rows<T>)>,
     /// The gradient to the packed source, to which the tile's part is added: equation 6. With one lane, the cells of it.
     pub source: Option<&'a mut [[T; L]]>,
@@ -137,8 +137,8 @@ fn slopes<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL:
         }
         // An image needs no gradient to z.
         let axes = if S > 1 && Z == 1 { 2 } else { 3 };
-        for (row, to) in gradient.iter_mut().zip([to_x, to_y, to_z]).take(axes) {
-            row[i] = T::dot::<L, LEVEL>(upstream, &to);
+        for ((row, jacobian), to) in gradient.iter_mut().zip(&places.jacobian).zip([to_x, to_y, to_z]).take(axes) {
+            row[i] = T::dot::<L, LEVEL>(upstream, &to) * jacobian[i];
         }
     }
 }
