@@ -61,6 +61,43 @@ pub(crate) trait Lanes: Real {
         std::array::from_fn(|t| places.map(|place| unsafe { *source.add(place as usize + t) }))
     }
 
+    /// Each number four times.
+    #[inline(always)]
+    fn spread<const LEVEL: usize>(values: &[Self; 4]) -> Wide<Self> {
+        std::array::from_fn(|i| values[i / 4])
+    }
+
+    /// The sum of every four numbers.
+    #[inline(always)]
+    fn sums_of_quads<const LEVEL: usize>(values: &Wide<Self>) -> [Self; 4] {
+        std::array::from_fn(|i| (values[4 * i] + values[4 * i + 2]) + (values[4 * i + 1] + values[4 * i + 3]))
+    }
+
+    /// The quads at four places.
+    ///
+    /// # Safety
+    ///
+    /// `source` stands for so many quads that all of them are among them.
+    #[inline(always)]
+    unsafe fn fetch_quads<const LEVEL: usize>(source: *const [Self; 4], places: &[u32; 4]) -> Wide<Self> {
+        // SAFETY: as the caller promises.
+        std::array::from_fn(|i| unsafe { (*source.add(places[i / 4] as usize))[i % 4] })
+    }
+
+    /// Adds to the quads at four places, one after the other.
+    ///
+    /// # Safety
+    ///
+    /// `sums` stands for so many quads that all of them are among them.
+    #[inline(always)]
+    unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut [Self; 4], places: &[u32; 4], values: &Wide<Self>) {
+        for (values, &place) in values.as_chunks::<4>().0.iter().zip(places) {
+            // SAFETY: as the caller promises.
+            let sum = unsafe { &mut *sums.add(place as usize) };
+            sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
+        }
+    }
+
     /// `cells[places[i]][t] += parts[t][i]`.
     ///
     /// # Safety
@@ -169,6 +206,32 @@ impl Lanes for f32 {
     unsafe fn fetch<const LEVEL: usize>(source: *const Self, places: &[u32; WIDE]) -> [Wide<Self>; 4] {
         // SAFETY: as the caller promises; and as above.
         unsafe { x86::fetch::<LEVEL>(source, places) }
+    }
+
+    #[inline(always)]
+    fn spread<const LEVEL: usize>(values: &[Self; 4]) -> Wide<Self> {
+        if LEVEL < AVX2 {
+            return std::array::from_fn(|i| values[i / 4]);
+        }
+        // SAFETY: bodies of a level run only where the CPU has its instructions.
+        unsafe { x86::spread::<LEVEL>(values) }
+    }
+
+    #[inline(always)]
+    fn sums_of_quads<const LEVEL: usize>(values: &Wide<Self>) -> [Self; 4] {
+        x86::sums_of_quads(values)
+    }
+
+    #[inline(always)]
+    unsafe fn fetch_quads<const LEVEL: usize>(source: *const [Self; 4], places: &[u32; 4]) -> Wide<Self> {
+        // SAFETY: as the caller promises; and as above.
+        unsafe { x86::fetch_quads::<LEVEL>(source.cast(), places) }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut [Self; 4], places: &[u32; 4], values: &Wide<Self>) {
+        // SAFETY: as the caller promises; and as above.
+        unsafe { x86::scatter_quads::<LEVEL>(sums.cast(), places, values) };
     }
 
     #[inline(always)]
@@ -395,6 +458,87 @@ mod x86 {
             add_four(cells, places[i + 4], _mm512_extractf32x4_ps::<1>(values));
             add_four(cells, places[i + 8], _mm512_extractf32x4_ps::<2>(values));
             add_four(cells, places[i + 12], _mm512_extractf32x4_ps::<3>(values));
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The CPU has the instructions of the level, AVX2 or better.
+    #[inline(always)]
+    pub(super) unsafe fn spread<const LEVEL: usize>(values: &[f32; 4]) -> Wide<f32> {
+        let mut spread = [0.0; WIDE];
+        // SAFETY: as the caller promises.
+        unsafe {
+            let four = _mm_loadu_ps(values.as_ptr());
+            if LEVEL == AVX512 {
+                let order = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+                _mm512_storeu_ps(spread.as_mut_ptr(), _mm512_permutexvar_ps(order, _mm512_castps128_ps512(four)));
+            } else {
+                _mm_storeu_ps(spread.as_mut_ptr(), _mm_shuffle_ps::<0b00_00_00_00>(four, four));
+                _mm_storeu_ps(spread.as_mut_ptr().add(4), _mm_shuffle_ps::<0b01_01_01_01>(four, four));
+                _mm_storeu_ps(spread.as_mut_ptr().add(8), _mm_shuffle_ps::<0b10_10_10_10>(four, four));
+                _mm_storeu_ps(spread.as_mut_ptr().add(12), _mm_shuffle_ps::<0b11_11_11_11>(four, four));
+            }
+        }
+        spread
+    }
+
+    /// The sum of every four numbers.
+    #[inline(always)]
+    pub(super) fn sums_of_quads(values: &Wide<f32>) -> [f32; 4] {
+        let mut sums = [0.0; 4];
+        // SAFETY: every x86-64 CPU has SSE, and there are sixteen numbers.
+        unsafe {
+            let (mut a, mut b) = (_mm_loadu_ps(values.as_ptr()), _mm_loadu_ps(values.as_ptr().add(4)));
+            let (mut c, mut d) = (_mm_loadu_ps(values.as_ptr().add(8)), _mm_loadu_ps(values.as_ptr().add(12)));
+            _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+            _mm_storeu_ps(sums.as_mut_ptr(), _mm_add_ps(_mm_add_ps(a, c), _mm_add_ps(b, d)));
+        }
+        sums
+    }
+
+    /// # Safety
+    ///
+    /// The CPU has the instructions of the level, and there are four numbers at four times each place.
+    #[inline(always)]
+    pub(super) unsafe fn fetch_quads<const LEVEL: usize>(source: *const f32, places: &[u32; 4]) -> Wide<f32> {
+        let mut quads = [0.0; WIDE];
+        // SAFETY: as the caller promises.
+        unsafe {
+            let (a, b) = (_mm_loadu_ps(source.add(4 * places[0] as usize)), _mm_loadu_ps(source.add(4 * places[1] as usize)));
+            let (c, d) = (_mm_loadu_ps(source.add(4 * places[2] as usize)), _mm_loadu_ps(source.add(4 * places[3] as usize)));
+            if LEVEL == AVX512 {
+                let two = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(a), b);
+                _mm512_storeu_ps(quads.as_mut_ptr(), _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(two, c), d));
+            } else {
+                _mm_storeu_ps(quads.as_mut_ptr(), a);
+                _mm_storeu_ps(quads.as_mut_ptr().add(4), b);
+                _mm_storeu_ps(quads.as_mut_ptr().add(8), c);
+                _mm_storeu_ps(quads.as_mut_ptr().add(12), d);
+            }
+        }
+        quads
+    }
+
+    /// # Safety
+    ///
+    /// See [`fetch_quads`].
+    #[inline(always)]
+    pub(super) unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut f32, places: &[u32; 4], values: &Wide<f32>) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if LEVEL == AVX512 {
+                let values = _mm512_loadu_ps(values.as_ptr());
+                add_four(sums, places[0], _mm512_castps512_ps128(values));
+                add_four(sums, places[1], _mm512_extractf32x4_ps::<1>(values));
+                add_four(sums, places[2], _mm512_extractf32x4_ps::<2>(values));
+                add_four(sums, places[3], _mm512_extractf32x4_ps::<3>(values));
+            } else {
+                add_four(sums, places[0], _mm_loadu_ps(values.as_ptr()));
+                add_four(sums, places[1], _mm_loadu_ps(values.as_ptr().add(4)));
+                add_four(sums, places[2], _mm_loadu_ps(values.as_ptr().add(8)));
+                add_four(sums, places[3], _mm_loadu_ps(values.as_ptr().add(12)));
+            }
         }
     }
 

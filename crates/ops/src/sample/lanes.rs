@@ -4,6 +4,7 @@ use stn_core::widest;
 
 use super::arithmetic::Lanes;
 use super::places::Places;
+use super::quads;
 use super::single;
 use super::warp::{Rows, TILE};
 
@@ -35,6 +36,9 @@ pub(super) fn read<T: Lanes, const L: usize>(places: &Places<'_, T>, source: &[[
     if L == 1 {
         return single::read(places, source.as_flattened(), values.as_flattened_mut());
     }
+    if L == 4 {
+        return quads::read(places, source.as_flattened().as_chunks().0, values.as_flattened_mut().as_chunks_mut().0);
+    }
     unrolled!(places, L, read_taps(places, source, values));
 }
 
@@ -47,6 +51,16 @@ pub(super) fn back<T: Lanes, const L: usize>(places: &Places<'_, T>, back: &mut 
         }
         if let Some(source) = &mut back.source {
             single::scatter(places, upstream, source.as_flattened_mut().as_chunks_mut().0);
+        }
+        return;
+    }
+    if L == 4 {
+        let (upstream, _) = back.upstream.as_flattened().as_chunks();
+        if let Some((source, gradient)) = &mut back.coordinates {
+            quads::slopes(places, source.as_flattened().as_chunks().0, upstream, gradient);
+        }
+        if let Some(source) = &mut back.source {
+            quads::scatter(places, upstream, source.as_flattened_mut().as_chunks_mut().0);
         }
         return;
     }

@@ -19,6 +19,7 @@ mod op;
 mod packed;
 mod places;
 mod plain;
+mod quads;
 mod single;
 mod taps;
 #[cfg(test)]
