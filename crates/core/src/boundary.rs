@@ -90,6 +90,10 @@ fn mirror<T: Float>(x: T, size: usize, align_corners: bool) -> (T, T) {
     if span <= T::zero() || !x.is_finite() {
         return (T::zero(), T::zero());
     }
+    // Inside, as most coordinates are, and what the rest comes to there, to the bit.
+    if x >= low && x - low < span {
+        return (x - low + low, T::one());
+    }
     let (distance, sign) = if x < low { (low - x, -T::one()) } else { (x - low, T::one()) };
     let extra = distance % span;
     let flips = ((distance / span).floor() % number::<T>(2)).to_u8().unwrap_or(0);
@@ -131,6 +135,17 @@ mod tests {
     fn reflection_about_centres_does_not_repeat_the_outer_pixel() {
         let read: Vec<_> = pixels(Boundary::Reflection, true).into_iter().flatten().collect();
         assert_eq!(read, [0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2]);
+    }
+
+    #[test]
+    fn a_mirror_changes_nothing_inside() {
+        for i in 0..=400 {
+            let x = f64::from(i) * 0.01;
+            assert!((Boundary::Reflection.coordinate(x, 5, true).0 - x).abs() < 1e-12);
+            assert!((Boundary::Reflection.coordinate(x, 5, false).0 - x).abs() < 1e-12);
+        }
+        assert_eq!(Boundary::Reflection.coordinate(4.25, 5, true), (3.75, -1.0));
+        assert_eq!(Boundary::Reflection.coordinate(-0.75, 5, false), (0.0, 0.0));
     }
 
     #[test]

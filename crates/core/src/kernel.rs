@@ -33,7 +33,8 @@ pub enum BoundaryRule {
 /// Images use the product of two axes, volumes of three.
 ///
 /// Both functions serve a row of `n = x.len()` coordinates at a time, so that a kernel found by name costs one dynamic call a row. Weights are stored tap by tap:
-/// tap `t` of coordinate `i` is element `t * n + i`. The sampler calls them with finite `|x| < 2^30` only.
+/// tap `t` of coordinate `i` is element `t * n + i`. The sampler calls them with finite `|x| < 2^30` only. Mark them `#[inline(always)]`, as what they call: they are then
+/// compiled for the vector instructions of the CPU they run on, and plain loops over `x` become wide ones.
 ///
 /// What is to come, such as learnt parameters and a support that grows where the warp shrinks the image, comes as methods with default bodies here and in [`Sampling`],
 /// which every kernel gets from here: kernels written today go on compiling.

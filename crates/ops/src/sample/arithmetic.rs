@@ -6,6 +6,9 @@ use stn_core::Real;
 use stn_core::wide::AVX2;
 use stn_core::wide::mul_add;
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 /// A number whose lanes are computed on at once.
 pub(crate) trait Lanes: Real {
     /// `sum + weight * values`.
@@ -59,6 +62,69 @@ pub(crate) trait Lanes: Real {
     unsafe fn fetch<const LEVEL: usize>(source: *const Self, places: &[u32; WIDE]) -> [Wide<Self>; 4] {
         // SAFETY: as the caller promises.
         std::array::from_fn(|t| places.map(|place| unsafe { *source.add(place as usize + t) }))
+    }
+
+    /// From four rows to sixteen columns: `to[i * stride + r] = rows[r][i]`.
+    ///
+    /// # Safety
+    ///
+    /// All of these are among the numbers that `to` stands for.
+    #[inline(always)]
+    unsafe fn put_columns<const LEVEL: usize>(rows: [&Wide<Self>; 4], to: *mut Self, stride: usize) {
+        for i in 0..WIDE {
+            for (r, row) in rows.iter().enumerate() {
+                // SAFETY: as the caller promises.
+                unsafe { *to.add(i * stride + r) = row[i] };
+            }
+        }
+    }
+
+    /// The way back: `rows[r][i] = from[i * stride + r]`.
+    ///
+    /// # Safety
+    ///
+    /// All of these are among the numbers that `from` stands for.
+    #[inline(always)]
+    unsafe fn take_columns<const LEVEL: usize>(from: *const Self, stride: usize) -> [Wide<Self>; 4] {
+        // SAFETY: as the caller promises.
+        std::array::from_fn(|r| std::array::from_fn(|i| unsafe { *from.add(i * stride + r) }))
+    }
+
+    /// Each number four times.
+    #[inline(always)]
+    fn spread<const LEVEL: usize>(values: &[Self; 4]) -> Wide<Self> {
+        std::array::from_fn(|i| values[i / 4])
+    }
+
+    /// The sum of every four numbers.
+    #[inline(always)]
+    fn sums_of_quads<const LEVEL: usize>(values: &Wide<Self>) -> [Self; 4] {
+        std::array::from_fn(|i| (values[4 * i] + values[4 * i + 2]) + (values[4 * i + 1] + values[4 * i + 3]))
+    }
+
+    /// The quads at four places.
+    ///
+    /// # Safety
+    ///
+    /// `source` stands for so many quads that all of them are among them.
+    #[inline(always)]
+    unsafe fn fetch_quads<const LEVEL: usize>(source: *const [Self; 4], places: &[u32; 4]) -> Wide<Self> {
+        // SAFETY: as the caller promises.
+        std::array::from_fn(|i| unsafe { (*source.add(places[i / 4] as usize))[i % 4] })
+    }
+
+    /// Adds to the quads at four places, one after the other.
+    ///
+    /// # Safety
+    ///
+    /// `sums` stands for so many quads that all of them are among them.
+    #[inline(always)]
+    unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut [Self; 4], places: &[u32; 4], values: &Wide<Self>) {
+        for (values, &place) in values.as_chunks::<4>().0.iter().zip(places) {
+            // SAFETY: as the caller promises.
+            let sum = unsafe { &mut *sums.add(place as usize) };
+            sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
+        }
     }
 
     /// `cells[places[i]][t] += parts[t][i]`.
@@ -172,6 +238,44 @@ impl Lanes for f32 {
     }
 
     #[inline(always)]
+    unsafe fn put_columns<const LEVEL: usize>(rows: [&Wide<Self>; 4], to: *mut Self, stride: usize) {
+        // SAFETY: bodies of a level run only where the CPU has its instructions; and as the caller promises.
+        unsafe { x86::put_columns::<LEVEL>(rows, to, stride) };
+    }
+
+    #[inline(always)]
+    unsafe fn take_columns<const LEVEL: usize>(from: *const Self, stride: usize) -> [Wide<Self>; 4] {
+        // SAFETY: the same.
+        unsafe { x86::take_columns::<LEVEL>(from, stride) }
+    }
+
+    #[inline(always)]
+    fn spread<const LEVEL: usize>(values: &[Self; 4]) -> Wide<Self> {
+        if LEVEL < AVX2 {
+            return std::array::from_fn(|i| values[i / 4]);
+        }
+        // SAFETY: bodies of a level run only where the CPU has its instructions.
+        unsafe { x86::spread::<LEVEL>(values) }
+    }
+
+    #[inline(always)]
+    fn sums_of_quads<const LEVEL: usize>(values: &Wide<Self>) -> [Self; 4] {
+        x86::sums_of_quads(values)
+    }
+
+    #[inline(always)]
+    unsafe fn fetch_quads<const LEVEL: usize>(source: *const [Self; 4], places: &[u32; 4]) -> Wide<Self> {
+        // SAFETY: as the caller promises; and as above.
+        unsafe { x86::fetch_quads::<LEVEL>(source.cast(), places) }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut [Self; 4], places: &[u32; 4], values: &Wide<Self>) {
+        // SAFETY: as the caller promises; and as above.
+        unsafe { x86::scatter_quads::<LEVEL>(sums.cast(), places, values) };
+    }
+
+    #[inline(always)]
     unsafe fn scatter<const LEVEL: usize>(cells: *mut [Self; 4], places: &[u32; WIDE], parts: &[Wide<Self>; 4]) {
         // SAFETY: as the caller promises; and as above.
         unsafe { x86::scatter::<LEVEL>(cells.cast(), places, parts) };
@@ -209,278 +313,10 @@ mod plain {
         while width > 1 {
             width /= 2;
             for i in 0..width {
-                products[i] = products[i] + products[i + width];
+                let other = products[i + width];
+                products[i] += other;
             }
         }
         products[0]
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::*;
-
-    use stn_core::wide::{AVX2, AVX512};
-
-    use super::{WIDE, Wide};
-
-    /// Whether the functions below serve so many lanes at a level.
-    #[inline(always)]
-    pub(super) const fn usable<const L: usize, const LEVEL: usize>() -> bool {
-        LEVEL >= AVX2 && (L == 4 || L == 16)
-    }
-
-    /// Rows as columns.
-    #[inline(always)]
-    pub(super) fn turned(mut rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
-        let at = rows.each_mut().map(|row| row.as_mut_ptr());
-        // SAFETY: every x86-64 CPU has SSE, and the pointers stand for four numbers each.
-        unsafe {
-            let [mut a, mut b, mut c, mut d] = at.map(|row| _mm_loadu_ps(row));
-            _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-            for (row, values) in at.into_iter().zip([a, b, c, d]) {
-                _mm_storeu_ps(row, values);
-            }
-        }
-        rows
-    }
-
-    /// # Safety
-    ///
-    /// The CPU has the instructions of the level, the pointers stand for `L` numbers, and L and the level are [`usable`].
-    #[inline(always)]
-    pub(super) unsafe fn add_scaled<const L: usize, const LEVEL: usize>(sum: *mut f32, weight: f32, values: *const f32) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if L == 4 {
-                _mm_storeu_ps(sum, _mm_fmadd_ps(_mm_set1_ps(weight), _mm_loadu_ps(values), _mm_loadu_ps(sum)));
-            } else if LEVEL == AVX512 {
-                _mm512_storeu_ps(sum, _mm512_fmadd_ps(_mm512_set1_ps(weight), _mm512_loadu_ps(values), _mm512_loadu_ps(sum)));
-            } else {
-                let weight = _mm256_set1_ps(weight);
-                _mm256_storeu_ps(sum, _mm256_fmadd_ps(weight, _mm256_loadu_ps(values), _mm256_loadu_ps(sum)));
-                let (sum, values) = (sum.add(8), values.add(8));
-                _mm256_storeu_ps(sum, _mm256_fmadd_ps(weight, _mm256_loadu_ps(values), _mm256_loadu_ps(sum)));
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The CPU has the instructions of the level, AVX2 or better, and the pointers stand for [`WIDE`] numbers.
-    #[inline(always)]
-    pub(super) unsafe fn times<const LEVEL: usize>(product: *mut f32, a: *const f32, b: *const f32) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if LEVEL == AVX512 {
-                return _mm512_storeu_ps(product, _mm512_mul_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b)));
-            }
-            for i in [0, 8] {
-                _mm256_storeu_ps(product.add(i), _mm256_mul_ps(_mm256_loadu_ps(a.add(i)), _mm256_loadu_ps(b.add(i))));
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// See [`times`].
-    #[inline(always)]
-    pub(super) unsafe fn add_times<const LEVEL: usize>(sum: *mut f32, a: *const f32, b: *const f32) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if LEVEL == AVX512 {
-                return _mm512_storeu_ps(sum, _mm512_fmadd_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b), _mm512_loadu_ps(sum)));
-            }
-            for i in [0, 8] {
-                let (sum, a, b) = (sum.add(i), a.add(i), b.add(i));
-                _mm256_storeu_ps(sum, _mm256_fmadd_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b), _mm256_loadu_ps(sum)));
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// See [`times`].
-    #[inline(always)]
-    pub(super) unsafe fn add_product<const LEVEL: usize>(sum: *mut f32, gradient: *const f32, factor: *const f32) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if LEVEL == AVX512 {
-                let (gradient, held) = (_mm512_loadu_ps(gradient), _mm512_loadu_ps(sum));
-                let passing = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(gradient, _mm512_setzero_ps());
-                return _mm512_storeu_ps(sum, _mm512_mask3_fmadd_ps(gradient, _mm512_loadu_ps(factor), held, passing));
-            }
-            for i in [0, 8] {
-                let (gradient, sum) = (_mm256_loadu_ps(gradient.add(i)), sum.add(i));
-                let passing = _mm256_cmp_ps::<_CMP_NEQ_UQ>(gradient, _mm256_setzero_ps());
-                let factor = _mm256_and_ps(passing, _mm256_loadu_ps(factor.add(i)));
-                _mm256_storeu_ps(sum, _mm256_fmadd_ps(gradient, factor, _mm256_loadu_ps(sum)));
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The CPU has the instructions of the level, and `source` stands for the four numbers from each place on.
-    #[inline(always)]
-    pub(super) unsafe fn fetch<const LEVEL: usize>(source: *const f32, places: &[u32; WIDE]) -> [Wide<f32>; 4] {
-        let mut taps = [[0.0; WIDE]; 4];
-        // SAFETY: as the caller promises.
-        unsafe {
-            if LEVEL == AVX512 {
-                // Pixels 4 apart beside each other, so that turning squares within them puts all in order.
-                let (a, b, c, d) = (sixteen(source, places, 0), sixteen(source, places, 1), sixteen(source, places, 2), sixteen(source, places, 3));
-                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-                let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-                _mm512_storeu_ps(taps[0].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd));
-                _mm512_storeu_ps(taps[1].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd));
-                _mm512_storeu_ps(taps[2].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
-                _mm512_storeu_ps(taps[3].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
-            } else {
-                for i in [0, 8] {
-                    let (a, b, c, d) = (eight(source, places, i), eight(source, places, i + 1), eight(source, places, i + 2), eight(source, places, i + 3));
-                    let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
-                    let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
-                    _mm256_storeu_ps(taps[0].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd));
-                    _mm256_storeu_ps(taps[1].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd));
-                    _mm256_storeu_ps(taps[2].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
-                    _mm256_storeu_ps(taps[3].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
-                }
-            }
-        }
-        taps
-    }
-
-    /// # Safety
-    ///
-    /// The CPU has the instructions of the level, and there are four numbers at four times each place.
-    #[inline(always)]
-    pub(super) unsafe fn scatter<const LEVEL: usize>(cells: *mut f32, places: &[u32; WIDE], parts: &[Wide<f32>; 4]) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if LEVEL == AVX512 {
-                let (a, b) = (_mm512_loadu_ps(parts[0].as_ptr()), _mm512_loadu_ps(parts[1].as_ptr()));
-                let (c, d) = (_mm512_loadu_ps(parts[2].as_ptr()), _mm512_loadu_ps(parts[3].as_ptr()));
-                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-                let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-                add_sixteen(cells, places, 0, _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd));
-                add_sixteen(cells, places, 1, _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd));
-                add_sixteen(cells, places, 2, _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
-                add_sixteen(cells, places, 3, _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
-            } else {
-                for i in [0, 4, 8, 12] {
-                    let (mut a, mut b) = (_mm_loadu_ps(parts[0].as_ptr().add(i)), _mm_loadu_ps(parts[1].as_ptr().add(i)));
-                    let (mut c, mut d) = (_mm_loadu_ps(parts[2].as_ptr().add(i)), _mm_loadu_ps(parts[3].as_ptr().add(i)));
-                    _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-                    add_four(cells, places[i], a);
-                    add_four(cells, places[i + 1], b);
-                    add_four(cells, places[i + 2], c);
-                    add_four(cells, places[i + 3], d);
-                }
-            }
-        }
-    }
-
-    /// Adds to the cells of the places `i`, `i + 4`, `i + 8` and `i + 12`.
-    ///
-    /// # Safety
-    ///
-    /// See [`scatter`].
-    #[inline(always)]
-    unsafe fn add_sixteen(cells: *mut f32, places: &[u32; WIDE], i: usize, values: __m512) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            add_four(cells, places[i], _mm512_castps512_ps128(values));
-            add_four(cells, places[i + 4], _mm512_extractf32x4_ps::<1>(values));
-            add_four(cells, places[i + 8], _mm512_extractf32x4_ps::<2>(values));
-            add_four(cells, places[i + 12], _mm512_extractf32x4_ps::<3>(values));
-        }
-    }
-
-    /// Adds to a cell.
-    ///
-    /// # Safety
-    ///
-    /// See [`scatter`].
-    #[inline(always)]
-    unsafe fn add_four(cells: *mut f32, place: u32, values: __m128) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let cell = cells.add(4 * place as usize);
-            _mm_storeu_ps(cell, _mm_add_ps(_mm_loadu_ps(cell), values));
-        }
-    }
-
-    /// The four numbers from the places `i`, `i + 4`, `i + 8` and `i + 12` on.
-    ///
-    /// # Safety
-    ///
-    /// See [`fetch`].
-    #[inline(always)]
-    unsafe fn sixteen(source: *const f32, places: &[u32; WIDE], i: usize) -> __m512 {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let first = _mm512_castps128_ps512(_mm_loadu_ps(source.add(places[i] as usize)));
-            let two = _mm512_insertf32x4::<1>(first, _mm_loadu_ps(source.add(places[i + 4] as usize)));
-            let three = _mm512_insertf32x4::<2>(two, _mm_loadu_ps(source.add(places[i + 8] as usize)));
-            _mm512_insertf32x4::<3>(three, _mm_loadu_ps(source.add(places[i + 12] as usize)))
-        }
-    }
-
-    /// The four numbers from the places `i` and `i + 4` on.
-    ///
-    /// # Safety
-    ///
-    /// See [`fetch`].
-    #[inline(always)]
-    unsafe fn eight(source: *const f32, places: &[u32; WIDE], i: usize) -> __m256 {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let first = _mm256_castps128_ps256(_mm_loadu_ps(source.add(places[i] as usize)));
-            _mm256_insertf128_ps::<1>(first, _mm_loadu_ps(source.add(places[i + 4] as usize)))
-        }
-    }
-
-    /// # Safety
-    ///
-    /// See [`add_scaled`].
-    #[inline(always)]
-    pub(super) unsafe fn scaled<const L: usize, const LEVEL: usize>(product: *mut f32, weight: f32, values: *const f32) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if L == 4 {
-                _mm_storeu_ps(product, _mm_mul_ps(_mm_set1_ps(weight), _mm_loadu_ps(values)));
-            } else if LEVEL == AVX512 {
-                _mm512_storeu_ps(product, _mm512_mul_ps(_mm512_set1_ps(weight), _mm512_loadu_ps(values)));
-            } else {
-                let weight = _mm256_set1_ps(weight);
-                _mm256_storeu_ps(product, _mm256_mul_ps(weight, _mm256_loadu_ps(values)));
-                _mm256_storeu_ps(product.add(8), _mm256_mul_ps(weight, _mm256_loadu_ps(values.add(8))));
-            }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// See [`add_scaled`].
-    #[inline(always)]
-    pub(super) unsafe fn dot<const L: usize, const LEVEL: usize>(a: *const f32, b: *const f32) -> f32 {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let four = if L == 4 {
-                _mm_mul_ps(_mm_loadu_ps(a), _mm_loadu_ps(b))
-            } else {
-                let eight = if LEVEL == AVX512 {
-                    let product = _mm512_mul_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b));
-                    _mm256_add_ps(_mm512_castps512_ps256(product), _mm512_extractf32x8_ps::<1>(product))
-                } else {
-                    let low = _mm256_mul_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b));
-                    _mm256_add_ps(low, _mm256_mul_ps(_mm256_loadu_ps(a.add(8)), _mm256_loadu_ps(b.add(8))))
-                };
-                _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))
-            };
-            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
-        }
     }
 }

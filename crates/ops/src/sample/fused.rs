@@ -71,6 +71,15 @@ impl<'a> Fused<'a> {
     pub(super) fn sample<T: Number>(&self, input: &[T], coordinates: &impl Coordinates<T>) -> Vec<T> {
         let mut output = Fresh::new(self.call.samples * self.call.channels * self.call.pixels);
         let parts = output.parts(self.tasks().map(|(_, group)| group.len() * self.call.pixels));
+        let threads = rayon::current_num_threads();
+        if threads > 1 && parts.len() < 2 * threads && self.call.pixels > SHARE {
+            // A pixel is read alone, so that its bits are the same however the pixels are shared out.
+            for (part, (n, group)) in parts.into_iter().zip(self.tasks()) {
+                let (source, values) = (self.planes(input, n, group), part.zeroed());
+                by_lanes!(group, self.share_group(n, source, values, coordinates));
+            }
+            return output.finish();
+        }
         parts.into_par_iter().zip(self.tasks().collect::<Vec<_>>()).for_each_init(
             || self.places(),
             |places, (part, (n, group))| {
@@ -109,15 +118,49 @@ impl<'a> Fused<'a> {
         with_scratch([L * self.packing.pixels + ALIGN, L * TILE + ALIGN], |[packed, tile]| {
             let (packed, tile) = (aligned::<T, L>(packed), aligned::<T, L>(tile));
             self.packing.pack(source, packed);
-            let mut rows = zeros();
-            for pixels in tiles(&(0..self.call.pixels)) {
-                coordinates.fill(n, pixels.clone(), &mut rows);
-                places.place(&rows, false);
-                let tile = &mut tile[..pixels.len()];
-                lanes::read(places, packed, tile);
-                from_lanes(tile, self.call.pixels, &mut values[pixels.start..]);
-            }
+            self.read((n, places), 0..self.call.pixels, (packed, tile), values, coordinates);
         });
+    }
+
+    /// [`sample_group`](Self::sample_group) by all threads, each with a share of the pixels.
+    fn share_group<T: Number, const L: usize>(&self, n: usize, source: &[T], values: &mut [T], coordinates: &impl Coordinates<T>) {
+        let mut memory = vec![T::zero(); L * self.packing.pixels + ALIGN];
+        let packed = aligned::<T, L>(&mut memory);
+        self.packing.pack(source, packed);
+        let packed = &*packed;
+        let mut shares: Vec<Vec<&mut [T]>> = (0..self.call.pixels.div_ceil(SHARE)).map(|_| Vec::with_capacity(L)).collect();
+        for plane in values.chunks_mut(self.call.pixels) {
+            shares.iter_mut().zip(plane.chunks_mut(SHARE)).for_each(|(share, part)| share.push(part));
+        }
+        shares.into_par_iter().enumerate().for_each_init(
+            || self.places(),
+            |places, (i, share)| {
+                let pixels = i * SHARE..self.call.pixels.min((i + 1) * SHARE);
+                with_scratch([share.len() * pixels.len(), L * TILE + ALIGN], |[planes, tile]| {
+                    self.read((n, places), pixels.clone(), (packed, aligned::<T, L>(tile)), planes, coordinates);
+                    share.into_iter().zip(planes.chunks(pixels.len())).for_each(|(part, plane)| part.copy_from_slice(plane));
+                });
+            },
+        );
+    }
+
+    /// Reads a run of pixels from a packed source to planes of as many.
+    fn read<T: Number, const L: usize>(
+        &self,
+        (n, places): (usize, &mut Places<'_, T>),
+        run: Range<usize>,
+        (packed, tile): (&[[T; L]], &mut [[T; L]]),
+        planes: &mut [T],
+        coordinates: &impl Coordinates<T>,
+    ) {
+        let mut rows = zeros();
+        for pixels in tiles(&run) {
+            coordinates.fill(n, pixels.clone(), &mut rows);
+            places.place(&rows, false);
+            let tile = &mut tile[..pixels.len()];
+            lanes::read(places, packed, tile);
+            from_lanes(tile, run.len(), &mut planes[pixels.start - run.start..]);
+        }
     }
 
     fn gradients_group<T: Number, const L: usize>(
@@ -152,9 +195,6 @@ impl<'a> Fused<'a> {
                     Back { upstream: tile, coordinates: wanted.coordinates.then_some((&*packed, &mut slopes)), source: wanted.input.then_some(&mut *gathered) };
                 lanes::back(places, &mut back);
                 if wanted.coordinates {
-                    for (row, jacobian) in slopes.iter_mut().zip(&places.jacobian) {
-                        row.iter_mut().zip(jacobian).for_each(|(value, &factor)| *value *= factor);
-                    }
                     coordinates.pass_back(pixels, &rows, &mut slopes, sums, to_coordinates);
                 }
             }
@@ -208,6 +248,9 @@ impl<'a> Fused<'a> {
         &output[(first + group.start) * length..(first + group.end) * length]
     }
 }
+
+/// The pixels that a thread takes at a time where there are few samples.
+const SHARE: usize = 32 * TILE;
 
 /// Numbers to spare for [`aligned`], and for loops that read a few beyond the last tap.
 const ALIGN: usize = 32;

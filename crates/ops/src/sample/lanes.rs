@@ -4,6 +4,7 @@ use stn_core::widest;
 
 use super::arithmetic::Lanes;
 use super::places::Places;
+use super::quads;
 use super::single;
 use super::warp::{Rows, TILE};
 
@@ -24,7 +25,7 @@ macro_rules! unrolled {
 pub(super) struct Back<'a, T, const L: usize> {
     /// The gradients to the channels of the tile's pixels.
     pub upstream: &'a [[T; L]],
-    /// The packed source, and room for the gradient to the coordinates in pixels: equation 7.
+    /// The packed source, and room for the gradient to the normalised coordinates: equation 7.
     pub coordinates: Option<(&'a [[T; L]], &'a mut Rows<T>)>,
     /// The gradient to the packed source, to which the tile's part is added: equation 6. With one lane, the cells of it.
     pub source: Option<&'a mut [[T; L]]>,
@@ -34,6 +35,9 @@ pub(super) struct Back<'a, T, const L: usize> {
 pub(super) fn read<T: Lanes, const L: usize>(places: &Places<'_, T>, source: &[[T; L]], values: &mut [[T; L]]) {
     if L == 1 {
         return single::read(places, source.as_flattened(), values.as_flattened_mut());
+    }
+    if L == 4 {
+        return quads::read(places, source.as_flattened().as_chunks().0, values.as_flattened_mut().as_chunks_mut().0);
     }
     unrolled!(places, L, read_taps(places, source, values));
 }
@@ -47,6 +51,16 @@ pub(super) fn back<T: Lanes, const L: usize>(places: &Places<'_, T>, back: &mut 
         }
         if let Some(source) = &mut back.source {
             single::scatter(places, upstream, source.as_flattened_mut().as_chunks_mut().0);
+        }
+        return;
+    }
+    if L == 4 {
+        let (upstream, _) = back.upstream.as_flattened().as_chunks();
+        if let Some((source, gradient)) = &mut back.coordinates {
+            quads::slopes(places, source.as_flattened().as_chunks().0, upstream, gradient);
+        }
+        if let Some(source) = &mut back.source {
+            quads::scatter(places, upstream, source.as_flattened_mut().as_chunks_mut().0);
         }
         return;
     }
@@ -137,8 +151,8 @@ fn slopes<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL:
         }
         // An image needs no gradient to z.
         let axes = if S > 1 && Z == 1 { 2 } else { 3 };
-        for (row, to) in gradient.iter_mut().zip([to_x, to_y, to_z]).take(axes) {
-            row[i] = T::dot::<L, LEVEL>(upstream, &to);
+        for ((row, jacobian), to) in gradient.iter_mut().zip(&places.jacobian).zip([to_x, to_y, to_z]).take(axes) {
+            row[i] = T::dot::<L, LEVEL>(upstream, &to) * jacobian[i];
         }
     }
 }

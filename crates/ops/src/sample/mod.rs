@@ -6,10 +6,13 @@
 //! stored; or from an explicit grid. Both share everything else:
 //!
 //! - [`warp`]: where a tile's normalised coordinates come from, and the way back to M and B or to the grid;
-//! - [`taps`]: from coordinates to the pixels that are read and their weights, boundary and kernel applied, an axis at a time;
-//! - [`cpu`]: the loops over samples, tiles, channels and taps;
+//! - [`fused`]: the tasks, each a group of channels of one sample, packed:
+//!   - [`packed`]: the channels of a pixel side by side ([`transpose`]), and around the source what the boundary puts there, so that the loops test nothing;
+//!   - [`places`]: from coordinates to the packed pixels that are read and their weights, boundary and kernel applied, an axis at a time;
+//!   - [`lanes`], [`quads`] and [`single`]: the loops over pixels and taps for sixteen lanes, for four, and for one channel, in the words of [`arithmetic`];
+//! - [`plain`] with [`taps`]: the same without packing, for sources far larger than the target; and what the packed path is tested against;
 //! - [`op`]: the candle operations that hold it together;
-//! - [`gradient`]: the operations that give their gradients.
+//! - [`gradient`]: the gradients, all that are wanted in one pass.
 
 mod arithmetic;
 mod fused;
@@ -19,6 +22,7 @@ mod op;
 mod packed;
 mod places;
 mod plain;
+mod quads;
 mod single;
 mod taps;
 #[cfg(test)]

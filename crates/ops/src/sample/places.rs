@@ -21,8 +21,8 @@ pub(super) struct Places<'a, T> {
     pub slopes: [Vec<[T; TILE]>; 3],
     /// The derivative of the coordinates, in pixels, as read, with respect to the normalised ones.
     pub jacobian: Rows<T>,
-    x: [T; TILE],
-    firsts: [i32; TILE],
+    x: [[T; TILE]; 3],
+    firsts: [[i32; TILE]; 3],
 }
 
 impl<'a, T: Real> Places<'a, T> {
@@ -39,8 +39,8 @@ impl<'a, T: Real> Places<'a, T> {
             weights: taps.map(|taps| vec![[T::one(); TILE]; taps]),
             slopes: taps.map(|taps| vec![[T::zero(); TILE]; taps]),
             jacobian: zeros(),
-            x: [T::zero(); TILE],
-            firsts: [0; TILE],
+            x: [[T::zero(); TILE]; 3],
+            firsts: [[0; TILE]; 3],
         }
     }
 
@@ -68,38 +68,47 @@ impl<'a, T: Real> Places<'a, T> {
 
     /// Finds the taps at normalised coordinates; with their slopes where a gradient is wanted.
     pub(super) fn place(&mut self, rows: &Rows<T>, slopes: bool) {
-        for (a, &size) in self.sizes.iter().enumerate() {
-            settle(self.sampler, size, &rows[a], &mut self.x, &mut self.jacobian[a]);
-            let kernel = self.sampler.kernel.as_ref();
-            T::weights(kernel, &self.x, &mut self.firsts, self.weights[a].as_flattened_mut());
+        settle(self.sampler, self.sizes, rows, &mut self.x, &mut self.jacobian);
+        let kernel = self.sampler.kernel.as_ref();
+        for (a, x) in self.x.iter().enumerate().take(self.sizes.len()) {
+            T::weights(kernel, x, &mut self.firsts[a], self.weights[a].as_flattened_mut());
             if slopes {
-                T::derivatives(kernel, &self.x, self.slopes[a].as_flattened_mut());
+                T::derivatives(kernel, x, self.slopes[a].as_flattened_mut());
             }
-            place_axis::<T>(self.packing, a, &mut self.firsts, &mut self.first);
+        }
+        place(self.packing, self.sizes.len(), &mut self.firsts, &mut self.first);
+    }
+}
+
+widest! {
+    /// From the first taps' pixels on each axis to the packed pixels.
+    fn place[;](packing: &Packing, axes: usize, firsts: &mut [[i32; TILE]; 3], places: &mut [u32; TILE]) = place_body
+}
+
+#[inline(always)]
+fn place_body<const LEVEL: usize>(packing: &Packing, axes: usize, firsts: &mut [[i32; TILE]; 3], places: &mut [u32; TILE]) {
+    for (a, (axis, firsts)) in packing.axes.iter().zip(firsts).enumerate().take(axes) {
+        axis.place(firsts);
+        for (place, &first) in places.iter_mut().zip(&*firsts) {
+            *place = first as u32 + if a == 0 { 0 } else { *place };
         }
     }
 }
 
 widest! {
-    /// Adds how far along an axis the first taps lie; sets it on the first axis.
-    fn place_axis[T: Real;](packing: &Packing, axis: usize, firsts: &mut [i32; TILE], places: &mut [u32; TILE]) = place_axis_body
+    /// From normalised coordinates to those in pixels, as any kernel can take them, and their derivatives.
+    fn settle[T: Real;](sampler: &Sampler, sizes: &[usize], rows: &Rows<T>, x: &mut [[T; TILE]; 3], jacobian: &mut Rows<T>) = settle_body
 }
 
 #[inline(always)]
-fn place_axis_body<T: Real, const LEVEL: usize>(packing: &Packing, axis: usize, firsts: &mut [i32; TILE], places: &mut [u32; TILE]) {
-    packing.axes[axis].place(firsts);
-    for (place, &first) in places.iter_mut().zip(&*firsts) {
-        *place = first as u32 + if axis == 0 { 0 } else { *place };
+fn settle_body<T: Real, const LEVEL: usize>(sampler: &Sampler, sizes: &[usize], rows: &Rows<T>, x: &mut [[T; TILE]; 3], jacobian: &mut Rows<T>) {
+    for (((&size, row), x), jacobian) in sizes.iter().zip(rows).zip(x).zip(jacobian) {
+        settle_axis(sampler, size, row, x, jacobian);
     }
 }
 
-widest! {
-    /// From normalised coordinates to those in pixels, as any kernel can take them, and their derivatives.
-    fn settle[T: Real;](sampler: &Sampler, size: usize, row: &[T; TILE], x: &mut [T; TILE], jacobian: &mut [T; TILE]) = settle_body
-}
-
 #[inline(always)]
-fn settle_body<T: Real, const LEVEL: usize>(sampler: &Sampler, size: usize, row: &[T; TILE], x: &mut [T; TILE], jacobian: &mut [T; TILE]) {
+fn settle_axis<T: Real>(sampler: &Sampler, size: usize, row: &[T; TILE], x: &mut [T; TILE], jacobian: &mut [T; TILE]) {
     let (one, two, half, length) = (T::one(), T::of(2.0), T::of(0.5), T::of(size as f64));
     let scale = if sampler.align_corners { (length - one) / two } else { length / two };
     // Half of a number is exact: the same bits as dividing by two.

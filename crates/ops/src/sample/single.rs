@@ -23,7 +23,7 @@ pub(super) fn read<T: Lanes>(places: &Places<'_, T>, source: &[T], values: &mut 
     unrolled!(places, read_taps(places, source, values));
 }
 
-/// Equation 7: the gradient to the coordinates in pixels.
+/// Equation 7: the gradient to the normalised coordinates.
 pub(super) fn slopes<T: Lanes>(places: &Places<'_, T>, source: &[T], upstream: &[T], gradient: &mut Rows<T>) {
     unrolled!(places, slopes_of_taps(places, source, upstream, gradient));
 }
@@ -103,8 +103,8 @@ fn slopes_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pla
             gather::<T, LEVEL>(&mut to_z, part(sz, i), &plane, z);
         }
         let upstream = padded(upstream);
-        for (row, to) in gradient.iter_mut().zip([to_x, to_y, to_z]) {
-            row.as_chunks_mut().0[i] = T::times::<LEVEL>(&to, &upstream);
+        for ((row, jacobian), to) in gradient.iter_mut().zip(&places.jacobian).zip([to_x, to_y, to_z]) {
+            row.as_chunks_mut().0[i] = T::times::<LEVEL>(&T::times::<LEVEL>(&to, &upstream), part(jacobian, i));
         }
     }
 }

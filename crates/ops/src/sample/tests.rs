@@ -144,3 +144,21 @@ fn a_source_far_larger_than_the_target_is_not_packed() -> Result<()> {
     assert!(Fused::new(&Call::new(&sampler, &[1, 1, 100, 100], &[28, 28])?).is_some());
     Ok(())
 }
+
+#[test]
+fn a_single_image_has_the_same_bits_however_many_threads_share_it() -> Result<()> {
+    let mut draws = Draws(3);
+    for channels in [1, 3, 18] {
+        let sampler = Sampler { kernel: Arc::new(Bilinear), boundary: Boundary::Zeros, align_corners: false };
+        let call = Call::new(&sampler, &[1, channels, 50, 60], &[93, 101])?;
+        let (input, values) = (draws.numbers::<f32>(channels * 50 * 60), draws.numbers::<f32>(2 * call.pixels));
+        let (fused, grid) = (Fused::new(&call).unwrap(), Grid { values: &values, dims: 2, pixels: call.pixels });
+        let [one, three] = [1, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| fused.sample(&input, &grid))
+        });
+        assert_eq!(one, three);
+        close(&one, &plain::sample(&call, &input, &grid), 1e-4, "a single image");
+    }
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use stn_core::widest;
 
-use super::arithmetic::Lanes;
+use super::arithmetic::{Lanes, WIDE};
 
 widest! {
     /// Gathers a run of pixels: `lanes[i][c] = planes[c * stride + i]`, zero where the planes end before channel `c`.
@@ -27,8 +27,18 @@ fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes: &[T], str
     let mut channels = planes.chunks(stride);
     for first in (0..L).step_by(SIDE) {
         // A row without a channel is empty.
-        let rows: [_; SIDE] = std::array::from_fn(|_| channels.next().map_or(&[][..], |plane| &plane[..pixels]).as_chunks::<SIDE>());
-        for (i, square) in squares.iter_mut().enumerate() {
+        let rows: [_; SIDE] = std::array::from_fn(|_| channels.next().map_or(&[][..], |plane| &plane[..pixels]));
+        // Runs of sixteen pixels, then of four, then what is left.
+        let runs = rows.map(|row| row.as_chunks::<WIDE>().0);
+        let none = [T::zero(); WIDE];
+        let whole = pixels / WIDE;
+        for i in 0..whole {
+            let run = runs.map(|row| row.get(i).unwrap_or(&none));
+            // SAFETY: lane `first` and three more of the sixteen pixels from `WIDE * i` on.
+            unsafe { T::put_columns::<LEVEL>(run, squares.as_mut_ptr().cast::<T>().add(i * WIDE * L + first), L) };
+        }
+        let rows = rows.map(|row| row.as_chunks::<SIDE>());
+        for (i, square) in squares.iter_mut().enumerate().skip(whole * WIDE / SIDE) {
             let turned = T::turned(rows.map(|(row, _)| row.get(i).copied().unwrap_or_default()));
             for (pixel, values) in square.iter_mut().zip(&turned) {
                 pixel[first..first + SIDE].copy_from_slice(values);
@@ -49,8 +59,19 @@ fn from_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(lanes: &[[T; L]
     let (squares, rest) = lanes.as_chunks::<SIDE>();
     let mut channels = planes.chunks_mut(stride);
     for first in (0..L).step_by(SIDE) {
-        let mut rows: [_; SIDE] = std::array::from_fn(|_| channels.next().map_or(&mut [][..], |plane| &mut plane[..pixels]).as_chunks_mut::<SIDE>());
-        for (i, square) in squares.iter().enumerate() {
+        let mut rows: [_; SIDE] = std::array::from_fn(|_| channels.next().map_or(&mut [][..], |plane| &mut plane[..pixels]));
+        let whole = pixels / WIDE;
+        for i in 0..whole {
+            // SAFETY: lane `first` and three more of the sixteen pixels from `WIDE * i` on.
+            let run = unsafe { T::take_columns::<LEVEL>(squares.as_ptr().cast::<T>().add(i * WIDE * L + first), L) };
+            for (row, values) in rows.iter_mut().zip(&run) {
+                if let Some(to) = row.as_chunks_mut().0.get_mut(i) {
+                    *to = *values;
+                }
+            }
+        }
+        let mut rows = rows.map(|row| row.as_chunks_mut::<SIDE>());
+        for (i, square) in squares.iter().enumerate().skip(whole * WIDE / SIDE) {
             let turned = T::turned(std::array::from_fn(|pixel| std::array::from_fn(|c| square[pixel][first + c])));
             for ((row, _), values) in rows.iter_mut().zip(turned) {
                 if let Some(to) = row.get_mut(i) {

@@ -148,14 +148,29 @@ widest! {
 
 #[inline(always)]
 fn fill_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
-    for (i, start) in pixels.clone().step_by(WIDE).enumerate() {
-        let end = pixels.end.min(start + WIDE);
-        for (row, weights) in rows.iter_mut().zip(warp.matrix_of(n).chunks_exact(warp.terms)) {
-            let mut sum = [T::zero(); WIDE];
-            for (&weight, basis) in weights.iter().zip(warp.basis.chunks_exact(warp.pixels)) {
-                T::add_scaled::<WIDE, LEVEL>(&mut sum, weight, &padded(&basis[start..end]));
+    for (row, weights) in rows.iter_mut().zip(warp.matrix_of(n).chunks_exact(warp.terms)) {
+        let (sums, _) = row.as_chunks_mut::<WIDE>();
+        let (fours, _) = sums.as_chunks_mut::<4>();
+        for (i, sums) in fours.iter_mut().enumerate().take(pixels.len().div_ceil(4 * WIDE)) {
+            let start = pixels.start + i * 4 * WIDE;
+            let end = pixels.end.min(start + 4 * WIDE);
+            // Four sums beside each other, in registers: none waits for another.
+            let mut held = [[T::zero(); WIDE]; 4];
+            for (k, &weight) in weights.iter().enumerate() {
+                let (basis, last) = warp.basis_of(k, start..end).as_chunks();
+                match <&[Wide<T>; 4]>::try_from(basis) {
+                    Ok(basis) => {
+                        for t in 0..4 {
+                            T::add_scaled::<WIDE, LEVEL>(&mut held[t], weight, &basis[t]);
+                        }
+                    }
+                    Err(_) => {
+                        held.iter_mut().zip(basis).for_each(|(sum, basis)| T::add_scaled::<WIDE, LEVEL>(sum, weight, basis));
+                        T::add_scaled::<WIDE, LEVEL>(&mut held[basis.len()], weight, &padded(last));
+                    }
+                }
             }
-            row.as_chunks_mut().0[i] = sum;
+            *sums = held;
         }
     }
     if warp.rows > warp.dims {
@@ -176,18 +191,29 @@ widest! {
 #[inline(always)]
 fn pass_back_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) {
     warp.through_divisor(rows, gradient, pixels.len());
-    for (i, start) in pixels.clone().step_by(WIDE).enumerate() {
-        let end = pixels.end.min(start + WIDE);
-        for (sums, row) in sums.chunks_exact_mut(warp.terms).zip(gradient.iter()) {
-            let gradient = padded(&row[i * WIDE..i * WIDE + end - start]);
-            for (sum, basis) in sums.iter_mut().zip(warp.basis.chunks_exact(warp.pixels)) {
-                T::add_product::<LEVEL>(sum, &gradient, &padded(&basis[start..end]));
+    for (r, row) in gradient.iter().enumerate().take(warp.rows) {
+        let (gradient, last_gradient) = row[..pixels.len()].as_chunks();
+        for k in 0..warp.terms {
+            let (basis, last) = warp.basis_of(k, pixels.clone()).as_chunks();
+            let mut sum = sums[r * warp.terms + k];
+            for (gradient, basis) in gradient.iter().zip(basis) {
+                T::add_product::<LEVEL>(&mut sum, gradient, basis);
             }
+            if !last.is_empty() {
+                T::add_product::<LEVEL>(&mut sum, &padded(last_gradient), &padded(last));
+            }
+            sums[r * warp.terms + k] = sum;
         }
     }
 }
 
 impl<T: Lanes> Structured<'_, T> {
+    /// Row `k` of B at some pixels.
+    #[inline(always)]
+    fn basis_of(&self, k: usize, pixels: Range<usize>) -> &[T] {
+        &self.basis[k * self.pixels..][pixels]
+    }
+
     /// M of sample `n`, `R x K`.
     #[inline(always)]
     fn matrix_of(&self, n: usize) -> &[T] {
@@ -324,7 +350,8 @@ fn added_up<T: Real>(sums: &Sums<T>) -> T {
     while width > 1 {
         width /= 2;
         for i in 0..width {
-            sums[i] = sums[i] + sums[i + width];
+            let other = sums[i + width];
+            sums[i] += other;
         }
     }
     sums[0]
