@@ -1,6 +1,7 @@
 //! New vectors, filled in parallel.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -95,6 +96,43 @@ pub(crate) unsafe fn filled_unset<T: Send>(length: usize, chunk: usize, fill: im
     numbers
 }
 
+/// Makes `rows x columns` numbers, some columns a task and in parallel: `fill(columns, numbers)` gets its part row by row, all zero, in memory of its own that stays in its cache.
+pub(crate) fn filled_by_columns<T: Copy + Default + Send + Sync>(
+    rows: usize,
+    columns: usize,
+    width: usize,
+    fill: impl Fn(Range<usize>, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut numbers = Vec::<T>::with_capacity(rows * columns);
+    let place = Place(numbers.as_mut_ptr());
+    let width = width.max(1);
+    (0..columns.div_ceil(width)).into_par_iter().for_each_init(Vec::new, |part, task| {
+        let mine = task * width..columns.min((task + 1) * width);
+        part.clear();
+        part.resize(rows * mine.len(), T::default());
+        fill(mine.clone(), part);
+        for (row, from) in part.chunks_exact(mine.len().max(1)).enumerate() {
+            // SAFETY: the row's columns of this task lie inside the capacity, no other task writes them, and nobody reads before all tasks are done.
+            unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), place.get().add(row * columns + mine.start), mine.len()) };
+        }
+    });
+    // SAFETY: the tasks have written every column of every row.
+    unsafe { numbers.set_len(rows * columns) };
+    numbers
+}
+
+/// Where tasks write, each its own numbers.
+struct Place<T>(*mut T);
+
+impl<T> Place<T> {
+    fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+// SAFETY: the pointer is only written through, by tasks that share no number.
+unsafe impl<T: Send> Sync for Place<T> {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +155,18 @@ mod tests {
         });
         assert_eq!((a.as_slice(), b.as_slice()), ([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0].as_slice(), [1, 1, 2, 2, 3].as_slice()));
         assert_eq!(filled::<f32>(0, 4, |_, _| unreachable!("no chunk")), [0.0; 0]);
+    }
+
+    #[test]
+    fn columns_of_tasks_make_whole_rows() {
+        let numbers = filled_by_columns(3, 5, 2, |columns, part: &mut [usize]| {
+            for (row, line) in part.chunks_exact_mut(columns.len()).enumerate() {
+                line.iter_mut().zip(columns.clone()).for_each(|(number, column)| *number += 10 * row + column);
+            }
+        });
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24]);
+        assert!(filled_by_columns::<f32>(0, 4, 3, |_, part| assert!(part.is_empty())).is_empty());
+        assert!(filled_by_columns::<f32>(3, 0, 3, |_, _| unreachable!("no column")).is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::super::matmul::Matrix;
 use crate::cpu::{arch, with_scratch};
-use crate::fresh::{filled, filled_unset};
+use crate::fresh::{filled, filled_by_columns, filled_unset};
 
 /// Rows of a result that one task makes: many go over a copied block.
 const ROWS: usize = 96;
@@ -24,8 +24,6 @@ const OUTPUTS: usize = 24;
 const LONGEST: usize = 1 << 13;
 /// Inputs of some rows of the weight that stay in the first cache while all samples go over them.
 const NEAR: usize = 1 << 10;
-/// Numbers of a result of which tasks make columns and put them together afterwards.
-const SMALL: usize = 1 << 18;
 /// Rows of a copied block, and its numbers: it stays in the second cache.
 const DEPTH: usize = 256;
 const CACHED: usize = 1 << 16;
@@ -52,7 +50,7 @@ pub(super) fn weight_gradient(x: &[f32], gradient: &[f32], [samples, inputs, out
     let rows = ROWS.min(wanted.len().div_ceil(8).next_multiple_of(8));
     // A few rows of many columns are cut along the columns.
     if wanted.len() < 2 * ROWS && inputs > COLUMNS {
-        return by_columns(wanted.len(), inputs, COLUMNS, 1, |_, columns, sums| {
+        return filled_by_columns(wanted.len(), inputs, COLUMNS, |columns, sums| {
             product(sums, columns.len(), left, right.columns_from(columns.start, columns.len()))
         });
     }
@@ -67,17 +65,7 @@ pub(super) fn weight_gradient(x: &[f32], gradient: &[f32], [samples, inputs, out
 /// The gradient to the input, `samples x inputs`: every output's gradient times its row of the weight.
 pub(super) fn input_gradient(weight: &[f32], gradient: &[f32], [samples, inputs, outputs]: [usize; 3]) -> Vec<f32> {
     let left = Matrix::by_rows(gradient, samples, outputs, outputs);
-    if samples * inputs > SMALL {
-        // A large result is cut along its rows, and so made where it stays; the weight is then read once a task.
-        let rows = 8.max(samples.div_ceil(16).next_multiple_of(8));
-        // SAFETY: `product` writes every number of the rows that it is given.
-        return unsafe {
-            filled_unset(samples * inputs, rows * inputs, |task, sums| {
-                product(sums, inputs, left.rows_from(task * rows, sums.len() / inputs), Matrix::by_rows(weight, outputs, inputs, inputs));
-            })
-        };
-    }
-    by_columns(samples, inputs, COLUMNS.min(inputs.div_ceil(4).next_multiple_of(48)), 1, |_, columns, sums| {
+    filled_by_columns(samples, inputs, COLUMNS.min(inputs.div_ceil(4).next_multiple_of(48)), |columns, sums| {
         let right = Matrix::by_rows(weight, outputs, inputs, inputs).columns_from(columns.start, columns.len());
         product(sums, columns.len(), left, right);
     })

@@ -14,7 +14,7 @@ use super::{Direct, Following, Gradients, Saved, lanes};
 use crate::conv2d::patches::Geometry;
 use crate::cpu::{BLOCK, arch, elements, with_scratch};
 use crate::fresh::{filled, filled_both};
-use crate::transpose::transpose_padded;
+use crate::transpose::{transpose, transpose_padded};
 
 /// Numbers in all parts together from which their memory counts.
 const LARGE: usize = 1 << 20;
@@ -137,9 +137,10 @@ impl Pass<'_> {
     fn by_filters(&self, sums: &[f32]) -> Vec<f32> {
         let (patch, rows) = (self.direct.geometry.patch(), 8);
         filled(self.direct.geometry.filters * patch, rows * patch, |i, weight| {
-            for (r, row) in weight.chunks_exact_mut(patch).enumerate() {
-                row.iter_mut().zip(sums[i * rows + r..].iter().step_by(self.pitch)).for_each(|(to, &from)| *to = from);
-            }
+            arch().dispatch(
+                #[inline(always)]
+                || transpose(&sums[i * rows..], self.pitch, weight, patch, weight.len() / patch),
+            );
         })
     }
 
