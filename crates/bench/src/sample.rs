@@ -17,7 +17,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor, Var};
 use rand::RngExt;
 use stn_core::{Boundary, PluginSpec, Registry, TargetGrid, Transformation, stream};
-use stn_ops::Sampler;
+use stn_ops::{Sampler, Wanted};
 
 use crate::{Amount, Error, Job, Result};
 
@@ -75,7 +75,9 @@ impl SampleWork {
         let theta = Tensor::from_vec(theta, (samples, transformation.theta_len()), &Device::Cpu)?;
         Ok(Sampling {
             work: work.into(),
-            input: if self.to_input { Var::from_tensor(&input)?.into_inner() } else { input },
+            upstream: input.ones_like()?,
+            input,
+            to_input: self.to_input,
             theta: Var::from_tensor(&theta)?,
             basis: transformation.basis(&points)?.squeeze(0)?,
             sampler: Sampler { kernel: registry.kernel(&PluginSpec::named(self.kernel))?, boundary: Boundary::Zeros, align_corners: false },
@@ -116,22 +118,30 @@ fn normal(j: usize) -> f64 {
 pub(crate) struct Sampling {
     work: String,
     input: Tensor,
+    /// Whether the gradient to it is wanted.
+    to_input: bool,
     theta: Var,
     basis: Tensor,
     transformation: Arc<dyn Transformation>,
     target: TargetGrid,
     sampler: Sampler,
+    /// The gradient to the output: ones.
+    upstream: Tensor,
     /// The last gradient with respect to theta.
     last: Option<Tensor>,
 }
 
 impl Sampling {
-    /// Forward and backward; the gradient with respect to theta.
+    /// Forward and backward as in a training step, which does without candle's tape but for the few numbers of M; the gradient with respect to theta.
     fn pass(&self) -> Result<Option<Tensor>> {
         let matrix = self.transformation.matrix(self.theta.as_tensor())?;
-        let output = stn_ops::sample_structured(&self.input, &matrix, &self.basis, &self.target, &self.sampler)?;
-        // candle begins with a gradient of ones where the output is not a scalar.
-        Ok(output.backward()?.remove(self.theta.as_tensor()))
+        let numbers = matrix.detach();
+        // The target is as large as the source, and so is the output.
+        let _output = stn_ops::sample_structured(&self.input, &numbers, &self.basis, &self.target, &self.sampler)?;
+        let wanted = Wanted { input: self.to_input, matrix: true, basis: false };
+        let gradients = stn_ops::sample_structured_gradients(&self.input, &numbers, &self.basis, &self.target, &self.sampler, &self.upstream, wanted)?;
+        let Some(to_matrix) = gradients.1 else { return Ok(None) };
+        Ok((matrix * to_matrix)?.sum_all()?.backward()?.remove(self.theta.as_tensor()))
     }
 }
 
