@@ -237,6 +237,13 @@ mod linear_block {
     }
 
     #[test]
+    fn nothing_in_is_nothing_out() {
+        for sizes in [[0, 3, 2], [3, 0, 2], [3, 2, 0]] {
+            assert_same(sizes, true);
+        }
+    }
+
+    #[test]
     fn bits_do_not_depend_on_the_threads() {
         let [x, weight, bias, upstream] = [("x", [37, 8300]), ("weight", [29, 8300]), ("bias", [1, 29]), ("upstream", [37, 29])]
             .map(|(name, shape)| uniform(name, shape.as_slice(), -1.0, 1.0).to_dtype(DType::F32).unwrap());

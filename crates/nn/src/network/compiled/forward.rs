@@ -39,7 +39,6 @@ impl Forward {
         while let Some((step, taken)) = Step::first(rest) {
             let mut made = Vec::new();
             x = self.step(step, x, tracked, &mut waiting, &mut made).map_err(|error| in_layer(&rest[0].name, error))?;
-            // Whatever made a record may learn, or passes on what does.
             tracked |= made.iter().any(learns);
             if self.keeps {
                 records.append(&mut made);
@@ -164,8 +163,13 @@ impl Forward {
     }
 }
 
+/// Whether what comes behind a record depends on a parameter in it, or in front of a layer on the tape.
 fn learns(record: &Record) -> bool {
-    !matches!(record, Record::Dropout { .. } | Record::Taped { input: None, .. }) || matches!(record, Record::Taped { output, .. } if output.track_op())
+    match record {
+        Record::Dropout { .. } => false,
+        Record::Taped { output, .. } => output.track_op(),
+        Record::ConvBlock { .. } | Record::LinearBlock { .. } | Record::Transformers { .. } => true,
+    }
 }
 
 /// The same draw forward and backward.
