@@ -2,8 +2,8 @@
 
 For each work every peer is a process of its own that stays alive, built and warm. A round lets ours and each peer do a few runs, one after another, each round beginning
 with another one, so that whatever slows the machine for a while slows all of them. The ratio of a round is ours / peer's, of the medians of its runs; the table holds the
-median of these ratios over all rounds. Memory is what the process's resident memory rose by at its peak since just before the work was built, when a Python peer had
-already done something tiny of the same sort, so that what a framework loads on first use is not counted.
+median of these ratios over all rounds. Memory is what the process's resident memory rose by at its peak since just before the work was built, when our side or a
+Python peer had already done a tiny training step, so that what is loaded on first use is not counted.
 
 `compare.py --stn target/release/stn [WORK ...]`; a WORK may be the beginning of several names.
 """

@@ -6,7 +6,7 @@ use rayon::ThreadPoolBuilder;
 use serde::{Deserialize, Serialize};
 use stn_core::Registry;
 
-use crate::{Error, Job, Result, Work, memory};
+use crate::{Error, Job, Result, Work, memory, step};
 
 /// A work is done untimed for this long before it is timed: caches, memory and clock rates settle.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -34,7 +34,8 @@ pub struct Measurement {
     pub median_ms: f64,
     /// The time of a run that one run in ten goes below, in milliseconds: what the machine does when nothing else disturbs it.
     pub p10_ms: f64,
-    /// How far the process's resident memory rose at its peak above what it was before the work was built, in bytes. It is 0 where the system does not say: only
+    /// How far the process's resident memory rose at its peak above what it was before the work was built, when a tiny training
+    /// step had been done, in bytes. It is 0 where the system does not say: only
     /// Linux does. The peak is that of the whole process, so a process should measure one work.
     pub peak_bytes: u64,
 }
@@ -67,6 +68,7 @@ pub fn measure(work: &Work, settings: Settings, registry: &Registry) -> Result<M
     let threads = settings.threads;
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| Error::Threads { threads, source })?;
     pool.install(|| {
+        step::rehearse(registry)?;
         let before = memory::resident();
         let mut job = work.build(registry)?;
         let start = Instant::now();
