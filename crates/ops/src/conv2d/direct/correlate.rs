@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::layout::Layout;
 
@@ -33,7 +34,7 @@ impl Panels {
             rest = tail;
             first += height;
         }
-        rayon::iter::ParallelIterator::for_each(rayon::iter::IntoParallelIterator::into_par_iter(panels), |(first, height, panel)| {
+        panels.into_par_iter().for_each(|(first, height, panel)| {
             for (tap, numbers) in panel.chunks_exact_mut(height).enumerate() {
                 for (i, number) in numbers.iter_mut().enumerate() {
                     *number = weight(first + i, tap);

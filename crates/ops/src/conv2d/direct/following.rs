@@ -1,5 +1,7 @@
 //! What follows a convolution while its output is still in the cache: bias, rectification, max pooling.
 
+use std::ops::Range;
+
 use super::layout::Layout;
 
 /// A rectification and a pooling behind a convolution, in either order: they give the same.
@@ -46,54 +48,31 @@ impl Following {
         let width = self.output(size).1;
         // The last group may have fewer images.
         let images = (outputs.len() - plane) / image + 1;
+        let line = |y: usize| row[y * layout.product_pitch..].as_chunks::<I>().0;
         for y in 0..plane / width {
+            let first = y * width;
             match self.pool {
+                None if I == 1 => outputs[first..first + width].iter_mut().zip(line(y)).for_each(|(to, from)| *to = self.rectify(from[0] + bias)),
                 None => {
-                    let pixels = row[y * layout.product_pitch..].as_chunks::<I>().0;
-                    if I == 1 {
-                        let line = &mut outputs[y * width..][..width];
-                        line.iter_mut().zip(pixels).for_each(|(to, from)| *to = self.rectify(from[0] + bias));
-                    } else {
-                        for (x, pixel) in pixels[..width].iter().enumerate() {
-                            for (i, &number) in pixel.iter().enumerate().take(images) {
-                                outputs[i * image + y * width + x] = self.rectify(number + bias);
-                            }
+                    for (x, pixel) in line(y)[..width].iter().enumerate() {
+                        for (i, &number) in pixel.iter().enumerate().take(images) {
+                            outputs[i * image + first + x] = self.rectify(number + bias);
                         }
                     }
                 }
                 Some((h, w)) => {
                     let lines = y * h..size.0.min((y + 1) * h);
-                    let line = |y: usize| row[y * layout.product_pitch..].as_chunks::<I>().0;
-                    let pair = (h, w) == (2, 2) && lines.len() == 2;
-                    let (above, below) = (line(lines.start), line(if pair { lines.start + 1 } else { lines.start }));
                     let mut done = 0;
-                    if I == 1 && pair {
+                    if I == 1 && (h, w) == (2, 2) && lines.len() == 2 {
                         done = size.1 / 2;
-                        let part = y * width..y * width + done;
-                        self.pool_pairs(above.as_flattened(), below.as_flattened(), bias, &mut outputs[part.clone()], &mut winners[part]);
+                        let part = first..first + done;
+                        let (above, below) = (line(lines.start).as_flattened(), line(lines.start + 1).as_flattened());
+                        self.pool_pairs(above, below, bias, &mut outputs[part.clone()], &mut winners[part]);
                     }
                     for x in done..width {
-                        let columns = x * w..size.1.min((x + 1) * w);
-                        let mut best = [(f32::NEG_INFINITY, 0_u32); I];
-                        if pair && columns.len() == 2 {
-                            let [first, second] = [columns.start, columns.start + 1];
-                            for (i, best) in best.iter_mut().enumerate() {
-                                *best = (above[first][i], 0);
-                                *best = higher(*best, (above[second][i], 1));
-                                *best = higher(*best, (below[first][i], 2));
-                                *best = higher(*best, (below[second][i], 3));
-                            }
-                        } else {
-                            for (v, y) in lines.clone().enumerate() {
-                                for (u, x) in columns.clone().enumerate() {
-                                    for (i, best) in best.iter_mut().enumerate() {
-                                        *best = higher(*best, (line(y)[x][i], (v * w + u) as u32));
-                                    }
-                                }
-                            }
-                        }
+                        let best = pool(line, lines.clone(), x * w..size.1.min((x + 1) * w), w);
                         for (i, (number, winner)) in best.into_iter().enumerate().take(images) {
-                            let place = i * image + y * width + x;
+                            let place = i * image + first + x;
                             (outputs[place], winners[place]) = (self.rectify(number + bias), winner as u8);
                         }
                     }
@@ -101,9 +80,7 @@ impl Following {
             }
         }
     }
-}
 
-impl Following {
     /// A line of 2 x 2 windows of one image, which the compiler does a vector at a time.
     #[inline(always)]
     fn pool_pairs(&self, above: &[f32], below: &[f32], bias: f32, outputs: &mut [f32], winners: &mut [u8]) {
@@ -116,6 +93,20 @@ impl Following {
             (*output, *winner) = (self.rectify(best.0 + bias), best.1 as u8);
         }
     }
+}
+
+/// The largest number of one window, `width` wide, of every image of a group, and its place in the window, line by line.
+#[inline(always)]
+fn pool<'a, const I: usize>(line: impl Fn(usize) -> &'a [[f32; I]], lines: Range<usize>, columns: Range<usize>, width: usize) -> [(f32, u32); I] {
+    let mut best = [(f32::NEG_INFINITY, 0); I];
+    for (v, y) in lines.enumerate() {
+        for (u, pixel) in line(y)[columns.clone()].iter().enumerate() {
+            for (best, &number) in best.iter_mut().zip(pixel) {
+                *best = higher(*best, (number, (v * width + u) as u32));
+            }
+        }
+    }
+    best
 }
 
 /// The larger of two, the first where they are equal, NaN being larger than everything.
