@@ -4,22 +4,11 @@ use stn_core::widest;
 
 use super::arithmetic::{Lanes, WIDE, Wide};
 use super::places::Places;
+use super::single::unrolled;
 use super::warp::{Rows, TILE};
 
 /// The four lanes of a pixel.
 type Quad<T> = [T; 4];
-
-/// Runs a loop with the taps on x and y and those on z known to the compiler, where they are usual ones.
-macro_rules! unrolled {
-    ($places:expr, $loop:ident($($argument:expr),*)) => {
-        match ($places.weights[0].len(), $places.weights[2].len()) {
-            (1, 1) => $loop::<_, 1, 1>($($argument),*),
-            (2, 1) => $loop::<_, 2, 1>($($argument),*),
-            (4, 1) => $loop::<_, 4, 1>($($argument),*),
-            _ => $loop::<_, 0, 0>($($argument),*),
-        }
-    };
-}
 
 /// Equation 3 for the pixels of a tile.
 pub(super) fn read<T: Lanes>(places: &Places<'_, T>, source: &[Quad<T>], values: &mut [Quad<T>]) {

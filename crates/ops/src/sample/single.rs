@@ -17,6 +17,7 @@ macro_rules! unrolled {
         }
     };
 }
+pub(super) use unrolled;
 
 /// Equation 3 for the pixels of a tile.
 pub(super) fn read<T: Lanes>(places: &Places<'_, T>, source: &[T], values: &mut [T]) {
