@@ -156,10 +156,16 @@ impl<'a> Fused<'a> {
         let mut rows = zeros();
         for pixels in tiles(&run) {
             coordinates.fill(n, pixels.clone(), &mut rows);
-            places.place(&rows, false);
+            places.place(&rows, pixels.len(), false);
+            let planes = &mut planes[pixels.start - run.start..];
+            if L == 1 {
+                // A single channel lies in its plane as in its lane.
+                lanes::read(places, packed, planes[..pixels.len()].as_chunks_mut().0);
+                continue;
+            }
             let tile = &mut tile[..pixels.len()];
             lanes::read(places, packed, tile);
-            from_lanes(tile, run.len(), &mut planes[pixels.start - run.start..]);
+            from_lanes(tile, run.len(), planes);
         }
     }
 
@@ -188,11 +194,16 @@ impl<'a> Fused<'a> {
             let (mut rows, mut slopes) = (zeros(), zeros());
             for pixels in tiles(&(0..self.call.pixels)) {
                 coordinates.fill(n, pixels.clone(), &mut rows);
-                places.place(&rows, wanted.coordinates);
-                let tile = &mut tile[..pixels.len()];
-                to_lanes(&upstream[pixels.start..], self.call.pixels, tile);
+                places.place(&rows, pixels.len(), wanted.coordinates);
+                let upstream = if L == 1 {
+                    upstream[pixels.clone()].as_chunks().0
+                } else {
+                    let tile = &mut tile[..pixels.len()];
+                    to_lanes(&upstream[pixels.start..], self.call.pixels, tile);
+                    tile
+                };
                 let mut back =
-                    Back { upstream: tile, coordinates: wanted.coordinates.then_some((&*packed, &mut slopes)), source: wanted.input.then_some(&mut *gathered) };
+                    Back { upstream, coordinates: wanted.coordinates.then_some((&*packed, &mut slopes)), source: wanted.input.then_some(&mut *gathered) };
                 lanes::back(places, &mut back);
                 if wanted.coordinates {
                     coordinates.pass_back(pixels, &rows, &mut slopes, sums, to_coordinates);
@@ -202,7 +213,7 @@ impl<'a> Fused<'a> {
             if wanted.input {
                 if L == 1 {
                     let (cells, _) = cells.as_flattened().as_chunks();
-                    single::fold(&cells[..self.packing.pixels], to_packed.as_flattened_mut());
+                    single::fold(&cells[..self.packing.pixels], places.cell(), to_packed.as_flattened_mut());
                 }
                 self.packing.unpack(to_packed, to_source);
             }

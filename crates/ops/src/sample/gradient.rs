@@ -5,7 +5,8 @@ use stn_core::TargetGrid;
 
 use super::fused::{self, Fused};
 use super::plain::{self, Call};
-use super::warp::{Coordinates, Grid, Structured};
+use super::structured::Structured;
+use super::warp::{Coordinates, Grid};
 use super::{Sampler, check_structured, grid_target};
 use crate::cpu::{Number, by_number, expect_numbers, numbers};
 

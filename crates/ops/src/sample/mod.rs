@@ -24,6 +24,7 @@ mod places;
 mod plain;
 mod quads;
 mod single;
+mod structured;
 mod taps;
 #[cfg(test)]
 mod tests;

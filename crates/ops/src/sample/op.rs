@@ -7,7 +7,8 @@ use super::Sampler;
 use super::fused::Fused;
 use super::gradient::{GridWanted, StructuredGridGradient, Wanted, sample_grid_gradients, sample_structured_gradients};
 use super::plain::{self, Call};
-use super::warp::{Coordinates, Grid, Structured};
+use super::structured::Structured;
+use super::warp::{Coordinates, Grid};
 use crate::cpu::{Number, by_number, numbers};
 
 /// Input, M and B to the output.

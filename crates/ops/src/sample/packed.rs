@@ -1,12 +1,12 @@
 //! A group of channels of one sample, packed for the loops: the channels of a pixel side by side, and around the source what the taps may read beyond it, so that the
 //! loops test nothing.
 
-use stn_core::{Boundary, BoundaryRule, Real};
+use stn_core::{Boundary, BoundaryRule, Real, widest};
 
 use super::Sampler;
 use super::arithmetic::Lanes;
 use super::plain::Call;
-use super::transpose::{from_lanes, to_lanes};
+use super::transpose::{from_lanes_body, to_lanes_body};
 
 /// An axis of a packed source.
 #[derive(Debug)]
@@ -62,14 +62,16 @@ impl PackedAxis {
         self.stands_for.len()
     }
 
-    /// Replaces the pixels of first taps by how far along the packed source they lie.
+    /// Adds how far along the packed source the pixels of first taps lie, to nothing on the first axis.
     #[inline(always)]
-    pub(super) fn place(&self, first: &mut [i32]) {
+    pub(super) fn place(&self, first: &[i32], places: &mut [u32], first_axis: bool) {
+        let places = places.iter_mut().zip(first);
+        let add = |place: &mut u32, along: i32| *place = along as u32 + if first_axis { 0 } else { *place };
         match self.period {
-            Some(period) => first.iter_mut().for_each(|first| *first = first.rem_euclid(period) * self.stride as i32),
+            Some(period) => places.for_each(|(place, first)| add(place, first.rem_euclid(period) * self.stride as i32)),
             None => {
                 let (low, high, stride) = (-self.support, self.size as i32, self.stride as i32);
-                first.iter_mut().for_each(|first| *first = ((*first).clamp(low, high) - low) * stride);
+                places.for_each(|(place, &first)| add(place, (first.clamp(low, high) - low) * stride));
             }
         }
     }
@@ -105,58 +107,76 @@ impl Packing {
 
     /// Packs channels, one plane after the other. Lanes without a channel are zero.
     pub(super) fn pack<T: Lanes, const L: usize>(&self, planes: &[T], packed: &mut [[T; L]]) {
-        let ([x, y, z], length) = (&self.axes, self.plane());
-        if length == 0 {
-            return packed[..self.pixels].fill([T::zero(); L]);
-        }
-        let mut lines = packed[..self.pixels].chunks_exact_mut(x.length());
-        for plane in &z.stands_for {
-            for (row, line) in y.stands_for.iter().zip(&mut lines) {
-                let (Some(plane), Some(row)) = (plane, row) else {
-                    line.fill([T::zero(); L]);
-                    continue;
-                };
-                to_lanes(&planes[(plane * y.size + row) * self.width..], length, &mut line[x.before..x.before + x.size]);
-                for &(i, repeats) in &x.around {
-                    line[i] = repeats.map_or([T::zero(); L], |repeats| line[repeats]);
-                }
-            }
-        }
+        pack(self, planes, packed);
     }
 
     /// The way back of a gradient: what was gathered on packed pixels goes to those they stand for, and these to the channels' planes.
     pub(super) fn unpack<T: Lanes, const L: usize>(&self, packed: &mut [[T; L]], planes: &mut [T]) {
-        let ([x, y, z], length) = (&self.axes, self.plane());
-        if length == 0 {
-            return;
-        }
-        for line in packed[..self.pixels].chunks_exact_mut(x.length()) {
-            for (from, to) in x.repeated() {
-                let from = line[from];
-                add(&mut line[to], &from);
-            }
-        }
-        for axis in [y, z] {
-            for block in packed[..self.pixels].chunks_exact_mut(axis.stride * axis.length()) {
-                for (from, to) in axis.repeated() {
-                    for i in 0..axis.stride {
-                        let from = block[from * axis.stride + i];
-                        add(&mut block[to * axis.stride + i], &from);
-                    }
-                }
-            }
-        }
-        for k in 0..z.size {
-            for j in 0..y.size {
-                let start = (z.before + k) * z.stride + (y.before + j) * y.stride + x.before;
-                from_lanes(&packed[start..start + x.size], length, &mut planes[(k * y.size + j) * self.width..]);
-            }
-        }
+        unpack(self, packed, planes);
     }
 
     /// The pixels of the source.
     fn plane(&self) -> usize {
         self.axes.iter().map(|axis| axis.size).product()
+    }
+}
+
+widest! {
+    fn pack[T: Lanes; L](packing: &Packing, planes: &[T], packed: &mut [[T; L]]) = pack_body
+}
+
+widest! {
+    fn unpack[T: Lanes; L](packing: &Packing, packed: &mut [[T; L]], planes: &mut [T]) = unpack_body
+}
+
+#[inline(always)]
+fn pack_body<T: Lanes, const L: usize, const LEVEL: usize>(packing: &Packing, planes: &[T], packed: &mut [[T; L]]) {
+    let ([x, y, z], length) = (&packing.axes, packing.plane());
+    if length == 0 {
+        return packed[..packing.pixels].fill([T::zero(); L]);
+    }
+    let mut lines = packed[..packing.pixels].chunks_exact_mut(x.length());
+    for plane in &z.stands_for {
+        for (row, line) in y.stands_for.iter().zip(&mut lines) {
+            let (Some(plane), Some(row)) = (plane, row) else {
+                line.fill([T::zero(); L]);
+                continue;
+            };
+            to_lanes_body::<T, L, LEVEL>(&planes[(plane * y.size + row) * packing.width..], length, &mut line[x.before..x.before + x.size]);
+            for &(i, repeats) in &x.around {
+                line[i] = repeats.map_or([T::zero(); L], |repeats| line[repeats]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn unpack_body<T: Lanes, const L: usize, const LEVEL: usize>(packing: &Packing, packed: &mut [[T; L]], planes: &mut [T]) {
+    let ([x, y, z], length) = (&packing.axes, packing.plane());
+    if length == 0 {
+        return;
+    }
+    for line in packed[..packing.pixels].chunks_exact_mut(x.length()) {
+        for (from, to) in x.repeated() {
+            let from = line[from];
+            add(&mut line[to], &from);
+        }
+    }
+    for axis in [y, z] {
+        for block in packed[..packing.pixels].chunks_exact_mut(axis.stride * axis.length()) {
+            for (from, to) in axis.repeated() {
+                for i in 0..axis.stride {
+                    let from = block[from * axis.stride + i];
+                    add(&mut block[to * axis.stride + i], &from);
+                }
+            }
+        }
+    }
+    for k in 0..z.size {
+        for j in 0..y.size {
+            let start = (z.before + k) * z.stride + (y.before + j) * y.stride + x.before;
+            from_lanes_body::<T, L, LEVEL>(&packed[start..start + x.size], length, &mut planes[(k * y.size + j) * packing.width..]);
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 use stn_core::{Boundary, BoundaryRule, Real, widest};
 
 use super::Sampler;
+use super::arithmetic::WIDE;
 use super::packed::Packing;
 use super::taps::{FAR, HUGE};
 use super::warp::{Rows, TILE, zeros};
 
-/// The taps of a tile of target pixels in a packed source. All TILE places are filled, those beyond the target's last pixel with some place or other.
+/// The taps of a tile of target pixels in a packed source. Places are filled in vectors, those beyond the target's last pixel with some place or other that is within it.
 pub(super) struct Places<'a, T> {
     sampler: &'a Sampler,
     packing: &'a Packing,
@@ -23,6 +24,10 @@ pub(super) struct Places<'a, T> {
     pub jacobian: Rows<T>,
     x: [[T; TILE]; 3],
     firsts: [[i32; TILE]; 3],
+    /// The highest of `first`.
+    highest: u32,
+    /// How far the last tap lies behind the first.
+    last: usize,
 }
 
 impl<'a, T: Real> Places<'a, T> {
@@ -30,7 +35,10 @@ impl<'a, T: Real> Places<'a, T> {
     pub(super) fn new(sampler: &'a Sampler, packing: &'a Packing, sizes: &'a [usize]) -> Self {
         let support = sampler.kernel.support();
         let taps = [support, support, if sizes.len() == 3 { support } else { 1 }];
+        let [_, row, plane] = &packing.axes;
         Self {
+            highest: 0,
+            last: (taps[0].max(1) - 1) * (1 + row.stride) + (taps[2].max(1) - 1) * plane.stride,
             sampler,
             packing,
             sizes,
@@ -61,54 +69,74 @@ impl<'a, T: Real> Places<'a, T> {
     /// One more than the highest packed pixel that any tap reads.
     #[inline(always)]
     pub(super) fn reach(&self) -> usize {
-        let highest = self.first.iter().fold(0, |highest, &first| highest.max(first));
-        let last = [0, 1, 2].map(|a| self.weights[a].len().max(1) - 1);
-        highest as usize + self.offset(last) + 1
+        self.highest as usize + self.last + 1
     }
 
-    /// Finds the taps at normalised coordinates; with their slopes where a gradient is wanted.
-    pub(super) fn place(&mut self, rows: &Rows<T>, slopes: bool) {
-        settle(self.sampler, self.sizes, rows, &mut self.x, &mut self.jacobian);
+    /// The pixels that the four numbers of a cell belong to, as how far they lie behind the cell's own: a square where a kernel has two taps on an axis, otherwise four
+    /// beside each other.
+    pub(super) fn cell(&self) -> [usize; 4] {
+        let x = [self.offset([0, 0, 0]), self.offset([1, 0, 0])];
+        match self.weights[0].len() {
+            2 => [x[0], x[1], self.offset([0, 1, 0]), self.offset([1, 1, 0])],
+            _ => [x[0], x[1], self.offset([2, 0, 0]), self.offset([3, 0, 0])],
+        }
+    }
+
+    /// Finds the taps at the normalised coordinates of a tile of so many pixels; with their slopes where a gradient is wanted.
+    pub(super) fn place(&mut self, rows: &Rows<T>, pixels: usize, slopes: bool) {
+        let pixels = pixels.next_multiple_of(WIDE).min(TILE);
+        settle(self.sampler, self.sizes, rows, pixels, &mut self.x, &mut self.jacobian);
         let kernel = self.sampler.kernel.as_ref();
         for (a, x) in self.x.iter().enumerate().take(self.sizes.len()) {
-            T::weights(kernel, x, &mut self.firsts[a], self.weights[a].as_flattened_mut());
+            let (x, taps) = (&x[..pixels], self.weights[a].len());
+            T::weights(kernel, x, &mut self.firsts[a][..pixels], &mut self.weights[a].as_flattened_mut()[..taps * pixels]);
+            spread(&mut self.weights[a], pixels);
             if slopes {
-                T::derivatives(kernel, x, self.slopes[a].as_flattened_mut());
+                T::derivatives(kernel, x, &mut self.slopes[a].as_flattened_mut()[..taps * pixels]);
+                spread(&mut self.slopes[a], pixels);
             }
         }
-        place(self.packing, self.sizes.len(), &mut self.firsts, &mut self.first);
+        place(self.packing, self.sizes.len(), pixels, &self.firsts, &mut self.first, &mut self.highest);
+    }
+}
+
+/// From rows of `pixels` numbers, one after the other, to rows of a tile.
+fn spread<T: Copy>(rows: &mut [[T; TILE]], pixels: usize) {
+    if pixels < TILE {
+        for row in (1..rows.len()).rev() {
+            rows.as_flattened_mut().copy_within(row * pixels..(row + 1) * pixels, row * TILE);
+        }
     }
 }
 
 widest! {
     /// From the first taps' pixels on each axis to the packed pixels.
-    fn place[;](packing: &Packing, axes: usize, firsts: &mut [[i32; TILE]; 3], places: &mut [u32; TILE]) = place_body
+    fn place[;](packing: &Packing, axes: usize, pixels: usize, firsts: &[[i32; TILE]; 3], places: &mut [u32; TILE], highest: &mut u32) = place_body
 }
 
 #[inline(always)]
-fn place_body<const LEVEL: usize>(packing: &Packing, axes: usize, firsts: &mut [[i32; TILE]; 3], places: &mut [u32; TILE]) {
+fn place_body<const LEVEL: usize>(packing: &Packing, axes: usize, pixels: usize, firsts: &[[i32; TILE]; 3], places: &mut [u32; TILE], highest: &mut u32) {
     for (a, (axis, firsts)) in packing.axes.iter().zip(firsts).enumerate().take(axes) {
-        axis.place(firsts);
-        for (place, &first) in places.iter_mut().zip(&*firsts) {
-            *place = first as u32 + if a == 0 { 0 } else { *place };
-        }
+        axis.place(&firsts[..pixels], &mut places[..pixels], a == 0);
     }
+    // Those beyond the tile's pixels are of an earlier one, and are read with it where a vector is wider than what is left.
+    *highest = places.iter().fold(0, |highest, &place| highest.max(place));
 }
 
 widest! {
     /// From normalised coordinates to those in pixels, as any kernel can take them, and their derivatives.
-    fn settle[T: Real;](sampler: &Sampler, sizes: &[usize], rows: &Rows<T>, x: &mut [[T; TILE]; 3], jacobian: &mut Rows<T>) = settle_body
+    fn settle[T: Real;](sampler: &Sampler, sizes: &[usize], rows: &Rows<T>, pixels: usize, x: &mut [[T; TILE]; 3], jacobian: &mut Rows<T>) = settle_body
 }
 
 #[inline(always)]
-fn settle_body<T: Real, const LEVEL: usize>(sampler: &Sampler, sizes: &[usize], rows: &Rows<T>, x: &mut [[T; TILE]; 3], jacobian: &mut Rows<T>) {
+fn settle_body<T: Real, const LEVEL: usize>(sampler: &Sampler, sizes: &[usize], rows: &Rows<T>, pixels: usize, x: &mut [[T; TILE]; 3], jacobian: &mut Rows<T>) {
     for (((&size, row), x), jacobian) in sizes.iter().zip(rows).zip(x).zip(jacobian) {
-        settle_axis(sampler, size, row, x, jacobian);
+        settle_axis(sampler, size, &row[..pixels], &mut x[..pixels], &mut jacobian[..pixels]);
     }
 }
 
 #[inline(always)]
-fn settle_axis<T: Real>(sampler: &Sampler, size: usize, row: &[T; TILE], x: &mut [T; TILE], jacobian: &mut [T; TILE]) {
+fn settle_axis<T: Real>(sampler: &Sampler, size: usize, row: &[T], x: &mut [T], jacobian: &mut [T]) {
     let (one, two, half, length) = (T::one(), T::of(2.0), T::of(0.5), T::of(size as f64));
     let scale = if sampler.align_corners { (length - one) / two } else { length / two };
     // Half of a number is exact: the same bits as dividing by two.

@@ -10,8 +10,9 @@ use stn_core::Real;
 
 use super::Sampler;
 use super::arithmetic::Lanes;
+use super::structured::Structured;
 use super::taps::{Axis, Tap, Taps};
-use super::warp::{BLOCK, Coordinates, Grid, Rows, Structured, TILE, block_of, tiles, zeros};
+use super::warp::{BLOCK, Coordinates, Grid, Rows, TILE, block_of, tiles, zeros};
 
 /// What is sampled, by sizes.
 pub(super) struct Call<'a> {

@@ -29,7 +29,8 @@ pub(super) fn slopes<T: Lanes>(places: &Places<'_, T>, source: &[T], upstream: &
     unrolled!(places, slopes_of_taps(places, source, upstream, gradient));
 }
 
-/// Equation 6: adds the tile's part to the gradient to the packed source, kept in cells until they are [folded](fold): number `t` of cell `p` belongs to pixel `p + t`.
+/// Equation 6: adds the tile's part to the gradient to the packed source, kept in cells until they are [folded](fold): number `t` of cell `p` belongs to the pixel
+/// [`cell`](Places::cell)`[t]` behind `p`.
 ///
 /// The taps of a pixel go to a cell at once, and pixels beside each other go to different cells or to the same, never to half of one: no addition waits for the one
 /// before to arrive in memory.
@@ -38,8 +39,8 @@ pub(super) fn scatter<T: Lanes>(places: &Places<'_, T>, upstream: &[T], cells: &
 }
 
 widest! {
-    /// From cells to packed pixels.
-    pub(super) fn fold[T: Lanes;](cells: &[[T; 4]], pixels: &mut [T]) = fold_body
+    /// From [cells](Places::cell) to packed pixels.
+    pub(super) fn fold[T: Lanes;](cells: &[[T; 4]], cell: [usize; 4], pixels: &mut [T]) = fold_body
 }
 
 widest! {
@@ -74,7 +75,10 @@ fn read_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(place
             }
             gather::<T, LEVEL>(&mut sum, part(wz, i), &plane, z);
         }
-        values.copy_from_slice(&sum[..values.len()]);
+        match values.first_chunk_mut() {
+            Some(all) => *all = sum,
+            None => values.iter_mut().zip(&sum).for_each(|(value, &sum)| *value = sum),
+        }
     }
 }
 
@@ -117,6 +121,16 @@ fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pl
     for (i, upstream) in upstream.chunks(WIDE).enumerate().take(TILE / WIDE) {
         let upstream = padded(upstream);
         for (z, wz) in wz.iter().enumerate() {
+            if let (true, [wx, wx_right], [wy, wy_below]) = (S == 2, wx, wy) {
+                let plane = T::times::<LEVEL>(part(wz, i), &upstream);
+                let (line, below) = (T::times::<LEVEL>(part(wy, i), &plane), T::times::<LEVEL>(part(wy_below, i), &plane));
+                let (wx, wx_right) = (part(wx, i), part(wx_right, i));
+                let parts =
+                    [T::times::<LEVEL>(wx, &line), T::times::<LEVEL>(wx_right, &line), T::times::<LEVEL>(wx, &below), T::times::<LEVEL>(wx_right, &below)];
+                // SAFETY: no tap lies beyond `reach`, which is within the cells.
+                unsafe { T::scatter::<LEVEL>(cells.as_mut_ptr().add(places.offset([0, 0, z])), part(&places.first, i), &parts) };
+                continue;
+            }
             for (y, wy) in wy.iter().enumerate() {
                 let line = T::times::<LEVEL>(&T::times::<LEVEL>(part(wy, i), part(wz, i)), &upstream);
                 for (x, wx) in wx.chunks(4).enumerate() {
@@ -133,15 +147,20 @@ fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pl
 }
 
 #[inline(always)]
-fn fold_body<T: Lanes, const LEVEL: usize>(cells: &[[T; 4]], pixels: &mut [T]) {
-    let pixels = &mut pixels[..cells.len()];
-    for (pixel, cell) in pixels.iter_mut().zip(cells) {
-        *pixel = cell[0];
-    }
-    for t in 1..4 {
-        for (pixel, cell) in pixels.iter_mut().skip(t).zip(cells) {
-            *pixel += cell[t];
+fn fold_body<T: Lanes, const LEVEL: usize>(cells: &[[T; 4]], cell: [usize; 4], pixels: &mut [T]) {
+    // The last number of a cell belongs furthest behind: pixels up to there have fewer than four.
+    let (first, rest) = pixels[..cells.len()].split_at_mut(cell[3].min(cells.len()));
+    for (p, pixel) in first.iter_mut().enumerate() {
+        *pixel = cells[p][0];
+        for t in 1..3 {
+            if p >= cell[t] {
+                *pixel += cells[p - cell[t]][t];
+            }
         }
+    }
+    let from = |t: usize| cells.iter().skip(cell[3] - cell[t]);
+    for ((((pixel, a), b), c), d) in rest.iter_mut().zip(from(0)).zip(from(1)).zip(from(2)).zip(from(3)) {
+        *pixel = a[0] + b[1] + c[2] + d[3];
     }
 }
 

@@ -11,7 +11,8 @@ use stn_sampler_integer::{Integer, Ties};
 use super::Sampler;
 use super::fused::{Fused, Wanted};
 use super::plain::{self, Call};
-use super::warp::{Grid, Structured};
+use super::structured::Structured;
+use super::warp::Grid;
 use crate::cpu::Number;
 
 /// A kernel of any support, of no use but to compare one path with another.
@@ -102,7 +103,7 @@ fn compare<T: Number>(draws: &mut Draws, tolerance: f64) -> Result<()> {
         divisor.iter_mut().for_each(|value| *value *= T::of(0.1));
         divisor[0] = T::of(1.5);
     }
-    let warp = Structured { matrix: &matrix, basis: &basis, samples, rows, terms, dims: axes, pixels, basis_wanted: false };
+    let warp = Structured::of_numbers(&matrix, (samples, rows, terms), &basis, &target);
     close(&fused.sample(&input, &warp), &plain::sample(&call, &input, &warp), tolerance, &what);
 
     let both = Wanted { input: true, coordinates: true };

@@ -18,7 +18,7 @@ widest! {
 const SIDE: usize = 4;
 
 #[inline(always)]
-fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes: &[T], stride: usize, lanes: &mut [[T; L]]) {
+pub(super) fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes: &[T], stride: usize, lanes: &mut [[T; L]]) {
     if L == 1 {
         return copy(planes, lanes.as_flattened_mut());
     }
@@ -51,7 +51,7 @@ fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes: &[T], str
 }
 
 #[inline(always)]
-fn from_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(lanes: &[[T; L]], stride: usize, planes: &mut [T]) {
+pub(super) fn from_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(lanes: &[[T; L]], stride: usize, planes: &mut [T]) {
     if L == 1 {
         return copy(lanes.as_flattened(), planes);
     }

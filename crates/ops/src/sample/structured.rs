@@ -1,0 +1,357 @@
+//! The structured form of a warp, `M_theta B` (theta's matrix times the basis of the target), and the gradient's way back through it.
+
+use std::ops::Range;
+
+use candle_core::{CpuStorage, Layout, Result};
+use rayon::prelude::*;
+use stn_core::transformation::HOMOGENEOUS_GUARD;
+use stn_core::{Real, widest};
+
+use super::arithmetic::{Lanes, WIDE, Wide};
+use super::warp::{BLOCK, Coordinates, Grid, Rows, Sums, TILE, block_of, tiles, zeros};
+use crate::cpu::{Number, numbers};
+use crate::fresh::filled;
+
+/// The pixels of a chunk of B: as many as the sums of two rows take registers for. A tile is a number of chunks.
+const CHUNK: usize = TILE / 2;
+
+/// The structured form: M, `N x R x K`, times B, `K x P`; R is `dims`, or one more for homogeneous coordinates.
+pub(super) struct Structured<'a, T> {
+    pub matrix: &'a [T],
+    /// B in chunks of pixels, the K rows of one after the other, with zeros beyond the last pixel: read from start to end for every sample, and no chunk cut short.
+    basis: Vec<T>,
+    pub samples: usize,
+    rows: usize,
+    terms: usize,
+    pub dims: usize,
+    pub pixels: usize,
+    /// Whether B gets a gradient.
+    pub basis_wanted: bool,
+}
+
+impl<'a, T: Number> Structured<'a, T> {
+    /// M and B as they are stored, for a target of a size.
+    pub(super) fn new(matrix: (&'a CpuStorage, &Layout), basis: (&'a CpuStorage, &Layout), target: &[usize]) -> Result<Self> {
+        let shape = matrix.1.shape().dims3()?;
+        Ok(Self::of_numbers(numbers(matrix.0, matrix.1)?, shape, numbers(basis.0, basis.1)?, target))
+    }
+
+    /// The numbers of M, `N x R x K`, and B, `K x P`.
+    pub(super) fn of_numbers(matrix: &'a [T], (samples, rows, terms): (usize, usize, usize), basis: &[T], target: &[usize]) -> Self {
+        let pixels = target.iter().product();
+        Self { matrix, basis: in_chunks(basis, terms, pixels), samples, rows, terms, dims: target.len(), pixels, basis_wanted: false }
+    }
+}
+
+impl<T: Lanes> Coordinates<T> for Structured<'_, T> {
+    fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
+        fill(self, n, pixels, rows);
+    }
+
+    /// Those to M, `R x K`, and, where B's is wanted, those to the coordinates, `P x dims`.
+    fn gradients_len(&self) -> usize {
+        self.rows * self.terms + if self.basis_wanted { self.pixels * self.dims } else { 0 }
+    }
+
+    fn sums_len(&self) -> usize {
+        self.rows * self.terms
+    }
+
+    fn pass_back(&self, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>], gradients: &mut [T]) {
+        if self.basis_wanted {
+            let points = &mut gradients[self.rows * self.terms..];
+            Grid::store(gradient, self.dims, &mut points[pixels.start * self.dims..pixels.end * self.dims]);
+        }
+        pass_back(self, pixels, rows, gradient, sums);
+    }
+
+    fn add_up(&self, sums: &[Sums<T>], gradients: &mut [T]) {
+        for (total, sums) in gradients.iter_mut().zip(sums) {
+            *total = added_up(sums);
+        }
+    }
+}
+
+widest! {
+    fn fill[T: Lanes;](warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) = fill_body
+}
+
+#[inline(always)]
+fn fill_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
+    // Rows in pairs, which share what they read of B.
+    for (pair, weights) in rows.chunks_mut(2).zip(warp.matrix_of(n).chunks(2 * warp.terms)) {
+        let (weights, others) = weights.split_at(warp.terms);
+        for (chunk, basis) in warp.chunks(&pixels).enumerate() {
+            match pair {
+                [row, second] if !others.is_empty() => fill_chunk::<T, 2, LEVEL>(basis, [weights, others], [part_mut(row, chunk), part_mut(second, chunk)]),
+                [row, ..] => fill_chunk::<T, 1, LEVEL>(basis, [weights], [part_mut(row, chunk)]),
+                [] => (),
+            }
+        }
+    }
+    if warp.rows > warp.dims {
+        let (coordinates, divisor) = rows.split_at_mut(warp.dims);
+        for row in coordinates {
+            for (value, &w) in row.iter_mut().zip(&divisor[0]) {
+                *value = *value / guarded(w).0;
+            }
+        }
+    }
+}
+
+/// R rows of `M_theta B` at a chunk of pixels.
+#[inline(always)]
+fn fill_chunk<T: Lanes, const R: usize, const LEVEL: usize>(basis: &[[T; CHUNK]], weights: [&[T]; R], rows: [&mut [T; CHUNK]; R]) {
+    // All sums of a chunk beside each other, in registers: none waits for another.
+    let mut sums = [[[T::zero(); WIDE]; CHUNK / WIDE]; R];
+    for (k, basis) in basis.iter().enumerate() {
+        for (v, basis) in basis.as_chunks().0.iter().enumerate() {
+            for (sums, weights) in sums.iter_mut().zip(&weights) {
+                T::add_scaled::<WIDE, LEVEL>(&mut sums[v], weights[k], basis);
+            }
+        }
+    }
+    for (row, sums) in rows.into_iter().zip(&sums) {
+        row.copy_from_slice(sums.as_flattened());
+    }
+}
+
+widest! {
+    /// From gradients to coordinates to gradients to `M_theta B`, in place, and to M, added to `sums`. `rows` is what [`fill`] left.
+    fn pass_back[T: Lanes;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) = pass_back_body
+}
+
+#[inline(always)]
+fn pass_back_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) {
+    warp.through_divisor(rows, gradient, pixels.len());
+    for row in gradient.iter_mut() {
+        row[pixels.len()..].fill(T::zero());
+    }
+    for (pair, sums) in gradient[..warp.rows].chunks(2).zip(sums.chunks_mut(2 * warp.terms)) {
+        let mut k = 0;
+        while k < warp.terms {
+            let sums = &mut sums[k..];
+            k += match (pair, warp.terms - k) {
+                ([row, second], 4..) => pass_back_terms::<T, 2, 4, LEVEL>(warp, &pixels, [row, second], k, sums),
+                ([row, second], 3) => pass_back_terms::<T, 2, 3, LEVEL>(warp, &pixels, [row, second], k, sums),
+                ([row, second], _) => pass_back_terms::<T, 2, 1, LEVEL>(warp, &pixels, [row, second], k, sums),
+                ([row, ..], 4..) => pass_back_terms::<T, 1, 4, LEVEL>(warp, &pixels, [row], k, sums),
+                ([row, ..], _) => pass_back_terms::<T, 1, 1, LEVEL>(warp, &pixels, [row], k, sums),
+                ([], rest) => rest,
+            };
+        }
+    }
+}
+
+/// The part of R rows of gradients and of K rows of B, from row `k` on, which share what they read; gives K.
+#[inline(always)]
+fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const LEVEL: usize>(
+    warp: &Structured<'_, T>,
+    pixels: &Range<usize>,
+    gradient: [&[T; TILE]; R],
+    k: usize,
+    sums: &mut [Sums<T>],
+) -> usize {
+    let mut held = [[[T::zero(); WIDE]; K]; R];
+    for (r, held) in held.iter_mut().enumerate() {
+        held.copy_from_slice(&sums[r * warp.terms..][..K]);
+    }
+    for (chunk, basis) in warp.chunks(pixels).enumerate() {
+        let basis: &[[T; CHUNK]; K] = basis[k..].first_chunk().expect("K rows are left");
+        for v in 0..CHUNK / WIDE {
+            for (t, basis) in basis.iter().enumerate() {
+                for (held, gradient) in held.iter_mut().zip(&gradient) {
+                    T::add_product::<LEVEL>(&mut held[t], vector(part(gradient, chunk), v), vector(basis, v));
+                }
+            }
+        }
+    }
+    for (r, held) in held.iter().enumerate() {
+        sums[r * warp.terms..][..K].copy_from_slice(held);
+    }
+    K
+}
+
+/// The numbers of a chunk of a tile.
+#[inline(always)]
+fn part<T>(row: &[T; TILE], chunk: usize) -> &[T; CHUNK] {
+    &row.as_chunks().0[chunk]
+}
+
+/// The numbers of a chunk of a tile.
+#[inline(always)]
+fn part_mut<T>(row: &mut [T; TILE], chunk: usize) -> &mut [T; CHUNK] {
+    &mut row.as_chunks_mut().0[chunk]
+}
+
+/// A vector of a chunk.
+#[inline(always)]
+fn vector<T>(chunk: &[T; CHUNK], v: usize) -> &Wide<T> {
+    &chunk.as_chunks().0[v]
+}
+
+impl<T: Lanes> Structured<'_, T> {
+    /// B at the chunks of a tile: the K rows of each.
+    #[inline(always)]
+    fn chunks(&self, tile: &Range<usize>) -> impl Iterator<Item = &[[T; CHUNK]]> {
+        self.basis.as_chunks().0[tile.start / CHUNK * self.terms..tile.end.div_ceil(CHUNK) * self.terms].chunks_exact(self.terms)
+    }
+
+    /// M of sample `n`, `R x K`.
+    #[inline(always)]
+    fn matrix_of(&self, n: usize) -> &[T] {
+        let length = self.rows * self.terms;
+        &self.matrix[n * length..(n + 1) * length]
+    }
+
+    /// The gradients to M, `N x R x K`, and, where it is wanted, to B, `K x P`, after it.
+    ///
+    /// `coordinate_gradient(scratch, n, pixels, coordinates, gradient)` gives the gradient to the coordinates of a tile. Each block of pixels has a partial sum of
+    /// its own, and these are added in order. A block of B's gradient is summed over the samples by one task.
+    pub(super) fn gradients<S>(
+        &self,
+        scratch: impl Fn() -> S + Sync,
+        coordinate_gradient: impl Fn(&mut S, usize, Range<usize>, &Rows<T>, &mut Rows<T>) + Sync,
+    ) -> Vec<T> {
+        let (length, blocks) = (self.rows * self.terms, self.pixels.div_ceil(BLOCK));
+        let samples_per_task = if self.basis_wanted { self.samples.max(1) } else { 1 };
+        let mut partial = vec![T::zero(); blocks * self.samples * length];
+        let mut basis = vec![T::zero(); if self.basis_wanted { self.terms * self.pixels } else { 0 }];
+        let basis_blocks = basis.chunks_mut(self.terms * BLOCK).map(Some).chain(std::iter::repeat_with(|| None));
+        let tasks: Vec<_> = partial.chunks_mut(samples_per_task * length).zip(basis_blocks).collect();
+        tasks.into_par_iter().enumerate().for_each_init(
+            || (scratch(), zeros(), zeros(), vec![[T::zero(); 16]; length]),
+            |(scratch, rows, gradient, sums), (task, (partial, mut basis))| {
+                for (i, matrix) in partial.chunks_exact_mut(length).enumerate() {
+                    sums.fill([T::zero(); 16]);
+                    let index = task * samples_per_task + i;
+                    let (block, n) = (block_of(index / self.samples, self.pixels), index % self.samples);
+                    for pixels in tiles(&block) {
+                        self.fill(n, pixels.clone(), rows);
+                        coordinate_gradient(scratch, n, pixels.clone(), rows, gradient);
+                        pass_back(self, pixels.clone(), rows, gradient, sums);
+                        if let Some(sums) = &mut basis {
+                            self.accumulate_basis(n, pixels, gradient, sums, &block);
+                        }
+                    }
+                    self.add_up(sums, matrix);
+                }
+            },
+        );
+        let mut gradients = self.sum_of_blocks(&partial);
+        gradients.extend(self.in_rows(&basis));
+        gradients
+    }
+
+    /// What [`pass_back`](Coordinates::pass_back) made of all samples: the gradients to M, `N x R x K`, and, where B's is wanted, those to the coordinates,
+    /// `N x P x dims`.
+    pub(super) fn split(&self, gradients: Vec<T>) -> (Vec<T>, Vec<T>) {
+        if !self.basis_wanted {
+            return (gradients, Vec::new());
+        }
+        let parts = || gradients.chunks(self.gradients_len()).map(|sample| sample.split_at(self.rows * self.terms));
+        (parts().flat_map(|(matrix, _)| matrix).copied().collect(), parts().flat_map(|(_, points)| points).copied().collect())
+    }
+
+    /// The gradient to B, `K x P`, from those to the coordinates, `N x P x dims`.
+    pub(super) fn basis_gradient(&self, points: &[T]) -> Vec<T> {
+        let upstream = Grid { values: points, dims: self.dims, pixels: self.pixels };
+        self.gradients(|| (), |_, n, pixels, _, gradient| upstream.fill(n, pixels, gradient)).split_off(self.matrix.len())
+    }
+
+    /// Partial sums, `blocks x N x R x K`, added in order.
+    fn sum_of_blocks(&self, partial: &[T]) -> Vec<T> {
+        let mut total = vec![T::zero(); self.matrix.len()];
+        for block in partial.chunks_exact(self.matrix.len().max(1)) {
+            total.iter_mut().zip(block).for_each(|(total, &part)| *total += part);
+        }
+        total
+    }
+
+    /// Blocks of `K x pixels of the block` as one `K x P`.
+    fn in_rows(&self, blocks: &[T]) -> Vec<T> {
+        let mut basis = vec![T::zero(); blocks.len()];
+        for (i, values) in blocks.chunks(self.terms * BLOCK).enumerate() {
+            let block = block_of(i, self.pixels);
+            for (row, values) in basis.chunks_exact_mut(self.pixels).zip(values.chunks_exact(block.len())) {
+                row[block.clone()].copy_from_slice(values);
+            }
+        }
+        basis
+    }
+
+    /// From gradients to coordinates to gradients to `M_theta B`, in place. `rows` is what [`fill`](Coordinates::fill) left.
+    #[inline(always)]
+    fn through_divisor(&self, rows: &Rows<T>, gradient: &mut Rows<T>, len: usize) {
+        if self.rows == self.dims {
+            return;
+        }
+        for i in 0..len {
+            let (w, passes) = guarded(rows[self.dims][i]);
+            let mut sum = T::zero();
+            for (gradient, row) in gradient.iter_mut().zip(rows).take(self.dims) {
+                gradient[i] = product(gradient[i], w.recip());
+                sum += product(gradient[i], row[i]);
+            }
+            gradient[self.dims][i] = if passes { -sum } else { T::zero() };
+        }
+    }
+
+    /// Adds a tile's part to the gradients to its block of B, `K x pixels of the block`.
+    fn accumulate_basis(&self, n: usize, pixels: Range<usize>, gradient: &Rows<T>, sums: &mut [T], block: &Range<usize>) {
+        let inside = pixels.start - block.start..pixels.end - block.start;
+        for (weights, row) in self.matrix_of(n).chunks_exact(self.terms).zip(gradient) {
+            for (&weight, sums) in weights.iter().zip(sums.chunks_exact_mut(block.len())) {
+                for (sum, &g) in sums[inside.clone()].iter_mut().zip(row) {
+                    *sum += product(g, weight);
+                }
+            }
+        }
+    }
+}
+
+/// A divisor of homogeneous coordinates with its least magnitude, and whether it passes a gradient.
+#[inline(always)]
+fn guarded<T: Real>(w: T) -> (T, bool) {
+    let least = T::of(HOMOGENEOUS_GUARD);
+    match w.abs() < least {
+        true => (if w < T::zero() { -least } else { least }, false),
+        false => (w, true),
+    }
+}
+
+/// A gradient times a factor: zero where the gradient is, though the factor be infinite.
+#[inline(always)]
+fn product<T: Real>(gradient: T, factor: T) -> T {
+    if gradient == T::zero() { T::zero() } else { gradient * factor }
+}
+
+/// B, `K x P`, in chunks.
+fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> Vec<T> {
+    /// The chunks of a task.
+    const RUN: usize = 16;
+    let fill = |run: usize, chunks: &mut [T]| {
+        for (i, rows) in chunks.as_chunks_mut::<CHUNK>().0.chunks_exact_mut(terms).enumerate() {
+            let start = (run * RUN + i) * CHUNK;
+            let length = CHUNK.min(pixels - start);
+            for (row, basis) in rows.iter_mut().zip(basis.chunks_exact(pixels)) {
+                row[..length].copy_from_slice(&basis[start..start + length]);
+            }
+        }
+    };
+    filled(pixels.div_ceil(CHUNK) * terms * CHUNK, RUN * terms * CHUNK, fill)
+}
+
+/// The sum of sums, in halves.
+fn added_up<T: Real>(sums: &Sums<T>) -> T {
+    let mut sums = *sums;
+    let mut width = sums.len();
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            let other = sums[i + width];
+            sums[i] += other;
+        }
+    }
+    sums[0]
+}
