@@ -13,7 +13,7 @@ use crate::cpu::{Number, numbers};
 use crate::fresh::filled;
 
 /// The pixels of a chunk of B: as many as the sums of two rows take registers for. A tile is a number of chunks.
-const CHUNK: usize = TILE / 2;
+const CHUNK: usize = 4 * WIDE;
 
 /// The structured form: M, `N x R x K`, times B, `K x P`; R is `dims`, or one more for homogeneous coordinates.
 pub(super) struct Structured<'a, T> {

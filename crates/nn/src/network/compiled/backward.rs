@@ -121,7 +121,7 @@ impl Warped<'_> {
             }
             None => sample_grid_gradients(input, &placed, &self.transformer.sampler, upstream, GridWanted { input: tracked, grid: true })?,
         };
-        let gradients = to_placed.filter(|_| self.placed.track_op()).map(|gradient| (&self.placed * gradient)?.sum_all()?.backward()).transpose()?;
+        let gradients = to_placed.filter(|_| self.placed.track_op()).map(|gradient| (&self.placed * gradient)?.backward()).transpose()?;
         let theta = match gradients.as_ref().and_then(|gradients| gradients.get(&self.theta)) {
             Some(theta) => theta.clone(),
             None => self.theta.zeros_like()?,
@@ -135,7 +135,7 @@ fn taped(input: Option<Var>, output: &Tensor, upstream: &Tensor, parameters: &[P
     if !output.track_op() {
         return Ok(None);
     }
-    let gradients = (output * upstream)?.sum_all()?.backward()?;
+    let gradients = (output * upstream)?.backward()?;
     for parameter in parameters {
         if let Some(gradient) = gradients.get(&parameter.var) {
             found(&parameter.var, GradientPart { first: 0, numbers: gradient.clone() })?;
