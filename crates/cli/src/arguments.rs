@@ -40,12 +40,26 @@ pub(crate) struct Run {
     /// The folder of all results.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) out: PathBuf,
-    /// Threads for the arithmetic; results do not depend on it. All cores unless given.
+    /// Threads for the arithmetic, all trials together; results do not depend on it. All cores unless given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) threads: Option<u16>,
-    /// Show the trials and stop.
+    /// Trials to run at once, each with its share of the threads.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) jobs: u16,
+    /// Memory that the trials may take together, such as 8GiB. What is free unless given.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
+    /// Run this trial only; may be given several times.
+    #[arg(long = "trial", value_name = "ID")]
+    pub(crate) trials: Vec<String>,
+    /// Show the trials, how far they are and how long they should take, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Bytes from a number and a unit.
+fn size(text: &str) -> Result<u64, String> {
+    text.parse::<bytesize::ByteSize>().map(|size| size.as_u64()).map_err(|_| "write a number and a unit, such as 8GiB or 500MB".into())
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! Runs the trials of an experiment.
 
 mod local;
+mod memory;
 mod preparation;
 mod trial;
 
@@ -16,10 +17,16 @@ use crate::{Experiment, Observer, Result};
 /// How and where to run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// The results folder; trials go to `out/EXPERIMENT/trials/ID`.
+    /// The results folder; trials go to `out/trials/ID`.
     pub out: PathBuf,
-    /// Threads to compute with; 0 for as many as the machine has. Never changes a result.
+    /// Threads to compute with, all trials together; 0 for as many as the machine has. Never changes a result.
     pub threads: usize,
+    /// Trials to run at once, each with its share of the threads; at least 1.
+    pub jobs: usize,
+    /// Bytes of memory that the trials may take together; what is free when the run begins unless given.
+    pub memory: Option<u64>,
+    /// Only the trials with these ids; all unless given.
+    pub only: Option<Vec<String>>,
     /// Set it from anywhere to stop the run; it is looked at every step.
     pub cancel: Arc<AtomicBool>,
     /// Where tensors live and are computed.
@@ -29,7 +36,7 @@ pub struct RunOptions {
 impl RunOptions {
     /// Into `out`, with `threads` threads (0 for all), on the CPU.
     pub fn new(out: impl Into<PathBuf>, threads: usize) -> Self {
-        Self { out: out.into(), threads, cancel: Arc::default(), device: Device::Cpu }
+        Self { out: out.into(), threads, jobs: 1, memory: None, only: None, cancel: Arc::default(), device: Device::Cpu }
     }
 }
 
@@ -44,6 +51,8 @@ pub struct RunSummary {
     pub already_done: Vec<String>,
     /// The trials that failed, in words, and why.
     pub failed: Vec<(String, String)>,
+    /// The trials that somebody else works at, in words.
+    pub elsewhere: Vec<String>,
     /// Whether the run was stopped before its end.
     pub cancelled: bool,
 }

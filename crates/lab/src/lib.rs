@@ -22,3 +22,4 @@ pub use spec::experiment::Experiment;
 pub use spec::train::{EarlyStop, Monitor, Precision, TrainSpec};
 pub use spec::trial::{Trial, TrialConfig};
 pub use store::schema::{Column, TableDoc, schema};
+pub use store::{Holder, Said, TrialState};

@@ -38,6 +38,13 @@ pub(crate) fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// The job that a scheduler runs this process as: Slurm's number, with the task's behind it in an array.
+pub(crate) fn job() -> Option<String> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let array = variable("SLURM_ARRAY_JOB_ID").zip(variable("SLURM_ARRAY_TASK_ID"));
+    array.map(|(job, task)| format!("{job}_{task}")).or_else(|| variable("SLURM_JOB_ID"))
+}
+
 /// The most memory this process has held so far, in bytes; `None` where the system does not say. It covers the whole process: earlier trials count as well.
 pub(crate) fn peak_memory() -> Option<i64> {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();

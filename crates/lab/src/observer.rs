@@ -2,11 +2,16 @@
 
 use crate::Trial;
 
-/// Hears what a run does, for example to draw a progress bar. Called from the thread that trains, so answer quickly.
+/// Hears what a run does, for example to draw a progress bar. Called from the threads that train, so answer quickly; where several trials run at once, from several threads.
 pub trait Observer: Send + Sync {
     /// Trial number `index` (from 0) of the experiment starts; it has `steps` steps.
     fn trial_started(&self, trial: &Trial, index: usize, steps: u64) {
         let _ = (trial, index, steps);
+    }
+
+    /// The trial goes on after `step` steps, 0 where it begins.
+    fn trial_resumed(&self, trial: &Trial, step: u64) {
+        let _ = (trial, step);
     }
 
     /// `step` of `steps` steps are done; the last one's training loss.

@@ -1,40 +1,41 @@
 //! `trial.log`: the events of a trial in a file of their own.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tempfile::NamedTempFile;
 use tracing::{Dispatch, Event, Subscriber, dispatcher};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::store::files;
 use crate::{Error, Result};
 
-/// A log that is being written. Events of this crate's and every other crate go into it while [`record`](Self::record) runs, on the thread that called it.
+/// A log that is being written, to be read while the trial runs. Events of this crate's and every other crate go into it while [`record`](Self::record) runs, on the thread
+/// that called it.
 #[derive(Debug)]
 pub(crate) struct TrialLog {
     state: Arc<Mutex<State>>,
 }
 
-/// The file while it is open, and the first error in writing it; after that nothing more is written.
+/// The file, and the first error in writing it; after that nothing more is written.
 #[derive(Debug)]
 struct State {
-    file: Option<NamedTempFile>,
+    file: File,
     error: Option<io::Error>,
 }
 
 impl TrialLog {
-    /// Begins the log that is to stand at `path`.
-    pub fn begin(path: &Path) -> Result<Self> {
-        Ok(Self::to(files::begin(path)?))
+    /// Goes on with the log at `path`, or begins it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(path).map_err(Error::file("write", path))?;
+        Ok(Self::to(file))
     }
 
-    fn to(file: NamedTempFile) -> Self {
-        Self { state: Arc::new(Mutex::new(State { file: Some(file), error: None })) }
+    fn to(file: File) -> Self {
+        Self { state: Arc::new(Mutex::new(State { file, error: None })) }
     }
 
     /// Runs `act` with its events recorded, down to level INFO, and passed on to the subscriber there was before.
@@ -46,13 +47,11 @@ impl TrialLog {
         dispatcher::with_default(&Dispatch::new(subscriber), act)
     }
 
-    /// Ends the log and gives the file its name; a log that could not be written whole is no file, but the first error.
+    /// Brings the log to the disk, or gives the first error in writing it.
     pub fn finish(self, path: &Path) -> Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = state.error.take() {
-            return Err(Error::file("write", path)(error));
-        }
-        state.file.take().map_or(Ok(()), |file| files::finish(file, path))
+        let written = state.error.take().map_or_else(|| state.file.sync_all(), Err);
+        written.map_err(Error::file("write", path))
     }
 }
 
@@ -83,8 +82,8 @@ impl io::Write for Line {
     /// Never fails: the subscriber would print an error, and tell nobody who can act on it.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State { file: Some(file), error: error @ None } = &mut *state {
-            *error = file.as_file_mut().write_all(bytes).err();
+        if let State { file, error: error @ None } = &mut *state {
+            *error = file.write_all(bytes).err();
         }
         Ok(bytes.len())
     }
@@ -102,9 +101,9 @@ mod tests {
     fn events_go_to_the_file_and_to_the_subscriber_around() {
         let folder = tempfile::tempdir().unwrap();
         let (outer, inner) = (folder.path().join("outer.log"), folder.path().join("trial.log"));
-        let around = TrialLog::begin(&outer).unwrap();
+        let around = TrialLog::open(&outer).unwrap();
         around.record(|| {
-            let log = TrialLog::begin(&inner).unwrap();
+            let log = TrialLog::open(&inner).unwrap();
             log.record(|| tracing::info!(loss = 0.5, "a step"));
             tracing::info!("between");
             log.finish(&inner).unwrap();
@@ -116,15 +115,23 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_cannot_be_written_is_an_error_and_no_file() {
+    fn a_log_is_gone_on_with() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trial.log");
-        let (_, name) = files::begin(&path).unwrap().into_parts();
-        let only_to_read = std::fs::File::open(&name).unwrap();
-        let log = TrialLog::to(NamedTempFile::from_parts(only_to_read, name));
+        for words in ["first", "second"] {
+            TrialLog::open(&path).unwrap().record(|| tracing::info!("{words}"));
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trial.log");
+        std::fs::write(&path, "").unwrap();
+        let log = TrialLog::to(File::open(&path).unwrap());
         log.record(|| tracing::info!("a step"));
         let error = log.finish(&path).unwrap_err().to_string();
         assert!(error.starts_with("cannot write") && error.contains("trial.log"), "{error}");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -68,7 +68,7 @@ fn networks_that_do_not_fit_are_shown_with_their_lines_before_anything_is_traine
     for word in ["own.toml:9:", "own.toml:11:", "layers = [{ conv = [4, 15] }", "did you mean `affine`?", "2 mistakes; nothing was run"] {
         assert!(error.contains(word), "{word} is not in:\n{error}");
     }
-    assert_eq!(std::fs::read_dir(folder.path().join("own/trials")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(folder.path().join("trials")).unwrap().count(), 0);
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl OptimizerSpec {
     }
 
     /// The names of the tensors kept for a parameter.
-    fn kept(&self) -> &'static [&'static str] {
+    pub fn kept(&self) -> &'static [&'static str] {
         match self {
             Self::Sgd(Sgd { momentum: 0.0, .. }) => &[],
             Self::Sgd(_) => &["momentum"],

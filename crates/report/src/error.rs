@@ -31,7 +31,7 @@ pub enum Error {
         if *started == 0 { String::new() } else { format!(" ({started} started, none finished)") }
     )]
     NoTrials {
-        /// `OUT/EXPERIMENT/trials`.
+        /// `OUT/trials`.
         folder: PathBuf,
         /// How many trials have a folder, but no facts.
         started: usize,

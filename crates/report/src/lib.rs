@@ -1,6 +1,6 @@
 //! Queries over the store, drawn as figures and tables.
 //!
-//! [`write()`] reads the Parquet files of one experiment (`OUT/EXPERIMENT/trials/*/`) and writes `OUT/EXPERIMENT/report/`: the table of test errors, the learning
+//! [`write()`] reads the Parquet files of one experiment (`OUT/EXPERIMENT/plan.parquet` and `OUT/trials/*/`) and writes `OUT/EXPERIMENT/report/`: the table of test errors, the learning
 //! curves, the comparison and the montage of warped test images, each figure as SVG and PNG with its data as CSV beside it. Made again from the same trials, every
 //! file is the same byte for byte: no clock, no random order, no font of the machine's.
 
@@ -47,7 +47,7 @@ pub fn check(experiment: &toml::Table) -> Vec<stn_core::Fault> {
     settings::Settings::from_table(experiment).err().unwrap_or_default()
 }
 
-/// Writes `dir/report/` from the finished trials under `dir` (`OUT/EXPERIMENT`), and removes from it what an earlier report wrote and this one does not.
+/// Writes `dir/report/` from the finished trials of the experiment `dir` (`OUT/EXPERIMENT`), and removes from it what an earlier report wrote and this one does not.
 ///
 /// # Errors
 ///

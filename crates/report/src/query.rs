@@ -98,20 +98,25 @@ pub struct Warp {
     pub output: Array,
 }
 
-/// Reads the facts of the trials under `dir/trials`: those of the latest run where `dir/plan.parquet` lists them, otherwise all.
+/// Reads the facts of the trials that `dir/plan.parquet` lists, from the folder beside `dir` that experiments share, or from a copy of it inside `dir`.
 ///
-/// A trial keeps its folder, and its facts as they were written, when a later run gives its model another name or sweeps over more; so model, label and swept
-/// values are the plan's, for all trials alike.
+/// A trial keeps its folder and its facts when another run gives its model another name or sweeps over more; so model, label and swept values are the plan's.
 pub fn trials(dir: &Path) -> Result<Store> {
     if !dir.is_dir() {
         return Err(Error::NoFolder(dir.into()));
     }
-    let root = dir.join("trials");
+    let inside = dir.join("trials");
+    let beside = || dir.canonicalize().ok().and_then(|dir| Some(dir.parent()?.join("trials"))).unwrap_or_else(|| dir.join("../trials"));
+    let root = if inside.is_dir() { inside } else { beside() };
     let mut store = Store::default();
-    let planned = match plan(&dir.join("plan.parquet"), &mut store.bad)? {
-        Some(planned) => planned.into_iter().map(|(id, entry)| (root.join(id), Some(entry))).collect(),
-        None => folders(&root)?.into_iter().map(|folder| (folder, None)).collect::<BTreeMap<_, _>>(),
+    let Some(planned) = plan(&dir.join("plan.parquet"), &mut store.bad)? else {
+        return if store.bad.is_empty() {
+            Err(Error::NoTrials { folder: root, started: 0 })
+        } else {
+            Err(Error::Unreadable { files: store.bad, report: None })
+        };
     };
+    let planned: BTreeMap<PathBuf, Planned> = planned.into_iter().map(|(id, entry)| (root.join(id), entry)).collect();
     let mut paths = Vec::new();
     let mut started = 0;
     for (folder, entry) in &planned {
@@ -120,13 +125,13 @@ pub fn trials(dir: &Path) -> Result<Store> {
             paths.push(facts);
         } else {
             started += usize::from(folder.is_dir());
-            store.unfinished.push(entry.as_ref().map_or_else(|| name(folder), |entry| format!("{}, seed {}", entry.label, entry.seed)));
+            store.unfinished.push(format!("{}, seed {}", entry.label, entry.seed));
         }
     }
     if paths.is_empty() {
         return Err(Error::NoTrials { folder: root, started });
     }
-    let texts = ["model", "label", "differs", "distortion", "dataset", "device", "data_source", "status"].map(|name| col(name).cast(DataType::String));
+    let texts = ["distortion", "dataset", "device", "data_source", "status"].map(|name| col(name).cast(DataType::String));
     let whole = ["seed", "parameters", "steps", "threads"].map(|name| col(name).cast(DataType::Int64));
     let real = ["test_error", "step_ms"].map(|name| col(name).cast(DataType::Float64));
     let columns: Vec<Expr> = texts.into_iter().chain(whole).chain(real).chain([col("synthetic").cast(DataType::Boolean)]).collect();
@@ -140,15 +145,12 @@ pub fn trials(dir: &Path) -> Result<Store> {
 }
 
 /// One row of facts, without its variant, and its swept values. What is null for a failed trial becomes NaN or 0.
-fn trial(frame: &DataFrame, row: usize, planned: &BTreeMap<PathBuf, Option<Planned>>) -> PolarsResult<(Trial, BTreeMap<String, String>)> {
+fn trial(frame: &DataFrame, row: usize, planned: &BTreeMap<PathBuf, Planned>) -> PolarsResult<(Trial, BTreeMap<String, String>)> {
     let text = |name: &str| -> PolarsResult<String> { Ok(frame.column(name)?.str()?.get(row).unwrap_or_default().to_string()) };
     let whole = |name: &str| -> PolarsResult<i64> { Ok(frame.column(name)?.i64()?.get(row).unwrap_or_default()) };
     let real = |name: &str| -> PolarsResult<f64> { Ok(frame.column(name)?.f64()?.get(row).unwrap_or(f64::NAN)) };
     let folder = Path::new(&text(PATH)?).parent().map(Path::to_path_buf).unwrap_or_default();
-    let (model, label, differs) = match planned.get(&folder) {
-        Some(Some(entry)) => (entry.model.clone(), entry.label.clone(), entry.differs.clone()),
-        _ => (text("model")?, text("label")?, differs(&text("differs")?)),
-    };
+    let (model, label, differs) = planned.get(&folder).map(|entry| (entry.model.clone(), entry.label.clone(), entry.differs.clone())).unwrap_or_default();
     let trial = Trial {
         id: name(&folder),
         folder,
@@ -312,23 +314,6 @@ fn reason(path: &Path, error: &PolarsError) -> String {
         Err(error) => error.to_string(),
         Ok(_) => error.to_string().lines().next().unwrap_or_default().trim().to_string(),
     }
-}
-
-fn folders(root: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(root) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(Error::Io { action: "list", path: root.into(), source }),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|source| Error::Io { action: "list", path: root.into(), source })?.path();
-        if path.is_dir() {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 fn name(folder: &Path) -> String {

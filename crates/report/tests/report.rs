@@ -86,6 +86,7 @@ fn a_folder_that_is_not_there_says_what_to_type() {
 fn trials_that_only_started_are_no_results() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("trials/abc")).unwrap();
+    fixture::plan(root.path(), &[("abc".into(), "cnn".into(), "CNN".into(), 0, "{}".into())]);
     let error = write(root.path(), &Options::default()).unwrap_err();
     assert!(matches!(error, Error::NoTrials { started: 1, .. }), "{error}");
     assert!(error.to_string().ends_with("(1 started, none finished). Run the experiment first: `stn run EXPERIMENT.toml`"), "{error}");
@@ -130,6 +131,7 @@ fn a_file_cut_off_anywhere_is_an_error() {
 fn nothing_but_damaged_facts_is_an_error_without_a_report() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("trials/abc")).unwrap();
+    fixture::plan(root.path(), &[("abc".into(), "cnn".into(), "CNN".into(), 0, "{}".into())]);
     fs::write(root.path().join("trials/abc/facts.parquet"), "x").unwrap();
     let error = write(root.path(), &Options::default()).unwrap_err();
     assert!(matches!(error, Error::Unreadable { report: None, .. }), "{error}");
@@ -140,13 +142,13 @@ fn failed_and_unfinished_trials_are_listed_and_not_averaged() {
     let root = tempfile::tempdir().unwrap();
     Fixture::quickstart().write(root.path());
     let nan = fixture::trial(root.path(), 0, 1, 1);
-    fixture::save(&nan.join("facts.parquet"), &mut fixture::facts(&nan, "CNN", "R", 1, "{}", f64::NAN, 27.0, false));
+    fixture::save(&nan.join("facts.parquet"), &mut fixture::facts(&nan, "R", 1, 399_000, f64::NAN, 27.0, false));
     fs::remove_file(fixture::trial(root.path(), 0, 4, 1).join("facts.parquet")).unwrap();
     let report = write(root.path(), &Options::default()).unwrap();
     let rows: Vec<&str> = report.table.lines().filter(|line| line.starts_with(" CNN") || line.starts_with(" ST-CNN TPS")).collect();
     assert!(rows.iter().all(|row| !row.contains('±')), "{}", report.table);
     assert!(report.table.contains("- CNN on R, seed 1 (trial 0101): test error is NaN"), "{}", report.table);
-    assert!(report.table.contains("- not finished: 1 trial (0401)"), "{}", report.table);
+    assert!(report.table.contains("- not finished: 1 trial (ST-CNN TPS, seed 1)"), "{}", report.table);
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn a_failed_trial_is_listed_with_its_reason() {
     let root = tempfile::tempdir().unwrap();
     Fixture::quickstart().write(root.path());
     let folder = fixture::trial(root.path(), 0, 2, 0);
-    let mut facts = fixture::facts(&folder, "ST-CNN affine", "R", 0, "{}", 3.0, 27.0, false);
+    let mut facts = fixture::facts(&folder, "R", 0, 399_000, 3.0, 27.0, false);
     facts.with_column(polars::prelude::Column::new("status".into(), ["failed: the loss is NaN at step 7"])).unwrap();
     facts.with_column(polars::prelude::Column::new("test_error".into(), [None::<f64>])).unwrap();
     fixture::save(&folder.join("facts.parquet"), &mut facts);
@@ -181,7 +183,7 @@ fn what_the_latest_run_calls_a_trial_counts() {
     Fixture { models: vec!["CNN".into()], plain: 1, experiment: "[models.conv]\nlabel = \"Conv\"\n".into(), ..Fixture::quickstart() }.write(root.path());
     // A later run renamed and relabelled the model and swept over the rate of learning: seed 0 was there before, seed 1 is new.
     let new = fixture::trial(root.path(), 0, 0, 1);
-    let mut facts = fixture::facts(&new, "Conv", "R", 1, "{\"dataset.distortion\":\"R\",\"train.lr\":\"0.1\"}", 5.0, 27.0, false);
+    let mut facts = fixture::facts(&new, "R", 1, 399_000, 5.0, 27.0, false);
     fixture::save(&new.join("facts.parquet"), &mut facts);
     let differs = "{\"dataset.distortion\":\"R\",\"train.lr\":\"0.1\"}";
     let mut plan =
@@ -214,7 +216,7 @@ fn the_caption_is_of_the_trials_averaged() {
     let root = tempfile::tempdir().unwrap();
     Fixture::quickstart().write(root.path());
     let folder = fixture::trial(root.path(), 0, 2, 0);
-    let mut facts = fixture::facts(&folder, "ST-CNN affine", "R", 0, "{}", f64::NAN, 27.0, false);
+    let mut facts = fixture::facts(&folder, "R", 0, 399_000, f64::NAN, 27.0, false);
     facts.with_column(polars::prelude::Column::new("status".into(), ["failed: the loss is NaN at step 7"])).unwrap();
     facts.with_column(polars::prelude::Column::new("steps".into(), [7i64])).unwrap();
     facts.with_column(polars::prelude::Column::new("threads".into(), [64i64])).unwrap();
@@ -227,11 +229,8 @@ fn the_caption_is_of_the_trials_averaged() {
 fn a_sweep_over_more_than_the_model_is_not_averaged_over() {
     let root = tempfile::tempdir().unwrap();
     Fixture { models: vec!["CNN".into()], plain: 1, ..Fixture::quickstart() }.write(root.path());
-    for (seed, lr) in [(0, "0.1"), (1, "0.01")] {
-        let folder = fixture::trial(root.path(), 0, 0, seed);
-        let differs = format!("{{\"train.lr\":\"{lr}\"}}");
-        fixture::save(&folder.join("facts.parquet"), &mut fixture::facts(&folder, "CNN", "R", seed, &differs, 5.0, 27.0, false));
-    }
+    let planned = |(seed, lr)| (format!("000{seed}"), "cnn".to_owned(), "CNN".to_owned(), seed, format!("{{\"train.lr\":\"{lr}\"}}"));
+    fixture::plan(root.path(), &[(0, "0.1"), (1, "0.01")].map(planned));
     let report = write(root.path(), &Options::default()).unwrap();
     assert!(report.table.contains(" CNN, lr=0.01 ") && report.table.contains(" CNN, lr=0.1 "), "{}", report.table);
 }

@@ -25,7 +25,9 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     }
     let cancel = stop_signals()?;
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
-    let options = RunOptions { cancel, ..RunOptions::new(&arguments.out, threads) };
+    let only = (!arguments.trials.is_empty()).then(|| arguments.trials.clone());
+    let jobs = usize::from(arguments.jobs);
+    let options = RunOptions { cancel, jobs, memory: arguments.memory, only, ..RunOptions::new(&arguments.out, threads) };
     let progress = Progress::new(experiment.trials().len());
     let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(|error| match error {
         stn_lab::Error::Misfit(diagnostics) => Failure::Diagnosed(diagnostics.to_string()),
@@ -33,7 +35,7 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     })?;
     progress.finish();
     if summary.cancelled {
-        return Err(Failure::Message("stopped before the end; the same command goes on with the trials that are not done".into()));
+        return Err(Failure::Message("stopped before the end; the same command goes on from there".into()));
     }
     // Without a finished trial there is nothing to report but the failures.
     let reported = if summary.trained.is_empty() && summary.already_done.is_empty() { Ok(()) } else { super::report::write(&summary.dir) };

@@ -1,53 +1,137 @@
-//! On this machine, one trial after another.
+//! On this machine, several trials at once.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use stn_core::Registry;
 
+use super::memory::{Budget, need};
 use super::preparation::{Prepared, prepare};
 use super::trial::{Ended, TrialRun};
 use super::{RunOptions, RunSummary};
-use crate::store::Store;
-use crate::{Error, Experiment, Observer, Result};
+use crate::store::{Store, Taken};
+use crate::{Error, Experiment, Observer, Result, Trial};
 
 /// Runs what is to do.
 pub(crate) fn run(experiment: &Experiment, options: &RunOptions, registry: &Registry, observer: &dyn Observer) -> Result<RunSummary> {
     let store = Store::create(&options.out, experiment)?;
-    let pool = pool(options.threads)?;
-    let mut summary = RunSummary { dir: store.dir().to_owned(), ..RunSummary::default() };
-    let prepared = pool.install(|| prepare(experiment, &store, registry))?;
-    for (index, (trial, prepared)) in experiment.trials().iter().zip(&prepared).enumerate() {
-        if options.cancel.load(Ordering::Relaxed) {
-            summary.cancelled = true;
-            break;
+    let threads = if options.threads == 0 { std::thread::available_parallelism().map_or(1, Into::into) } else { options.threads };
+    let prepared = pool(threads)?.install(|| prepare(experiment, &store, options.only.as_deref(), registry))?;
+    let waiting = prepared.iter().filter(|prepared| matches!(prepared, Prepared::Waiting { .. })).count();
+    let jobs = options.jobs.clamp(1, waiting.max(1)).min(threads);
+    let pools = (0..jobs).map(|job| pool(threads / jobs + usize::from(job < threads % jobs))).collect::<Result<Vec<_>>>()?;
+    let summary = Mutex::new(RunSummary { dir: store.dir().to_owned(), ..RunSummary::default() });
+    let queue =
+        Queue { experiment, options, store: &store, prepared: &prepared, next: AtomicUsize::new(0), budget: Budget::new(options.memory), observer, summary };
+    std::thread::scope(|scope| {
+        for pool in &pools {
+            scope.spawn(|| queue.work(pool));
         }
-        let Prepared::Waiting { dataset, plan } = prepared else {
-            summary.already_done.push(trial.id.clone());
-            observer.trial_finished(trial, index, "done already");
-            continue;
-        };
-        observer.trial_started(trial, index, trial.config.train.steps);
-        let run = TrialRun { experiment: experiment.name(), trial, dataset, plan, observer, options, threads: pool.current_num_threads() };
-        match pool.install(|| run.run(&store)) {
-            Ended::Well(words) => {
-                summary.trained.push(trial.id.clone());
-                observer.trial_finished(trial, index, &words);
-            }
-            Ended::Failed(reason) => {
-                observer.trial_finished(trial, index, &format!("failed: {reason}"));
-                summary.failed.push((format!("{} ({})", trial.id, trial.describe()), reason));
-            }
-            Ended::Cancelled => {
-                observer.trial_finished(trial, index, "stopped; it will start anew");
-                summary.cancelled = true;
-                break;
-            }
-        }
-    }
-    Ok(summary)
+    });
+    Ok(queue.summary.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn pool(threads: usize) -> Result<ThreadPool> {
     ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| Error::Threads { threads, source })
+}
+
+/// The trials of a run, handed out in order.
+struct Queue<'a> {
+    experiment: &'a Experiment,
+    options: &'a RunOptions,
+    store: &'a Store,
+    prepared: &'a [Prepared],
+    next: AtomicUsize,
+    budget: Budget,
+    observer: &'a dyn Observer,
+    summary: Mutex<RunSummary>,
+}
+
+impl Queue<'_> {
+    /// Takes trials until there is none left or the run is stopped.
+    fn work(&self, pool: &ThreadPool) {
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some((trial, prepared)) = self.experiment.trials().get(index).zip(self.prepared.get(index)) else { return };
+            if self.options.cancel.load(Ordering::Relaxed) {
+                self.summarise(|summary| summary.cancelled = true);
+                return;
+            }
+            match prepared {
+                Prepared::NotAsked => {}
+                Prepared::Done => self.done_already(trial, index),
+                Prepared::Failed(reason) => self.failed(trial, index, reason, "failed before"),
+                Prepared::Waiting { .. } => self.trial(trial, index, pool),
+            }
+        }
+    }
+
+    /// Runs a trial, again where it fails and the file says so.
+    fn trial(&self, trial: &Trial, index: usize, pool: &ThreadPool) {
+        let Some(Prepared::Waiting { dataset, plan, again }) = self.prepared.get(index) else { return };
+        let Some(_held) = self.budget.hold(need(trial, plan), &self.options.cancel) else {
+            if self.options.cancel.load(Ordering::Relaxed) {
+                return self.summarise(|summary| summary.cancelled = true);
+            }
+            let reason = self.budget.refusal(need(trial, plan));
+            return self.failed(trial, index, &reason, "not run");
+        };
+        for attempt in 0..=self.experiment.retries() {
+            let lease = match self.store.take(trial, *again || attempt > 0) {
+                Ok(Taken::Mine(lease)) => lease,
+                Ok(Taken::Ended) => return self.done_already(trial, index),
+                Ok(Taken::Held(said)) => {
+                    let by = format!("{} (process {} on {})", trial.describe(), said.holder.pid, said.holder.host);
+                    self.observer.trial_finished(trial, index, &format!("at work elsewhere: process {} on {}", said.holder.pid, said.holder.host));
+                    return self.summarise(|summary| summary.elsewhere.push(by));
+                }
+                Err(error) => return self.failed(trial, index, &error.to_string(), "failed"),
+            };
+            self.observer.trial_started(trial, index, trial.config.train.steps);
+            let threads = pool.current_num_threads();
+            let checkpoint_every = self.experiment.checkpoint_every();
+            let run = TrialRun {
+                experiment: self.experiment.name(),
+                trial,
+                dataset,
+                plan,
+                observer: self.observer,
+                options: self.options,
+                threads,
+                checkpoint_every,
+            };
+            match pool.install(|| run.run(lease)) {
+                Ended::Well(words) => {
+                    self.observer.trial_finished(trial, index, &words);
+                    return self.summarise(|summary| summary.trained.push(trial.id.clone()));
+                }
+                Ended::Failed { reason, for_good } if for_good || attempt == self.experiment.retries() => return self.failed(trial, index, &reason, "failed"),
+                Ended::Failed { reason, .. } => self.observer.trial_finished(trial, index, &format!("failed, and is tried again: {reason}")),
+                Ended::Cancelled => {
+                    self.observer.trial_finished(trial, index, "stopped; the same command goes on with it");
+                    return self.summarise(|summary| summary.cancelled = true);
+                }
+                Ended::TakenOver => {
+                    self.observer.trial_finished(trial, index, "taken over by another run");
+                    return self.summarise(|summary| summary.elsewhere.push(trial.describe()));
+                }
+            }
+        }
+    }
+
+    fn done_already(&self, trial: &Trial, index: usize) {
+        self.observer.trial_finished(trial, index, "done already");
+        self.summarise(|summary| summary.already_done.push(trial.id.clone()));
+    }
+
+    fn failed(&self, trial: &Trial, index: usize, reason: &str, how: &str) {
+        self.observer.trial_finished(trial, index, &format!("{how}: {reason}"));
+        self.summarise(|summary| summary.failed.push((format!("{} ({})", trial.id, trial.describe()), reason.to_owned())));
+    }
+
+    fn summarise(&self, note: impl FnOnce(&mut RunSummary)) {
+        // A poisoned lock only means that another thread panicked between two notes.
+        note(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
+    }
 }

@@ -7,44 +7,59 @@ use stn_core::{Fault, Registry};
 use stn_data::{Dataset, Kind};
 use stn_nn::Plan;
 
-use crate::store::Store;
+use crate::store::{Store, TrialState};
 use crate::{Error, Experiment, Result, Trial};
 
 /// What a trial needs, or that it needs nothing.
 pub(crate) enum Prepared {
+    /// It was not asked for.
+    NotAsked,
     /// It has run to its end on the same data.
     Done,
-    /// It is to run.
-    Waiting { dataset: Arc<Dataset>, plan: Arc<Plan> },
+    /// It has failed, and would fail in the same way.
+    Failed(String),
+    /// It is to run; `again` where it has ended before.
+    Waiting { dataset: Arc<Dataset>, plan: Arc<Plan>, again: bool },
 }
 
-/// Prepares every trial, in order.
-pub(crate) fn prepare(experiment: &Experiment, store: &Store, registry: &Registry) -> Result<Vec<Prepared>> {
+/// Prepares every trial, in order; where some are asked for by id, only those.
+pub(crate) fn prepare(experiment: &Experiment, store: &Store, only: Option<&[String]>, registry: &Registry) -> Result<Vec<Prepared>> {
     let trials = experiment.trials();
-    let done: Vec<Option<String>> = trials.iter().map(|trial| store.done_on(trial)).collect();
-    let datasets = open(trials, &done, registry)?;
+    let asked = |trial: &Trial| only.is_none_or(|only| only.contains(&trial.id));
+    if let Some(unknown) = only.into_iter().flatten().find(|id| !trials.iter().any(|trial| trial.id == **id)) {
+        return Err(Error::Other(format!("there is no trial {unknown} in this experiment; `stn run FILE --dry-run` lists them")));
+    }
+    let states = store.states(trials)?;
+    let open_for = trials.iter().zip(&states).filter(|(trial, _)| asked(trial));
+    let datasets = open(open_for, registry)?;
     let mut plans = Plans { registry, known: BTreeMap::new() };
     let (mut prepared, mut misfits) = (Vec::with_capacity(trials.len()), Vec::new());
-    for (trial, done) in trials.iter().zip(done) {
+    for (trial, state) in trials.iter().zip(&states) {
         let dataset = datasets.get(&key(trial));
-        match (done, dataset) {
-            (Some(before), dataset) if dataset.is_none_or(|dataset| same_data(trial, &before, dataset)) => prepared.push(Prepared::Done),
-            (_, Some(dataset)) => match plans.of(trial, dataset) {
-                Ok(plan) => prepared.push(Prepared::Waiting { dataset: Arc::clone(dataset), plan }),
-                Err(faults) => misfits.push((trial, faults)),
-            },
+        prepared.push(match (state, dataset) {
+            _ if !asked(trial) => Prepared::NotAsked,
+            (TrialState::Done(before), dataset) if dataset.is_none_or(|dataset| same_data(trial, before, dataset)) => Prepared::Done,
+            (TrialState::Failed { reason, for_good: true }, _) => Prepared::Failed(reason.clone()),
             (_, None) => return Err(Error::Other(format!("the data set of trial {} was not opened", trial.id))),
-        }
+            (_, Some(dataset)) => match plans.of(trial, dataset) {
+                Ok(plan) => Prepared::Waiting { dataset: Arc::clone(dataset), plan, again: matches!(state, TrialState::Done(_) | TrialState::Failed { .. }) },
+                Err(faults) => {
+                    misfits.push((trial, faults));
+                    Prepared::NotAsked
+                }
+            },
+        });
     }
     if misfits.is_empty() { Ok(prepared) } else { Err(Error::Misfit(experiment.diagnose_networks(&misfits))) }
 }
 
 /// Opens each data set that a waiting trial needs, once. The user's own is opened for trials that are done as well, since its files may have changed.
-fn open(trials: &[Trial], done: &[Option<String>], registry: &Registry) -> Result<BTreeMap<String, Arc<Dataset>>> {
+fn open<'a>(trials: impl Iterator<Item = (&'a Trial, &'a TrialState)>, registry: &Registry) -> Result<BTreeMap<String, Arc<Dataset>>> {
     // Whether a trial waits for the data set.
     let mut needed: BTreeMap<String, (&Trial, bool)> = BTreeMap::new();
-    for (trial, done) in trials.iter().zip(done) {
-        needed.entry(key(trial)).or_insert((trial, false)).1 |= done.is_none();
+    for (trial, state) in trials {
+        let waits = !matches!(state, TrialState::Done(_) | TrialState::Failed { for_good: true, .. });
+        needed.entry(key(trial)).or_insert((trial, false)).1 |= waits;
     }
     let mut datasets = BTreeMap::new();
     for (key, (trial, waits)) in needed {

@@ -1,16 +1,15 @@
 //! One trial from its start to its facts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use stn_data::Dataset;
 use stn_nn::Plan;
 
 use super::RunOptions;
-use crate::store::{FACTS, LOG, METRICS, Store, WARPS, WEIGHTS, facts, metrics, warps, weights};
-use crate::trainer::{Evaluation, Measured, Trainer};
+use crate::store::{FACTS, LOG, Lease, METRICS, WARPS, WEIGHTS, checkpoint, facts, files, metrics, warps, weights};
+use crate::trainer::{Evaluation, Keeper, Measured, Stop, Trainer};
 use crate::trial_log::TrialLog;
 use crate::{Error, Observer, Result, Trial, machine};
 
@@ -23,51 +22,83 @@ pub(crate) struct TrialRun<'a> {
     pub observer: &'a dyn Observer,
     pub options: &'a RunOptions,
     pub threads: usize,
+    pub checkpoint_every: Duration,
 }
 
 /// How a trial ended.
 pub(crate) enum Ended {
     /// With a test error, in words.
     Well(String),
-    /// With a reason.
-    Failed(String),
-    /// Stopped from outside; nothing is stored.
+    /// With a reason; whether the same would come of trying again.
+    Failed { reason: String, for_good: bool },
+    /// Stopped from outside; it can go on from where it was.
     Cancelled,
+    /// Somebody else has taken it over.
+    TakenOver,
 }
 
 impl TrialRun<'_> {
-    /// Trains and stores.
-    pub fn run(&self, store: &Store) -> Ended {
-        let begun = store.prepare(self.trial).and_then(|folder| Ok((TrialLog::begin(&folder.join(LOG))?, folder)));
-        let (log, folder) = match begun {
-            Ok(begun) => begun,
-            Err(error) => return Ended::Failed(error.to_string()),
-        };
+    /// Trains and stores, in the folder of the lease.
+    pub fn run(&self, lease: Lease) -> Ended {
+        match self.attempt(&lease) {
+            Err(_) if lease.is_lost() => Ended::TakenOver,
+            Err(Error::Cancelled) => Ended::Cancelled,
+            // What cannot be stored is told, and what there is of the trial stays for the next attempt.
+            Err(error) => Ended::Failed { reason: error.to_string(), for_good: false },
+            Ok(ended) => match lease.commit() {
+                Ok(true) => ended,
+                Ok(false) => Ended::TakenOver,
+                Err(error) => Ended::Failed { reason: error.to_string(), for_good: false },
+            },
+        }
+    }
+
+    /// Leaves everything in the folder that belongs to a trial that has ended, well or not.
+    fn attempt(&self, lease: &Lease) -> Result<Ended> {
+        let folder = lease.dir();
+        for name in [FACTS, METRICS, WARPS, WEIGHTS] {
+            files::remove(&folder.join(name))?;
+        }
+        let log = TrialLog::open(&folder.join(LOG))?;
         let device = machine::device_name(&self.options.device);
         let mut facts = facts::Facts { started: machine::now(), threads: self.threads as i64, device, ..facts::Facts::default() };
-        let begun = Instant::now();
         let trained = log.record(|| {
             // A panic is a mistake of ours or of a plugin's; the other trials are run all the same.
-            let trained = catch_unwind(AssertUnwindSafe(|| self.train(&folder, &mut facts)));
+            let trained = catch_unwind(AssertUnwindSafe(|| self.train(lease, &mut facts)));
             let trained = trained.unwrap_or_else(|panic| Err(Error::Other(format!("a mistake in the program: {}", panic_text(panic.as_ref())))));
             match &trained {
-                Ok(evaluation) => tracing::info!(error = evaluation.error, seconds = begun.elapsed().as_secs_f64(), "done"),
+                Ok(evaluation) => tracing::info!(error = evaluation.error, seconds = facts.wall_seconds, "done"),
                 Err(error) => tracing::error!("{error}"),
             }
             trained
         });
-        if matches!(trained, Err(Error::Cancelled)) {
-            return Ended::Cancelled;
+        if lease.is_lost() || matches!(trained, Err(Error::Cancelled)) {
+            return Err(Error::Cancelled);
         }
-        facts.wall_seconds = begun.elapsed().as_secs_f64();
         facts.peak_memory_bytes = machine::peak_memory();
-        self.end(&folder, log, facts, trained)
+        let for_good = matches!(trained, Err(Error::NonFinite { .. }));
+        facts.status = match &trained {
+            Ok(_) => facts::DONE.to_owned(),
+            Err(error) => format!("{}{error}", if for_good { facts::DIVERGED } else { facts::FAILED }),
+        };
+        if trained.is_ok() || for_good {
+            checkpoint::clear(folder)?;
+        }
+        // A log that is not whole is a pity, and no reason to lose the trial.
+        if let Err(error) = log.finish(&folder.join(LOG)) {
+            tracing::warn!(trial = self.trial.id, "{error}");
+        }
+        facts::write(&folder.join(FACTS), self.trial, self.dataset.provenance(), &facts)?;
+        Ok(match trained {
+            Ok(evaluation) => Ended::Well(format!("test error {:.2} % after {} steps, {:.0} s", evaluation.error, facts.steps, facts.wall_seconds)),
+            Err(error) => Ended::Failed { reason: error.to_string(), for_good },
+        })
     }
 
-    fn train(&self, folder: &Path, facts: &mut facts::Facts) -> Result<Evaluation> {
-        let trial = self.trial;
+    fn train(&self, lease: &Lease, facts: &mut facts::Facts) -> Result<Evaluation> {
+        let (trial, folder, provenance) = (self.trial, lease.dir(), self.dataset.provenance());
         tracing::info!(trial = trial.id, experiment = self.experiment, revision = machine::REVISION, threads = self.threads, "{}", trial.describe());
-        tracing::info!(source = self.dataset.provenance().source, sha256 = self.dataset.provenance().sha256, "data");
+        tracing::info!(source = provenance.source, sha256 = provenance.sha256, "data");
         for line in self.plan.describe() {
             tracing::info!(parameters = line.parameters, "{}: {} -> {}", line.name, line.layer, line.output);
         }
@@ -75,14 +106,17 @@ impl TrialRun<'_> {
         facts.width = self.plan.width().map(|width| width as i64);
         // One thread prepares batches while the others compute; two where there are many.
         let workers = if self.threads > 4 { 2 } else { 1 };
-        let RunOptions { cancel, device, .. } = self.options;
-        let trainer = Trainer { trial, plan: self.plan, dataset: self.dataset, observer: self.observer, cancel, device, workers };
+        let stop = Stop { cancel: &self.options.cancel, lost: lease.lost() };
+        let observer = Reporting { lease, observer: self.observer };
+        let trainer = Trainer { trial, plan: self.plan, dataset: self.dataset, observer: &observer, stop, device: &self.options.device, workers };
+        let mut keeper = Keeper::new(folder, &trial.id, &provenance.sha256, self.checkpoint_every);
         let mut measured = Measured::default();
-        let trained = trainer.train(&mut measured);
+        let trained = trainer.train(&mut keeper, &mut measured);
         facts.steps = measured.steps as i64;
         facts.step_ms = measured.timing.step_ms();
         facts.data_wait_ms = measured.timing.data_wait_ms();
         facts.train_seconds = measured.timing.train_seconds();
+        facts.wall_seconds = keeper.elapsed().as_secs_f64();
         tracing::info!(steps = facts.steps, step_ms = facts.step_ms, data_wait_ms = facts.data_wait_ms, seconds = facts.train_seconds, "trained");
         if matches!(trained, Err(Error::Cancelled)) {
             return Err(Error::Cancelled);
@@ -95,22 +129,27 @@ impl TrialRun<'_> {
         facts.test_loss = Some(trained.evaluation.loss);
         Ok(trained.evaluation)
     }
+}
 
-    /// Writes the log and, last of all, the facts.
-    fn end(&self, folder: &Path, log: TrialLog, mut facts: facts::Facts, trained: Result<Evaluation>) -> Ended {
-        facts.status = match &trained {
-            Ok(_) => facts::DONE.to_owned(),
-            Err(error) => format!("failed: {error}"),
-        };
-        let provenance = self.dataset.provenance();
-        let write = |facts: &facts::Facts| facts::write(&folder.join(FACTS), self.experiment, self.trial, provenance, facts);
-        let stored = log.finish(&folder.join(LOG)).and_then(|()| write(&facts));
-        match (trained, stored) {
-            (Ok(evaluation), Ok(())) => Ended::Well(format!("test error {:.2} % after {} steps, {:.0} s", evaluation.error, facts.steps, facts.wall_seconds)),
-            (Ok(_), Err(error)) => Ended::Failed(error.to_string()),
-            // The reason of the failure counts; that it could not be stored either follows from it.
-            (Err(error), _) => Ended::Failed(error.to_string()),
-        }
+/// Passes on what an observer hears, and tells the lease how far the trial is.
+struct Reporting<'a> {
+    lease: &'a Lease,
+    observer: &'a dyn Observer,
+}
+
+impl Observer for Reporting<'_> {
+    fn trial_resumed(&self, trial: &Trial, step: u64) {
+        self.lease.progress().step(step, trial.config.train.steps, None);
+        self.observer.trial_resumed(trial, step);
+    }
+
+    fn step(&self, trial: &Trial, step: u64, steps: u64, loss: f64) {
+        self.lease.progress().step(step, steps, Some(loss));
+        self.observer.step(trial, step, steps, loss);
+    }
+
+    fn evaluated(&self, trial: &Trial, step: u64, error: f64) {
+        self.observer.evaluated(trial, step, error);
     }
 }
 

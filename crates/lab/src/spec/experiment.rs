@@ -1,9 +1,12 @@
 //! An experiment: the file, read, checked and expanded.
 
 use std::path::Path;
+use std::time::Duration;
 
 use stn_core::{Fault, Registry, parameters};
 use toml::{Table, Value};
+
+use crate::store::{Store, TrialState};
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::document::{Document, Source};
@@ -11,7 +14,7 @@ use super::findings::Findings;
 use super::overrides;
 use super::planner::Planner;
 use super::resolve::{Resolved, locate};
-use super::sections::{ModelSection, TopLevel};
+use super::sections::{ModelSection, RunSection, TopLevel};
 use super::sweep::{self, Block};
 use super::trial::Trial;
 use super::trial_list::{TrialList, differs, in_words};
@@ -21,6 +24,7 @@ use super::trial_list::{TrialList, differs, in_words};
 pub struct Experiment {
     name: String,
     description: String,
+    run: RunSection,
     trials: Vec<Trial>,
     document: Document,
     as_run: String,
@@ -54,7 +58,16 @@ impl Experiment {
             return Err(Diagnostics::new(document.sources, diagnostics));
         }
         let as_run = if overrides.is_empty() { text.to_owned() } else { with_arguments(&document, overrides) };
-        Ok(Self { name: top.name.unwrap_or_default(), description: top.description.unwrap_or_default(), trials, document, as_run })
+        Ok(Self { name: top.name.unwrap_or_default(), description: top.description.unwrap_or_default(), run: top.run, trials, document, as_run })
+    }
+
+    /// How far every trial is in a folder of results, in order.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder cannot be listed.
+    pub fn states(&self, out: &Path) -> crate::Result<Vec<TrialState>> {
+        Store::new(out, self).states(&self.trials)
     }
 
     /// The name, which is also the results folder's.
@@ -65,6 +78,16 @@ impl Experiment {
     /// What it is about.
     pub fn description(&self) -> &str {
         &self.description
+    }
+
+    /// How many times a trial that fails is tried again within a run.
+    pub fn retries(&self) -> u64 {
+        self.run.retries
+    }
+
+    /// How often a trial makes a checkpoint.
+    pub fn checkpoint_every(&self) -> Duration {
+        Duration::try_from_secs_f64(self.run.checkpoint_seconds).unwrap_or(Duration::MAX)
     }
 
     /// Every trial, in the order of the file: the first swept key varies slowest, the seed fastest.
@@ -179,6 +202,10 @@ impl Reading<'_> {
             self.fault(&Fault { path: vec!["name".into()], message, help });
         }
         top.name = Some(name);
+        if !(top.run.checkpoint_seconds.is_finite() && top.run.checkpoint_seconds >= 0.0) {
+            let message = format!("{} is no number of seconds", top.run.checkpoint_seconds);
+            self.fault(&Fault::at(["run", "checkpoint_seconds"], message).help("write for example checkpoint_seconds = 30"));
+        }
         top
     }
 

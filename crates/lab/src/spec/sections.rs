@@ -76,8 +76,26 @@ pub(crate) struct TopLevel {
     pub models: BTreeMap<String, Section>,
     /// What to vary: one table, or several as `[[sweep]]`, whose trials are joined end to end.
     pub sweep: Blocks,
+    /// How trials are run; nothing in it changes a result.
+    pub run: RunSection,
     /// What the report shows, such as a baseline and published numbers: kept as it is for the report.
     pub report: Section,
+}
+
+/// The `[run]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct RunSection {
+    /// How many times a trial that fails is tried again within a run. One whose numbers leave the finite ones is not: it would do so again.
+    pub retries: u64,
+    /// Seconds between a trial's checkpoints; more where they would take over a hundredth of its time.
+    pub checkpoint_seconds: f64,
+}
+
+impl Default for RunSection {
+    fn default() -> Self {
+        Self { retries: 0, checkpoint_seconds: 30.0 }
+    }
 }
 
 /// What `[models.NAME]` holds beside the network.

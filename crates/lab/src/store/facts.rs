@@ -13,6 +13,12 @@ use crate::{Result, Trial};
 /// The status of a trial that ended well.
 pub(crate) const DONE: &str = "done";
 
+/// What stands before the reason in the status of a trial that failed.
+pub(crate) const FAILED: &str = "failed: ";
+
+/// What stands there where its numbers left the finite ones.
+pub(crate) const DIVERGED: &str = "diverged: ";
+
 /// What is known of a trial when it ends, beside the trial itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
@@ -33,24 +39,19 @@ pub(crate) struct Facts {
 }
 
 /// Writes the row.
-pub(crate) fn write(path: &Path, experiment: &str, trial: &Trial, provenance: &Provenance, facts: &Facts) -> Result<()> {
-    frame::write(path, columns(experiment, trial, provenance, facts))
+pub(crate) fn write(path: &Path, trial: &Trial, provenance: &Provenance, facts: &Facts) -> Result<()> {
+    frame::write(path, columns(trial, provenance, facts))
 }
 
-fn columns(experiment: &str, trial: &Trial, provenance: &Provenance, facts: &Facts) -> Vec<Column> {
-    let differs = serde_json::to_string(&trial.differs).unwrap_or_default();
+fn columns(trial: &Trial, provenance: &Provenance, facts: &Facts) -> Vec<Column> {
     let dataset = serde_json::to_value(&trial.config.dataset).unwrap_or_default();
     let distortion = dataset.get("distortion").map(kind).unwrap_or_default();
     vec![
         text("trial", &trial.id),
-        text("experiment", experiment),
-        text("model", &trial.model),
-        text("label", &trial.label),
         integer("seed", Some(trial.seed as i64)),
         text("dataset", &kind(&dataset)),
         text("distortion", &distortion),
         text("config", &trial.config.canonical()),
-        text("differs", &differs),
         integer("parameters", facts.parameters),
         integer("width", facts.width),
         integer("steps", Some(facts.steps)),
@@ -93,9 +94,18 @@ fn kind(value: &serde_json::Value) -> String {
     value.as_str().or_else(|| value.get("kind").and_then(|kind| kind.as_str())).unwrap_or_default().to_owned()
 }
 
-/// The status and the data's SHA-256 in a file of facts; `None` where it is not there or cannot be read.
-pub(crate) fn status(path: &Path) -> Option<(String, String)> {
-    let frame = ParquetReader::new(File::open(path).ok()?).with_columns(Some(vec!["data_sha256".into(), "status".into()])).finish().ok()?;
+/// How a trial ended, from a file of facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub status: String,
+    pub data_sha256: String,
+    pub revision: String,
+}
+
+/// How a trial ended; `None` where the file is not there or cannot be read.
+pub(crate) fn status(path: &Path) -> Option<Ended> {
+    let columns = ["data_sha256", "revision", "status"].map(String::from).to_vec();
+    let frame = ParquetReader::new(File::open(path).ok()?).with_columns(Some(columns)).finish().ok()?;
     let text = |name: &str| frame.column(name).ok()?.str().ok()?.get(0).map(str::to_owned);
-    Some((text("status")?, text("data_sha256")?))
+    Some(Ended { status: text("status")?, data_sha256: text("data_sha256")?, revision: text("revision")? })
 }

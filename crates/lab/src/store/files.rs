@@ -52,7 +52,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 }
 
 /// A name itself, or that it is gone, must reach the disk as well; some file systems cannot sync a folder, and have nothing to sync then.
-fn sync_folder(path: &Path) {
+pub(crate) fn sync_folder(path: &Path) {
     if let Ok(folder) = File::open(folder(path)) {
         let _ = folder.sync_all();
     }
@@ -64,6 +64,13 @@ pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     // Through the file itself: a named file's errors carry its own path, which means nothing to a reader.
     file.as_file_mut().write_all(bytes).map_err(Error::file("write", path))?;
     finish(file, path)
+}
+
+/// Writes a file of these bytes that need not outlive a crash of the machine.
+pub(crate) fn write_bytes_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = begin(path)?;
+    file.as_file_mut().write_all(bytes).map_err(Error::file("write", path))?;
+    file.persist(path).map(drop).map_err(|error| Error::file("write", path)(error.error))
 }
 
 /// Deletes what a killed run left unfinished in a folder.

@@ -12,7 +12,7 @@ use crate::Result;
 pub(crate) struct Row {
     /// Training steps done.
     pub step: u64,
-    /// "train" or "test".
+    /// [`TRAIN`] or [`TEST`].
     pub split: &'static str,
     /// Mean loss.
     pub loss: f64,
@@ -21,6 +21,11 @@ pub(crate) struct Row {
     /// The learning rate of the latest step.
     pub lr: f64,
 }
+
+/// The split of rows on training batches.
+pub(crate) const TRAIN: &str = "train";
+/// The split of rows on the test part.
+pub(crate) const TEST: &str = "test";
 
 /// Writes the rows.
 pub(crate) fn write(path: &Path, rows: &[Row]) -> Result<()> {

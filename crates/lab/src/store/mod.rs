@@ -1,41 +1,81 @@
 //! The results folder.
 //!
 //! ```text
-//! OUT/EXPERIMENT/experiment.toml           the file as it was run
-//! OUT/EXPERIMENT/plan.parquet              the trials of the latest run, in order
-//! OUT/EXPERIMENT/trials/ID/trial.log       what happened, with times
-//! OUT/EXPERIMENT/trials/ID/metrics.parquet loss and error over the steps
-//! OUT/EXPERIMENT/trials/ID/warps.parquet   some test images before and after each transformer
-//! OUT/EXPERIMENT/trials/ID/weights.safetensors
-//! OUT/EXPERIMENT/trials/ID/facts.parquet   one row; written last: it marks the trial as ended
+//! OUT/EXPERIMENT/experiment.toml    the file as it was run
+//! OUT/EXPERIMENT/plan.parquet       the trials of the latest run, in order
+//! OUT/trials/ID/trial.log           what happened, with times
+//! OUT/trials/ID/metrics.parquet     loss and error over the steps
+//! OUT/trials/ID/warps.parquet       some test images before and after each transformer
+//! OUT/trials/ID/weights.safetensors
+//! OUT/trials/ID/facts.parquet       one row
+//! OUT/work/ID.N/                    a trial at work: see `lease` and `checkpoint`
 //! ```
 //!
-//! Every file appears whole under its name or not at all.
+//! A trial's ID follows from its configuration alone, so every experiment in one OUT shares the trials. Every file appears whole under its name or not at all, and so does a
+//! trial that has ended.
 
+pub(crate) mod checkpoint;
 pub(crate) mod facts;
 pub(crate) mod files;
 pub(crate) mod frame;
+pub(crate) mod holder;
+pub(crate) mod lease;
 pub(crate) mod metrics;
 pub(crate) mod plan;
 pub(crate) mod schema;
+pub(crate) mod tensors;
 pub(crate) mod warps;
 pub(crate) mod weights;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::{Experiment, Result, Trial};
+use rayon::prelude::*;
 
-/// The folder of one experiment's results.
+pub use holder::Holder;
+pub use lease::Said;
+pub(crate) use lease::{Lease, Taken};
+
+use crate::{Error, Experiment, Result, Trial, machine};
+
+/// The folders of one experiment's results.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
+    out: PathBuf,
     dir: PathBuf,
 }
 
+/// What is known of a trial from its folders.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrialState {
+    /// It has ended well, on data of this SHA-256.
+    Done(String),
+    /// It has failed.
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether the same would come of trying again.
+        for_good: bool,
+    },
+    /// Somebody works at it.
+    Running(Box<Said>),
+    /// It was begun, and can go on after so many steps.
+    PartDone(u64),
+    /// Nothing is there of it.
+    ToDo,
+}
+
 impl Store {
-    /// Makes the folder, and writes the experiment's file and plan into it.
+    /// The folders of an experiment, there or not.
+    pub fn new(out: &Path, experiment: &Experiment) -> Self {
+        Self { out: out.to_owned(), dir: out.join(experiment.name()) }
+    }
+
+    /// Makes the folders, and writes the experiment's file and plan.
     pub fn create(out: &Path, experiment: &Experiment) -> Result<Self> {
-        let store = Self { dir: out.join(experiment.name()) };
-        files::create_folder(&store.dir.join("trials"))?;
+        let store = Self::new(out, experiment);
+        files::create_folder(&store.dir)?;
+        files::create_folder(&out.join(TRIALS))?;
         files::write_bytes(&store.dir.join("experiment.toml"), experiment.as_run().as_bytes())?;
         plan::write(&store.dir.join("plan.parquet"), experiment)?;
         Ok(store)
@@ -46,29 +86,57 @@ impl Store {
         &self.dir
     }
 
-    /// `OUT/EXPERIMENT/trials/ID`.
+    /// `OUT/trials/ID`.
     pub fn trial(&self, trial: &Trial) -> PathBuf {
-        self.dir.join("trials").join(&trial.id)
+        self.out.join(TRIALS).join(&trial.id)
     }
 
-    /// The SHA-256 of the data that the trial ran on, where it has ended well.
-    pub fn done_on(&self, trial: &Trial) -> Option<String> {
-        let (status, sha256) = facts::status(&self.trial(trial).join(FACTS))?;
-        (status == facts::DONE).then_some(sha256)
+    /// The state of every trial, in order.
+    pub fn states(&self, trials: &[Trial]) -> Result<Vec<TrialState>> {
+        let mut unfinished: BTreeMap<String, PathBuf> = lease::all_unfinished(&self.out.join(WORK))?.into_iter().map(|(id, _, dir)| (id, dir)).collect();
+        let unfinished: Vec<Option<PathBuf>> = trials.iter().map(|trial| unfinished.remove(&trial.id)).collect();
+        Ok(trials.par_iter().zip(unfinished).map(|(trial, unfinished)| self.state(trial, unfinished)).collect())
     }
 
-    /// Makes the trial's folder, or empties it of what an earlier attempt left: the facts first, so that they never stand beside files that are gone.
-    pub fn prepare(&self, trial: &Trial) -> Result<PathBuf> {
-        let folder = self.trial(trial);
-        files::create_folder(&folder)?;
-        for name in [FACTS, METRICS, WARPS, WEIGHTS, LOG] {
-            files::remove(&folder.join(name))?;
+    fn state(&self, trial: &Trial, unfinished: Option<PathBuf>) -> TrialState {
+        if let Some(dir) = unfinished {
+            return match lease::living(&dir) {
+                Some(said) => TrialState::Running(Box::new(said)),
+                None => checkpoint::latest_step(&dir).map_or(TrialState::ToDo, TrialState::PartDone),
+            };
         }
-        files::sweep_out(&folder)?;
-        Ok(folder)
+        match facts::status(&self.trial(trial).join(FACTS)) {
+            Some(ended) if ended.status == facts::DONE => TrialState::Done(ended.data_sha256),
+            // Numbers that left the finite ones do so again, but perhaps not in another revision of the program.
+            Some(ended) => TrialState::Failed {
+                for_good: ended.status.starts_with(facts::DIVERGED) && ended.revision == machine::REVISION,
+                reason: ended.status.trim_start_matches(facts::DIVERGED).trim_start_matches(facts::FAILED).to_owned(),
+            },
+            None if self.trial(trial).is_dir() => TrialState::Failed { reason: "its facts cannot be read".into(), for_good: false },
+            None => TrialState::ToDo,
+        }
+    }
+
+    /// Reaches for a trial; one that has ended is reopened for it where it has to run `again`.
+    pub fn take(&self, trial: &Trial, again: bool) -> Result<Taken> {
+        let (work, ended) = (self.out.join(WORK), self.trial(trial));
+        if again {
+            files::create_folder(&work)?;
+            match std::fs::rename(&ended, work.join(format!("{}.1", trial.id))) {
+                Ok(()) => {}
+                // Somebody else has reopened it, or works at it already.
+                Err(error) if lease::lost_race(&error) => {}
+                Err(error) => return Err(Error::file("reopen", &ended)(error)),
+            }
+        }
+        Lease::take(&work, &trial.id, &ended)
     }
 }
 
+/// The folder of the trials that have ended.
+const TRIALS: &str = "trials";
+/// The folder of the trials at work.
+const WORK: &str = "work";
 /// The file of a trial's facts.
 pub(crate) const FACTS: &str = "facts.parquet";
 /// The file of a trial's metrics.

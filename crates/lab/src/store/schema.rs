@@ -33,7 +33,7 @@ pub fn schema() -> &'static [TableDoc] {
 
 pub(crate) const PLAN: TableDoc = TableDoc {
     file: "plan.parquet",
-    description: "One row a trial of the latest run, in order. Trials of earlier runs whose settings were others stay in the folder and are not listed.",
+    description: "One row a trial of the latest run, in order: what this experiment calls it. What was measured stands in the trial's own folder, which every experiment in one folder of results shares.",
     columns: &[
         column("trial", "str", "The trial's id: its folder's name."),
         column("model", "str", "The model's name in the experiment file."),
@@ -44,18 +44,14 @@ pub(crate) const PLAN: TableDoc = TableDoc {
 };
 
 pub(crate) const FACTS: TableDoc = TableDoc {
-    file: "trials/ID/facts.parquet",
-    description: "One row: what was run, on what, and how it ended. Written last; a trial without it has not ended.",
+    file: "../trials/ID/facts.parquet",
+    description: "One row: what was run, on what, and how it ended. A trial's folder appears when it has ended, with all its files.",
     columns: &[
         column("trial", "str", "The trial's id: the first 16 hexadecimal digits of the BLAKE3 hash of `config`."),
-        column("experiment", "str", "The experiment's name."),
-        column("model", "str", "The model's name in the experiment file."),
-        column("label", "str", "The model's label, for tables and figures."),
         column("seed", "i64", "The seed of initialisation, order, distortions and dropout."),
         column("dataset", "str", "The kind of the data set."),
         column("distortion", "str", "The distortion of its images."),
         column("config", "str", "JSON object: everything that can change the result (data set, network, training, seed), keys sorted."),
-        column("differs", "str", "JSON object: the swept keys (without the seed) and this trial's values, as text."),
         column("parameters", "i64", "The number of trained parameters."),
         column("width", "i64", "The number that \"auto\" widths were solved to; null where there are none."),
         column("steps", "i64", "Training steps done; fewer than asked for after an early stop or a failure."),
@@ -81,12 +77,12 @@ pub(crate) const FACTS: TableDoc = TableDoc {
         column("revision", "str", "The revision of the source code that the program was built from."),
         column("candle_version", "str", "The version of the tensor library."),
         column("started", "str", "When the trial started: RFC 3339, UTC."),
-        column("status", "str", "`done`, or `failed: ` and the reason."),
+        column("status", "str", "`done`; `diverged: ` and the reason where the numbers left the finite ones; `failed: ` and the reason."),
     ],
 };
 
 pub(crate) const METRICS: TableDoc = TableDoc {
-    file: "trials/ID/metrics.parquet",
+    file: "../trials/ID/metrics.parquet",
     description: "Loss and error over the steps. The same configuration gives the same bytes, whatever the number of threads, on processors with the same `cpu_features`.",
     columns: &[
         column("step", "i64", "Training steps done."),
@@ -98,7 +94,7 @@ pub(crate) const METRICS: TableDoc = TableDoc {
 };
 
 pub(crate) const WARPS: TableDoc = TableDoc {
-    file: "trials/ID/warps.parquet",
+    file: "../trials/ID/warps.parquet",
     description: "What each spatial transformer did to some test images (the first of each class, ten at most) after training: one row an image and transformer. Empty for a network without transformers.",
     columns: &[
         column("sample", "i64", "The image's index in the test part."),

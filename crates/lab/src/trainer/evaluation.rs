@@ -1,13 +1,13 @@
 //! Loss and error on the test part, and the images that show what the transformers do.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Tensor};
 use stn_data::{Batch, Dataset};
 use stn_nn::Outcome;
 use stn_ops::cross_entropy;
 
+use super::Stop;
 use super::state::TrainingState;
 use crate::store::warps::{Image, Row};
 use crate::{Error, Result, TrainSpec};
@@ -23,19 +23,11 @@ pub(crate) struct Evaluation {
 }
 
 /// Evaluates the network on the whole test part, guarding its numbers. Where `warps` is asked for, it receives what each transformer did to the first image of each class, by class.
-pub(crate) fn evaluate(
-    state: &mut TrainingState,
-    dataset: &Dataset,
-    train: &TrainSpec,
-    cancel: &AtomicBool,
-    warps: &mut Option<Vec<Row>>,
-) -> Result<Evaluation> {
+pub(crate) fn evaluate(state: &mut TrainingState, dataset: &Dataset, train: &TrainSpec, stop: Stop<'_>, warps: &mut Option<Vec<Row>>) -> Result<Evaluation> {
     let (mut loss, mut wrong_images, mut images) = (0.0, 0usize, 0usize);
     let mut shown: BTreeMap<u32, Vec<Row>> = BTreeMap::new();
     for batch in dataset.test_batches(train.batch) {
-        if cancel.load(Ordering::Relaxed) {
-            return Err(Error::Cancelled);
-        }
+        stop.check()?;
         let batch = batch?;
         let (inputs, labels) = state.placed(&batch, train.precision.dtype())?;
         let outcome = state.network.infer(&inputs)?;

@@ -8,16 +8,17 @@ use crate::{Error, Result};
 /// Remembers the last finite loss and theta.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
-    last_loss: Option<f64>,
+    pub(super) last_loss: Option<f64>,
     /// The largest |theta| of the latest step whose thetas were all finite.
-    last_theta: Option<Largest>,
+    pub(super) last_theta: Option<Largest>,
 }
 
+/// A theta of the largest magnitude, and where it was.
 #[derive(Debug)]
-struct Largest {
-    theta: f64,
-    layer: String,
-    step: u64,
+pub(super) struct Largest {
+    pub theta: f64,
+    pub layer: String,
+    pub step: u64,
 }
 
 impl Guard {

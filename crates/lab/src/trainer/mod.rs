@@ -2,6 +2,8 @@
 
 mod evaluation;
 mod guard;
+mod keeper;
+mod saved;
 mod state;
 mod timing;
 
@@ -10,13 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::Device;
-use stn_data::{Dataset, Loader};
+use stn_data::{Batch, Dataset, Loader};
 use stn_nn::Plan;
 
 use crate::store::{metrics, warps};
 use crate::{Error, Monitor, Observer, Result, Trial};
 pub(crate) use evaluation::{Evaluation, evaluate};
-use state::{Stopper, TrainingState};
+pub(crate) use keeper::Keeper;
+use state::TrainingState;
 pub(crate) use timing::Timing;
 
 /// What a trial works with.
@@ -25,10 +28,26 @@ pub(crate) struct Trainer<'a> {
     pub plan: &'a Plan,
     pub dataset: &'a Arc<Dataset>,
     pub observer: &'a dyn Observer,
-    pub cancel: &'a AtomicBool,
+    pub stop: Stop<'a>,
     pub device: &'a Device,
     /// Threads that prepare batches.
     pub workers: usize,
+}
+
+/// What ends a trial from outside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stop<'a> {
+    /// Set where the run is to stop.
+    pub cancel: &'a AtomicBool,
+    /// Set where the trial is somebody else's by now.
+    pub lost: &'a AtomicBool,
+}
+
+impl Stop<'_> {
+    /// An error where the trial is to end now.
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.load(Ordering::Relaxed) || self.lost.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
 }
 
 /// What a trial measured, whether it ended well or not.
@@ -47,10 +66,28 @@ pub(crate) struct Trained {
 }
 
 impl Trainer<'_> {
-    /// Trains from the first step to the last; `measured` holds what was measured even where training fails.
-    pub fn train(&self, measured: &mut Measured) -> Result<Trained> {
+    /// Trains to the last step, from the first or from where a checkpoint was made; `measured` holds what was measured even where training fails. A run that is stopped leaves a
+    /// checkpoint.
+    pub fn train(&self, keeper: &mut Keeper<'_>, measured: &mut Measured) -> Result<Trained> {
         let mut state = TrainingState::new(self.plan, self.trial, self.device)?;
-        let outcome = self.steps(&mut state);
+        if let Some(saved) = keeper.saved()? {
+            match state.load(&saved) {
+                Ok(()) => tracing::info!(step = state.step, "goes on from a checkpoint"),
+                Err(error) => {
+                    tracing::warn!("starts anew: {error}");
+                    state = TrainingState::new(self.plan, self.trial, self.device)?;
+                }
+            }
+        }
+        let begun_at = state.step;
+        self.observer.trial_resumed(self.trial, begun_at);
+        let mut outcome = self.steps(&mut state, keeper);
+        if matches!(outcome, Err(Error::Cancelled)) && state.step > 0 {
+            // The loss of a checkpoint is the loss of what was trained since the one before, and worth a word.
+            if let Err(error) = keeper.save(&state) {
+                outcome = Err(Error::Other(format!("stopped, and the last checkpoint could not be written: {error}")));
+            }
+        }
         measured.steps = state.step;
         measured.rows = std::mem::take(&mut state.rows);
         measured.timing = std::mem::take(&mut state.timing);
@@ -58,49 +95,60 @@ impl Trainer<'_> {
         Ok(Trained { network: state.network, evaluation, warps })
     }
 
-    fn steps(&self, state: &mut TrainingState) -> Result<(Evaluation, Vec<warps::Row>)> {
+    fn steps(&self, state: &mut TrainingState, keeper: &mut Keeper<'_>) -> Result<(Evaluation, Vec<warps::Row>)> {
         let train = &self.trial.config.train;
         let mut loader = Loader::new(Arc::clone(self.dataset), train.batch, self.trial.seed, state.step, self.workers);
-        while state.step < train.steps {
-            if self.cancel.load(Ordering::Relaxed) {
-                return Err(Error::Cancelled);
+        while !state.stopped && (state.step < train.steps || state.evaluation_due) {
+            self.stop.check()?;
+            keeper.save_where_due(state)?;
+            if state.evaluation_due {
+                let error = self.evaluate(state, &mut None)?.error;
+                state.evaluation_due = false;
+                self.watch(state, Monitor::TestError, error);
+                continue;
             }
-            let begun = Instant::now();
-            let batch = loader.next()?;
-            let waited = begun.elapsed();
-            let loss = state.train_step(&batch, self.trial)?;
-            state.timing.step(waited, begun.elapsed());
-            self.observer.step(self.trial, state.step, train.steps, loss);
-            let (mut logged, mut evaluated) = (None, None);
-            if state.step.is_multiple_of(train.log_every) || state.step == train.steps {
-                logged = state.log_interval();
-            }
-            if train.evaluate_every > 0 && state.step.is_multiple_of(train.evaluate_every) && state.step < train.steps {
-                evaluated = Some(self.evaluate(state, &mut None)?.error);
-            }
-            let watched = match state.stopper.as_ref().map(Stopper::monitor) {
-                Some(Monitor::TrainLoss) => logged,
-                Some(Monitor::TestError) => evaluated,
-                None => None,
-            };
-            if let (Some(stopper), Some(value)) = (state.stopper.as_mut(), watched)
-                && stopper.stops(value)
-            {
-                tracing::info!(step = state.step, "stopped early: no better value for {} in a row", stopper.patience());
-                break;
-            }
+            self.step(state, &mut loader)?;
         }
+        drop(loader);
         state.log_interval();
         // Where an evaluation led to the early stop, the final one takes its row's place.
-        state.rows.retain(|row| row.split == "train" || row.step != state.step);
+        state.rows.retain(|row| row.split == metrics::TRAIN || row.step != state.step);
         let mut warps = Some(Vec::new());
         let evaluation = self.evaluate(state, &mut warps)?;
         Ok((evaluation, warps.unwrap_or_default()))
     }
 
+    /// One step and what is due after it, but for the evaluation.
+    fn step(&self, state: &mut TrainingState, loader: &mut Loader) -> Result<()> {
+        let train = &self.trial.config.train;
+        let begun = Instant::now();
+        let batch: Batch = loader.next()?;
+        let waited = begun.elapsed();
+        let loss = state.train_step(&batch, self.trial)?;
+        state.timing.step(waited, begun.elapsed());
+        self.observer.step(self.trial, state.step, train.steps, loss);
+        state.evaluation_due = train.evaluate_every > 0 && state.step.is_multiple_of(train.evaluate_every) && state.step < train.steps;
+        if state.step.is_multiple_of(train.log_every) || state.step == train.steps {
+            let logged = state.log_interval();
+            if let Some(loss) = logged {
+                self.watch(state, Monitor::TrainLoss, loss);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows a value to the early stop, where it watches such.
+    fn watch(&self, state: &mut TrainingState, monitor: Monitor, value: f64) {
+        let Some(stopper) = state.stopper.as_mut().filter(|stopper| stopper.monitor() == monitor) else { return };
+        if stopper.stops(value) {
+            tracing::info!(step = state.step, "stopped early: no better value for {} in a row", stopper.patience());
+            state.stopped = true;
+        }
+    }
+
     fn evaluate(&self, state: &mut TrainingState, warps: &mut Option<Vec<warps::Row>>) -> Result<Evaluation> {
-        let evaluation = evaluate(state, self.dataset, &self.trial.config.train, self.cancel, warps)?;
-        state.rows.push(metrics::Row { step: state.step, split: "test", loss: evaluation.loss, error: evaluation.error, lr: state.lr });
+        let evaluation = evaluate(state, self.dataset, &self.trial.config.train, self.stop, warps)?;
+        state.rows.push(metrics::Row { step: state.step, split: metrics::TEST, loss: evaluation.loss, error: evaluation.error, lr: state.lr });
         tracing::info!(step = state.step, loss = evaluation.loss, error = evaluation.error, "test");
         self.observer.evaluated(self.trial, state.step, evaluation.error);
         Ok(evaluation)

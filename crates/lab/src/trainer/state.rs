@@ -22,21 +22,25 @@ pub(crate) struct TrainingState {
     /// What was measured so far.
     pub rows: Vec<metrics::Row>,
     /// What was measured since the latest row of training.
-    interval: Interval,
+    pub interval: Interval,
     pub guard: Guard,
     /// Watches for the early stop, where there is one.
     pub stopper: Option<Stopper>,
+    /// Whether training has ended before its last step.
+    pub stopped: bool,
+    /// Whether the evaluation after the latest step is still to be made.
+    pub evaluation_due: bool,
     pub timing: Timing,
     device: Device,
 }
 
 /// Sums over the steps since the latest row.
-#[derive(Debug, Default)]
-struct Interval {
-    steps: u64,
-    loss: f64,
-    images: u64,
-    wrong: u64,
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Interval {
+    pub steps: u64,
+    pub loss: f64,
+    pub images: u64,
+    pub wrong: u64,
 }
 
 impl TrainingState {
@@ -54,6 +58,8 @@ impl TrainingState {
             interval: Interval::default(),
             guard: Guard::default(),
             stopper: train.early_stop.as_ref().map(Stopper::new),
+            stopped: false,
+            evaluation_due: false,
             timing: Timing::default(),
             device: device.clone(),
         })
@@ -101,7 +107,7 @@ impl TrainingState {
             return None;
         }
         let (loss, error) = (loss / steps as f64, 100.0 * wrong as f64 / images.max(1) as f64);
-        self.rows.push(metrics::Row { step: self.step, split: "train", loss, error, lr: self.lr });
+        self.rows.push(metrics::Row { step: self.step, split: metrics::TRAIN, loss, error, lr: self.lr });
         tracing::info!(step = self.step, loss, error, lr = self.lr, "train");
         Some(loss)
     }
@@ -134,6 +140,16 @@ impl Stopper {
 
     pub fn patience(&self) -> u64 {
         self.rule.patience
+    }
+
+    /// The best value so far, and how many after it were no better.
+    pub fn held(&self) -> (f64, u64) {
+        (self.best, self.worse)
+    }
+
+    /// Goes on from what was held.
+    pub fn hold(&mut self, best: f64, worse: u64) {
+        (self.best, self.worse) = (best, worse);
     }
 
     /// Takes the next value; whether it is time to stop.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::Result;
+use crate::store::tensors::Tensors;
+
 /// The times of every training step.
 #[derive(Debug, Default)]
 pub(crate) struct Timing {
@@ -16,6 +19,20 @@ impl Timing {
         self.steps.push(whole.as_secs_f32() * 1e3);
         self.waits.push(waited.as_secs_f32() * 1e3);
         self.total += whole;
+    }
+
+    /// Adds the times to what a checkpoint holds.
+    pub fn save(&self, saved: &mut Tensors) -> Result<()> {
+        saved.put("timing/steps", &self.steps)?;
+        saved.put("timing/waits", &self.waits)?;
+        saved.put("timing/total", &[self.total.as_secs_f64()])
+    }
+
+    /// The times that a checkpoint holds.
+    pub fn load(&mut self, saved: &Tensors) -> Result<()> {
+        (self.steps, self.waits) = (saved.row("timing/steps")?, saved.row("timing/waits")?);
+        self.total = Duration::try_from_secs_f64(saved.numbers::<f64, 1>("timing/total")?[0]).unwrap_or_default();
+        Ok(())
     }
 
     /// The median time of a step in milliseconds; `None` before the first.

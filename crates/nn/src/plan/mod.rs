@@ -137,6 +137,13 @@ impl Plan {
         count(&self.layers)
     }
 
+    /// The numbers that the image and all layers' outputs are together, for one image.
+    pub fn outputs(&self) -> usize {
+        let mut total = self.input.iter().product::<usize>();
+        each(&self.layers, &mut |layer| total = total.saturating_add(layer.output.iter().product()));
+        total
+    }
+
     /// What `"auto"` came to, where it is used.
     pub fn width(&self) -> Option<usize> {
         self.width

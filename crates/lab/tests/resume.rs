@@ -1,0 +1,200 @@
+//! Trials that are stopped, shared or tried again: their bytes are those of a run in one piece.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+use stn_core::Registry;
+use stn_lab::{Experiment, Observer, RunOptions, RunSummary, Silent, Trial, TrialState, run};
+
+const FILE: &str = r#"
+name = "tiny"
+[dataset]
+kind = "mnist"
+source = "embedded"
+distortion = "R"
+train_limit = 120
+test_limit = 50
+[train]
+steps = 9
+batch = 16
+lr = 0.05
+optimizer = "adam"
+schedule = "cosine"
+log_every = 2
+evaluate_every = 3
+[models.st]
+layers = [{ st = { transform = "affine", localiser = [{ fc = 8 }, "relu"] } }, { conv = [4, 5] }, "relu", { max = 2 }, { dropout = 0.5 }, { fc = "classes" }]
+"#;
+
+fn registry() -> Registry {
+    stn_plugins::standard().unwrap()
+}
+
+fn experiment(overrides: &[&str]) -> Experiment {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    Experiment::parse(FILE, "tiny.toml", "tiny", &overrides, &registry()).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn go(experiment: &Experiment, options: &RunOptions) -> RunSummary {
+    run(experiment, options, &registry(), &Silent).unwrap()
+}
+
+/// The files of every trial that must not depend on how it was run.
+fn bytes(experiment: &Experiment, out: &Path) -> Vec<Vec<u8>> {
+    let files = |trial: &Trial| {
+        let folder = out.join("trials").join(&trial.id);
+        ["metrics.parquet", "warps.parquet", "weights.safetensors"].map(|name| std::fs::read(folder.join(name)).unwrap())
+    };
+    experiment.trials().iter().flat_map(files).collect()
+}
+
+/// The bytes of a run in one piece.
+fn in_one_piece(experiment: &Experiment) -> Vec<Vec<u8>> {
+    let out = tempfile::tempdir().unwrap();
+    go(experiment, &RunOptions::new(out.path(), 1));
+    bytes(experiment, out.path())
+}
+
+/// Stops the run after so many more steps.
+struct StopsAfter {
+    options: RunOptions,
+    left: Mutex<u64>,
+}
+
+impl Observer for StopsAfter {
+    fn step(&self, _: &Trial, _: u64, _: u64, _: f64) {
+        let mut left = self.left.lock().unwrap();
+        *left -= 1;
+        if *left == 0 {
+            self.options.cancel.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Runs by pieces of so many steps; how many pieces it took.
+fn in_pieces(experiment: &Experiment, out: &Path, steps: u64) -> usize {
+    for pieces in 1.. {
+        let options = RunOptions::new(out, 1);
+        let summary = run(experiment, &options, &registry(), &StopsAfter { options: options.clone(), left: Mutex::new(steps) }).unwrap();
+        assert!(summary.failed.is_empty(), "{summary:?}");
+        if !summary.cancelled {
+            return pieces;
+        }
+        assert!(pieces < 50);
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_trial_stopped_after_any_step_gives_the_bytes_of_one_in_one_piece() {
+    let experiment = experiment(&[]);
+    let whole = in_one_piece(&experiment);
+    for steps in 1..=9 {
+        let out = tempfile::tempdir().unwrap();
+        assert!(in_pieces(&experiment, out.path(), steps) as u64 >= 9 / steps);
+        assert!(bytes(&experiment, out.path()) == whole, "by {steps} steps");
+        assert_eq!(std::fs::read_dir(out.path().join("work")).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn an_early_stop_comes_at_the_same_step_in_pieces() {
+    for monitor in ["train_loss", "test_error"] {
+        let stop = format!("train.early_stop={{ patience = 2, monitor = \"{monitor}\", least_gain = 100.0 }}");
+        let experiment = experiment(&["train.steps=30", "train.optimizer={ kind = \"sgd\", momentum = 0.9 }", &stop]);
+        let out = tempfile::tempdir().unwrap();
+        assert!(in_pieces(&experiment, out.path(), 2) > 2);
+        assert!(bytes(&experiment, out.path()) == in_one_piece(&experiment), "{monitor}");
+    }
+}
+
+#[test]
+fn a_stopped_run_says_where_its_trial_is_and_reports_no_result() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&[]);
+    let options = RunOptions::new(out.path(), 1);
+    let summary = run(&experiment, &options, &registry(), &StopsAfter { options: options.clone(), left: Mutex::new(4) }).unwrap();
+    assert!(summary.cancelled && summary.trained.is_empty() && summary.failed.is_empty());
+    assert_eq!(experiment.states(out.path()).unwrap(), [TrialState::PartDone(4)]);
+    assert!(!out.path().join("trials").join(&experiment.trials()[0].id).exists());
+}
+
+#[test]
+fn several_trials_at_once_give_the_same_bytes_as_one_after_another() {
+    let experiment = experiment(&["sweep.seeds=[0, 1, 2, 3]"]);
+    let out = tempfile::tempdir().unwrap();
+    let summary = go(&experiment, &RunOptions { jobs: 3, ..RunOptions::new(out.path(), 4) });
+    assert_eq!(summary.trained.len(), 4);
+    assert!(bytes(&experiment, out.path()) == in_one_piece(&experiment));
+}
+
+#[test]
+fn two_runs_in_one_folder_share_the_trials() {
+    let experiment = experiment(&["sweep.seeds=[0, 1, 2, 3, 4, 5]", "train.steps=30"]);
+    let out = tempfile::tempdir().unwrap();
+    let summaries: Vec<RunSummary> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| go(&experiment, &RunOptions::new(out.path(), 1)))).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    let mut trained: Vec<&String> = summaries.iter().flat_map(|summary| &summary.trained).collect();
+    trained.sort();
+    let mut all: Vec<&String> = experiment.trials().iter().map(|trial| &trial.id).collect();
+    all.sort();
+    assert_eq!(trained, all, "each trial once: {summaries:?}");
+}
+
+#[test]
+fn another_experiment_in_the_same_folder_does_not_train_a_trial_again() {
+    let out = tempfile::tempdir().unwrap();
+    go(&experiment(&[]), &RunOptions::new(out.path(), 1));
+    let other = experiment(&["name=other", "description=\"the same trials\""]);
+    let summary = go(&other, &RunOptions::new(out.path(), 1));
+    assert_eq!((summary.trained.len(), summary.already_done.len()), (0, 1));
+    assert!(out.path().join("other/plan.parquet").is_file());
+}
+
+#[test]
+fn a_torn_checkpoint_falls_back_to_the_one_before() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&[]));
+    for _ in 0..2 {
+        let options = RunOptions::new(out.path(), 1);
+        run(&experiment, &options, &registry(), &StopsAfter { options: options.clone(), left: Mutex::new(3) }).unwrap();
+    }
+    let folder = std::fs::read_dir(out.path().join("work")).unwrap().next().unwrap().unwrap().path();
+    let last = folder.join("checkpoint.000000000006");
+    let whole = std::fs::read(&last).unwrap();
+    std::fs::write(&last, &whole[..whole.len() / 3]).unwrap();
+    go(&experiment, &RunOptions::new(out.path(), 1));
+    assert!(bytes(&experiment, out.path()) == in_one_piece(&experiment));
+}
+
+#[test]
+fn a_trial_that_diverged_is_not_tried_again_by_the_same_program() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["train.lr=1e30", "run.retries=3"]));
+    for how in ["is not finite at step", "is not finite at step"] {
+        let summary = go(&experiment, &RunOptions::new(out.path(), 1));
+        assert!(summary.failed.len() == 1 && summary.failed[0].1.contains(how), "{summary:?}");
+    }
+    let log = std::fs::read_to_string(out.path().join("trials").join(&experiment.trials()[0].id).join("trial.log")).unwrap();
+    assert_eq!(log.matches(" data source=").count(), 1, "{log}");
+}
+
+#[test]
+fn a_trial_that_does_not_fit_the_memory_is_refused_and_the_others_are_run() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["sweep.grid.train.batch=[16, 100_000]"]));
+    let summary = go(&experiment, &RunOptions { memory: Some(512 << 20), ..RunOptions::new(out.path(), 1) });
+    assert_eq!((summary.trained.len(), summary.failed.len()), (1, 1));
+    assert!(summary.failed[0].1.contains("0.5 GiB may be used"), "{summary:?}");
+}
+
+#[test]
+fn one_trial_can_be_asked_for() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["sweep.seeds=[0, 1]"]));
+    let only = Some(vec![experiment.trials()[1].id.clone()]);
+    let summary = go(&experiment, &RunOptions { only: only.clone(), ..RunOptions::new(out.path(), 1) });
+    assert_eq!(Some(summary.trained), only);
+    let nobody = RunOptions { only: Some(vec!["nobody".into()]), ..RunOptions::new(out.path(), 1) };
+    let error = run(&experiment, &nobody, &registry(), &Silent).unwrap_err().to_string();
+    assert!(error.contains("no trial nobody") && error.contains("--dry-run"), "{error}");
+}
