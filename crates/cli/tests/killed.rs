@@ -20,7 +20,7 @@ distortion = "R"
 train_limit = 500
 test_limit = 200
 [train]
-steps = 400
+steps = STEPS
 batch = 16
 lr = 0.003
 optimizer = "adam"
@@ -40,6 +40,9 @@ layers = [
     { conv = [4, 9] }, "relu", { max = 2 }, { dropout = 0.5 }, { fc = "classes" },
 ]
 "#;
+
+/// The time before the first step of a command.
+const START: Duration = Duration::from_millis(100);
 
 fn command(file: &Path, out: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stn"));
@@ -74,18 +77,17 @@ fn a_sweep_killed_again_and_again_gives_the_bytes_of_one_left_alone() {
     let kills: u64 = std::env::var("STN_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(8);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("killed sweep.toml");
-    std::fs::write(&file, FILE).unwrap();
+    std::fs::write(&file, FILE.replace("STEPS", &(50 * kills).to_string())).unwrap();
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     let begun = std::time::Instant::now();
     run(&file, &whole);
-    let most = begun.elapsed().as_secs_f64();
+    let most = begun.elapsed();
     let mut moments = stream(7, "kills", kills);
     let mut in_time = 0;
-    for kill in 0..kills {
+    for _ in 0..kills {
         let mut child = command(&file, &broken).spawn().unwrap();
-        // Early on short, so that the sweep is not over before the last kill; then up to a whole sweep's time, so that the report is met as well.
-        let longest = if kill % 4 == 3 { most } else { most * 4.0 / kills as f64 };
-        std::thread::sleep(Duration::from_secs_f64(moments.random_range(0.0..longest)));
+        // So long on average that the sweep ends with the last kills, which then meet the report.
+        std::thread::sleep(START + (most / kills as u32).mul_f64(moments.random_range(0.0..2.4)));
         in_time += u64::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();

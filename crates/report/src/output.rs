@@ -10,19 +10,22 @@ use std::path::{Path, PathBuf};
 pub struct Output {
     folder: PathBuf,
     files: Vec<PathBuf>,
+    /// The folder, locked: one report at a time is written to it. `None` where the file system has no locks.
+    lock: Option<File>,
 }
 
 impl Output {
-    /// Makes the folder where it is not there.
+    /// Makes the folder where it is not there; waits while another report is written to it.
     pub fn to(folder: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "make the folder", path: folder.clone(), source })?;
-        Ok(Self { folder, files: Vec::new() })
+        let lock = File::open(&folder).ok().filter(|folder| folder.lock().is_ok());
+        Ok(Self { folder, files: Vec::new(), lock })
     }
 
     /// Writes a file under a temporary name, then gives it its own.
     pub fn put(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.folder.join(name);
-        let temporary = self.folder.join(format!(".{name}.{}.tmp", std::process::id()));
+        let temporary = self.folder.join(format!(".{name}{UNFINISHED}"));
         let written = write_through(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, &path));
         if let Err(source) = written {
             let _ = std::fs::remove_file(&temporary);
@@ -32,7 +35,7 @@ impl Output {
         Ok(())
     }
 
-    /// Removes the files that an earlier report left and this one has not written: they show trials that are no longer part of the experiment.
+    /// Removes the files that an earlier report left and this one has not written: they show trials that are no longer part of the experiment, or were never finished.
     pub fn remove_stale(&self) -> Result<()> {
         let failed = |action: &'static str, path: &Path| {
             let path = path.to_path_buf();
@@ -41,7 +44,10 @@ impl Output {
         for entry in std::fs::read_dir(&self.folder).map_err(failed("list", &self.folder))? {
             let entry = entry.map_err(failed("list", &self.folder))?;
             let path = entry.path();
-            let stale = !self.files.contains(&path) && entry.file_name().to_str().is_some_and(is_of_a_report);
+            let stale = entry.file_name().to_str().is_some_and(|name| match name.strip_suffix(UNFINISHED).and_then(|name| name.strip_prefix('.')) {
+                Some(unfinished) => self.lock.is_some() && is_of_a_report(unfinished),
+                None => !self.files.contains(&path) && is_of_a_report(name),
+            });
             if stale && entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 std::fs::remove_file(&path).map_err(failed("remove", &path))?;
             }
@@ -61,6 +67,9 @@ fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
 }
+
+/// How the names of unfinished files end; they begin with a dot.
+const UNFINISHED: &str = ".unfinished";
 
 /// Figures whose names do not depend on the results.
 const FIGURES: [&str; 2] = ["comparison", "learning_curves"];
@@ -130,7 +139,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let old = montage_name("kind = R, degrees = 45");
         let stale = ["montage_P.svg".to_string(), "montage_P.csv".into(), "comparison.png".into(), format!("{old}.svg")];
-        let others = ["montage_R_edited.svg", "montage_mine.png", "table.xlsx", "comparison.pdf", "notes.md", "montage_P"];
+        let stale = [stale.as_slice(), &[".montage_R.csv.unfinished".into(), ".table.md.unfinished".into()]].concat();
+        let others = [".mine.unfinished", "montage_R_edited.svg", "montage_mine.png", "table.xlsx", "comparison.pdf", "notes.md", "montage_P"];
         for name in stale.iter().map(String::as_str).chain(others) {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
