@@ -1,5 +1,6 @@
 //! Runs the trials of an experiment.
 
+mod forecast;
 mod local;
 mod memory;
 mod preparation;
@@ -13,6 +14,8 @@ use candle_core::Device;
 use stn_core::Registry;
 
 use crate::{Experiment, Observer, Result};
+
+pub(crate) use forecast::forecast;
 
 /// How and where to run.
 #[derive(Debug, Clone)]

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use comfy_table::Table;
+use indicatif::HumanDuration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use stn_core::Registry;
-use stn_lab::{Experiment, RunOptions};
+use stn_lab::{Experiment, RunOptions, TrialState};
 
 use crate::Failure;
 use crate::arguments::Run;
@@ -20,15 +21,14 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
         return Err(Failure::Diagnosed(experiment.diagnose(&faults).to_string()));
     }
     if arguments.dry_run {
-        answer(plan(&experiment));
-        return Ok(());
+        return dry_run(&experiment, arguments);
     }
     let cancel = stop_signals()?;
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
     let only = (!arguments.trials.is_empty()).then(|| arguments.trials.clone());
     let jobs = usize::from(arguments.jobs);
     let options = RunOptions { cancel, jobs, memory: arguments.memory, only, ..RunOptions::new(&arguments.out, threads) };
-    let progress = Progress::new(experiment.trials().len());
+    let progress = Progress::new(&experiment);
     let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(|error| match error {
         stn_lab::Error::Misfit(diagnostics) => Failure::Diagnosed(diagnostics.to_string()),
         other => Failure::message(other),
@@ -58,11 +58,54 @@ fn stop_signals() -> Result<Arc<AtomicBool>, Failure> {
     Ok(cancel)
 }
 
-fn plan(experiment: &Experiment) -> Table {
-    let mut table = super::table(["trial", "model", "seed", "differs"]);
-    for trial in experiment.trials() {
-        let differs: Vec<_> = trial.differs.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        table.add_row([trial.id.clone(), trial.label.clone(), trial.seed.to_string(), differs.join(" ")]);
+/// Every trial, how far it is, and how long it should take.
+fn dry_run(experiment: &Experiment, arguments: &Run) -> Result<(), Failure> {
+    let states = experiment.states(&arguments.out).map_err(Failure::message)?;
+    let times = experiment.forecast(&states);
+    let mut table = super::table(["trial", "model", "seed", "differs", "state", "time left"]);
+    for ((trial, state), time) in experiment.trials().iter().zip(&states).zip(&times) {
+        let differs: Vec<_> = trial.differs.iter().filter(|(key, _)| *key != "model").map(|(key, value)| format!("{key}={value}")).collect();
+        let time = match (state, time) {
+            (TrialState::Done { .. }, _) => String::new(),
+            (_, Some(time)) => HumanDuration(*time).to_string(),
+            (_, None) => "unknown".into(),
+        };
+        table.add_row([trial.id.clone(), trial.label.clone(), trial.seed.to_string(), differs.join(" "), in_words(state), time]);
     }
-    table
+    answer(table);
+    answer(all_together(&states, &times));
+    Ok(())
+}
+
+fn in_words(state: &TrialState) -> String {
+    match state {
+        TrialState::Done { .. } => "done".into(),
+        TrialState::Failed { reason, for_good: true } => format!("failed: {reason}"),
+        TrialState::Failed { reason, .. } => format!("failed, and will be tried again: {reason}"),
+        TrialState::Running(said) => format!("at work at step {} (process {} on {})", said.step, said.holder.pid, said.holder.host),
+        TrialState::PartDone(step) => format!("part-done at step {step}"),
+        TrialState::ToDo => "to do".into(),
+    }
+}
+
+/// How many trials are in each state, and the time that those left need one after another.
+fn all_together(states: &[TrialState], times: &[Option<Duration>]) -> String {
+    let count = |of: fn(&TrialState) -> bool| states.iter().filter(|state| of(state)).count();
+    let counts = [
+        (count(|state| matches!(state, TrialState::Done { .. })), "done"),
+        (count(|state| matches!(state, TrialState::Running(_))), "at work"),
+        (count(|state| matches!(state, TrialState::PartDone(_))), "part-done"),
+        (count(|state| matches!(state, TrialState::Failed { .. })), "failed"),
+        (count(|state| matches!(state, TrialState::ToDo)), "to do"),
+    ];
+    let counts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let total: Duration = times.iter().flatten().sum();
+    let unknown = times.iter().filter(|time| time.is_none()).count();
+    let left = match (total.is_zero(), unknown) {
+        (true, 0) => String::new(),
+        (true, _) => "; no trial like those left has been measured".into(),
+        (false, 0) => format!("; about {} left, one after another", HumanDuration(total)),
+        (false, unknown) => format!("; about {} left, one after another, and {unknown} trials like none measured", HumanDuration(total)),
+    };
+    format!("{} trials: {}{left}", states.len(), counts.join(", "))
 }

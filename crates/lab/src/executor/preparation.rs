@@ -38,11 +38,13 @@ pub(crate) fn prepare(experiment: &Experiment, store: &Store, only: Option<&[Str
         let dataset = datasets.get(&key(trial));
         prepared.push(match (state, dataset) {
             _ if !asked(trial) => Prepared::NotAsked,
-            (TrialState::Done(before), dataset) if dataset.is_none_or(|dataset| same_data(trial, before, dataset)) => Prepared::Done,
+            (TrialState::Done { data_sha256, .. }, dataset) if dataset.is_none_or(|dataset| same_data(trial, data_sha256, dataset)) => Prepared::Done,
             (TrialState::Failed { reason, for_good: true }, _) => Prepared::Failed(reason.clone()),
             (_, None) => return Err(Error::Other(format!("the data set of trial {} was not opened", trial.id))),
             (_, Some(dataset)) => match plans.of(trial, dataset) {
-                Ok(plan) => Prepared::Waiting { dataset: Arc::clone(dataset), plan, again: matches!(state, TrialState::Done(_) | TrialState::Failed { .. }) },
+                Ok(plan) => {
+                    Prepared::Waiting { dataset: Arc::clone(dataset), plan, again: matches!(state, TrialState::Done { .. } | TrialState::Failed { .. }) }
+                }
                 Err(faults) => {
                     misfits.push((trial, faults));
                     Prepared::NotAsked
@@ -58,7 +60,7 @@ fn open<'a>(trials: impl Iterator<Item = (&'a Trial, &'a TrialState)>, registry:
     // Whether a trial waits for the data set.
     let mut needed: BTreeMap<String, (&Trial, bool)> = BTreeMap::new();
     for (trial, state) in trials {
-        let waits = !matches!(state, TrialState::Done(_) | TrialState::Failed { for_good: true, .. });
+        let waits = !matches!(state, TrialState::Done { .. } | TrialState::Failed { for_good: true, .. });
         needed.entry(key(trial)).or_insert((trial, false)).1 |= waits;
     }
     let mut datasets = BTreeMap::new();

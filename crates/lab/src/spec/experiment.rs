@@ -6,6 +6,7 @@ use std::time::Duration;
 use stn_core::{Fault, Registry, parameters};
 use toml::{Table, Value};
 
+use crate::executor::forecast;
 use crate::store::{Store, TrialState};
 
 use super::diagnostics::{Diagnostic, Diagnostics};
@@ -68,6 +69,11 @@ impl Experiment {
     /// Where the folder cannot be listed.
     pub fn states(&self, out: &Path) -> crate::Result<Vec<TrialState>> {
         Store::new(out, self).states(&self.trials)
+    }
+
+    /// The time that every trial still needs, by those that were measured; `None` where none like it was.
+    pub fn forecast(&self, states: &[TrialState]) -> Vec<Option<Duration>> {
+        forecast(&self.trials, states)
     }
 
     /// The name, which is also the results folder's.

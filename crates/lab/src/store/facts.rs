@@ -95,17 +95,20 @@ fn kind(value: &serde_json::Value) -> String {
 }
 
 /// How a trial ended, from a file of facts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ended {
     pub status: String,
     pub data_sha256: String,
     pub revision: String,
+    pub steps: u64,
+    pub wall_seconds: f64,
 }
 
 /// How a trial ended; `None` where the file is not there or cannot be read.
 pub(crate) fn status(path: &Path) -> Option<Ended> {
-    let columns = ["data_sha256", "revision", "status"].map(String::from).to_vec();
+    let columns = ["steps", "wall_seconds", "data_sha256", "revision", "status"].map(String::from).to_vec();
     let frame = ParquetReader::new(File::open(path).ok()?).with_columns(Some(columns)).finish().ok()?;
     let text = |name: &str| frame.column(name).ok()?.str().ok()?.get(0).map(str::to_owned);
-    Some(Ended { status: text("status")?, data_sha256: text("data_sha256")?, revision: text("revision")? })
+    let (steps, wall_seconds) = (frame.column("steps").ok()?.i64().ok()?.get(0)?, frame.column("wall_seconds").ok()?.f64().ok()?.get(0)?);
+    Some(Ended { status: text("status")?, data_sha256: text("data_sha256")?, revision: text("revision")?, steps: steps.unsigned_abs(), wall_seconds })
 }

@@ -48,8 +48,15 @@ pub(crate) struct Store {
 /// What is known of a trial from its folders.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TrialState {
-    /// It has ended well, on data of this SHA-256.
-    Done(String),
+    /// It has ended well.
+    Done {
+        /// The SHA-256 of the data that it ran on.
+        data_sha256: String,
+        /// Steps made.
+        steps: u64,
+        /// The time it took, in seconds.
+        seconds: f64,
+    },
     /// It has failed.
     Failed {
         /// Why.
@@ -106,7 +113,7 @@ impl Store {
             };
         }
         match facts::status(&self.trial(trial).join(FACTS)) {
-            Some(ended) if ended.status == facts::DONE => TrialState::Done(ended.data_sha256),
+            Some(ended) if ended.status == facts::DONE => TrialState::Done { data_sha256: ended.data_sha256, steps: ended.steps, seconds: ended.wall_seconds },
             // Numbers that left the finite ones do so again, but perhaps not in another revision of the program.
             Some(ended) => TrialState::Failed {
                 for_good: ended.status.starts_with(facts::DIVERGED) && ended.revision == machine::REVISION,
