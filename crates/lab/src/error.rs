@@ -60,6 +60,14 @@ pub enum Error {
         /// What polars said.
         source: polars::error::PolarsError,
     },
+    /// A table that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The Parquet file.
+        path: PathBuf,
+        /// What polars said.
+        source: polars::error::PolarsError,
+    },
     /// Threads that cannot be started.
     #[error("cannot start {threads} threads: {source}")]
     Threads {
@@ -68,6 +76,9 @@ pub enum Error {
         /// What the thread pool said.
         source: rayon::ThreadPoolBuildError,
     },
+    /// The trial was worse than others.
+    #[error("pruned: {0}")]
+    Pruned(String),
     /// The run was stopped from outside.
     #[error("stopped")]
     Cancelled,

@@ -4,6 +4,7 @@ mod forecast;
 mod local;
 mod memory;
 mod preparation;
+pub(crate) mod pruning;
 mod trial;
 
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ pub struct RunSummary {
     pub already_done: Vec<String>,
     /// The trials that failed, in words, and why.
     pub failed: Vec<(String, String)>,
+    /// The trials that were stopped early, as they were worse than others, and why.
+    pub pruned: Vec<(String, String)>,
     /// The trials that somebody else works at, in words.
     pub elsewhere: Vec<String>,
     /// Whether the run was stopped before its end.

@@ -61,7 +61,7 @@ fn stop_signals() -> Result<Arc<AtomicBool>, Failure> {
 /// Every trial, how far it is, and how long it should take.
 fn dry_run(experiment: &Experiment, arguments: &Run) -> Result<(), Failure> {
     let states = experiment.states(&arguments.out).map_err(Failure::message)?;
-    let times = experiment.forecast(&states);
+    let times = experiment.forecast(&arguments.out, &states);
     let mut table = super::table(["trial", "model", "seed", "differs", "state", "time left"]);
     for ((trial, state), time) in experiment.trials().iter().zip(&states).zip(&times) {
         let differs: Vec<_> = trial.differs.iter().filter(|(key, _)| *key != "model").map(|(key, value)| format!("{key}={value}")).collect();
@@ -80,6 +80,7 @@ fn dry_run(experiment: &Experiment, arguments: &Run) -> Result<(), Failure> {
 fn in_words(state: &TrialState) -> String {
     match state {
         TrialState::Done { .. } => "done".into(),
+        TrialState::Pruned { reason } => format!("pruned: {reason}"),
         TrialState::Failed { reason, for_good: true } => format!("failed: {reason}"),
         TrialState::Failed { reason, .. } => format!("failed, and will be tried again: {reason}"),
         TrialState::Running(said) => format!("at work at step {} (process {} on {})", said.step, said.holder.pid, said.holder.host),
@@ -95,6 +96,7 @@ fn all_together(states: &[TrialState], times: &[Option<Duration>]) -> String {
         (count(|state| matches!(state, TrialState::Done { .. })), "done"),
         (count(|state| matches!(state, TrialState::Running(_))), "at work"),
         (count(|state| matches!(state, TrialState::PartDone(_))), "part-done"),
+        (count(|state| matches!(state, TrialState::Pruned { .. })), "pruned"),
         (count(|state| matches!(state, TrialState::Failed { .. })), "failed"),
         (count(|state| matches!(state, TrialState::ToDo)), "to do"),
     ];

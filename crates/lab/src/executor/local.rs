@@ -8,9 +8,10 @@ use stn_core::Registry;
 
 use super::memory::{Budget, need};
 use super::preparation::{Prepared, prepare};
+use super::pruning::Pruner;
 use super::trial::{Ended, TrialRun};
 use super::{RunOptions, RunSummary};
-use crate::store::{Store, Taken};
+use crate::store::{METRICS, Store, Taken};
 use crate::{Error, Experiment, Observer, Result, Trial};
 
 /// Runs what is to do.
@@ -22,8 +23,9 @@ pub(crate) fn run(experiment: &Experiment, options: &RunOptions, registry: &Regi
     let jobs = options.jobs.clamp(1, waiting.max(1)).min(threads);
     let pools = (0..jobs).map(|job| pool(threads / jobs + usize::from(job < threads % jobs))).collect::<Result<Vec<_>>>()?;
     let summary = Mutex::new(RunSummary { dir: store.dir().to_owned(), ..RunSummary::default() });
-    let queue =
-        Queue { experiment, options, store: &store, prepared: &prepared, next: AtomicUsize::new(0), budget: Budget::new(options.memory), observer, summary };
+    let (budget, pruner) = (Budget::new(options.memory), Pruner::new(experiment, store.dir()));
+    let queue = Queue { experiment, options, store: &store, prepared: &prepared, next: AtomicUsize::new(0), budget, pruner, observer, summary };
+    queue.learn();
     std::thread::scope(|scope| {
         for pool in &pools {
             scope.spawn(|| queue.work(pool));
@@ -44,6 +46,7 @@ struct Queue<'a> {
     prepared: &'a [Prepared],
     next: AtomicUsize,
     budget: Budget,
+    pruner: Option<Pruner>,
     observer: &'a dyn Observer,
     summary: Mutex<RunSummary>,
 }
@@ -61,6 +64,7 @@ impl Queue<'_> {
             match prepared {
                 Prepared::NotAsked => {}
                 Prepared::Done => self.done_already(trial, index),
+                Prepared::Pruned(reason) => self.pruned(trial, index, reason),
                 Prepared::Failed(reason) => self.failed(trial, index, reason, "failed before"),
                 Prepared::Waiting { .. } => self.trial(trial, index, pool),
             }
@@ -90,22 +94,22 @@ impl Queue<'_> {
             };
             self.observer.trial_started(trial, index, trial.config.train.steps);
             let threads = pool.current_num_threads();
-            let checkpoint_every = self.experiment.checkpoint_every();
             let run = TrialRun {
-                experiment: self.experiment.name(),
+                experiment: self.experiment,
                 trial,
                 dataset,
                 plan,
                 observer: self.observer,
                 options: self.options,
                 threads,
-                checkpoint_every,
+                pruner: self.pruner.as_ref(),
             };
             match pool.install(|| run.run(lease)) {
                 Ended::Well(words) => {
                     self.observer.trial_finished(trial, index, &words);
                     return self.summarise(|summary| summary.trained.push(trial.id.clone()));
                 }
+                Ended::Pruned(reason) => return self.pruned(trial, index, &reason),
                 Ended::Failed { reason, for_good } if for_good || attempt == self.experiment.retries() => return self.failed(trial, index, &reason, "failed"),
                 Ended::Failed { reason, .. } => self.observer.trial_finished(trial, index, &format!("failed, and is tried again: {reason}")),
                 Ended::Cancelled => {
@@ -123,6 +127,21 @@ impl Queue<'_> {
     fn done_already(&self, trial: &Trial, index: usize) {
         self.observer.trial_finished(trial, index, "done already");
         self.summarise(|summary| summary.already_done.push(trial.id.clone()));
+    }
+
+    /// Those that come are compared with the trials that are done, too.
+    fn learn(&self) {
+        let Some(pruner) = &self.pruner else { return };
+        for (trial, _) in self.experiment.trials().iter().zip(self.prepared).filter(|(_, prepared)| matches!(prepared, Prepared::Done)) {
+            if let Err(error) = pruner.learn(trial, &self.store.trial(trial).join(METRICS)) {
+                tracing::warn!(trial = trial.id, "others are not compared with it: {error}");
+            }
+        }
+    }
+
+    fn pruned(&self, trial: &Trial, index: usize, reason: &str) {
+        self.observer.trial_finished(trial, index, &format!("pruned: {reason}"));
+        self.summarise(|summary| summary.pruned.push((format!("{} ({})", trial.id, trial.describe()), reason.to_owned())));
     }
 
     fn failed(&self, trial: &Trial, index: usize, reason: &str, how: &str) {

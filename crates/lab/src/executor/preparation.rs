@@ -7,6 +7,7 @@ use stn_core::{Fault, Registry};
 use stn_data::{Dataset, Kind};
 use stn_nn::Plan;
 
+use super::pruning::{Pruner, stays_pruned};
 use crate::store::{Store, TrialState};
 use crate::{Error, Experiment, Result, Trial};
 
@@ -16,6 +17,8 @@ pub(crate) enum Prepared {
     NotAsked,
     /// It has run to its end on the same data.
     Done,
+    /// It was stopped early.
+    Pruned(String),
     /// It has failed, and would fail in the same way.
     Failed(String),
     /// It is to run; `again` where it has ended before.
@@ -30,6 +33,7 @@ pub(crate) fn prepare(experiment: &Experiment, store: &Store, only: Option<&[Str
         return Err(Error::Other(format!("there is no trial {unknown} in this experiment; `stn run FILE --dry-run` lists them")));
     }
     let states = store.states(trials)?;
+    let pruner = Pruner::new(experiment, store.dir());
     let open_for = trials.iter().zip(&states).filter(|(trial, _)| asked(trial));
     let datasets = open(open_for, registry)?;
     let mut plans = Plans { registry, known: BTreeMap::new() };
@@ -39,12 +43,15 @@ pub(crate) fn prepare(experiment: &Experiment, store: &Store, only: Option<&[Str
         prepared.push(match (state, dataset) {
             _ if !asked(trial) => Prepared::NotAsked,
             (TrialState::Done { data_sha256, .. }, dataset) if dataset.is_none_or(|dataset| same_data(trial, data_sha256, dataset)) => Prepared::Done,
+            (TrialState::Pruned { reason }, _) if stays_pruned(pruner.as_ref(), trial, state) => Prepared::Pruned(reason.clone()),
             (TrialState::Failed { reason, for_good: true }, _) => Prepared::Failed(reason.clone()),
             (_, None) => return Err(Error::Other(format!("the data set of trial {} was not opened", trial.id))),
             (_, Some(dataset)) => match plans.of(trial, dataset) {
-                Ok(plan) => {
-                    Prepared::Waiting { dataset: Arc::clone(dataset), plan, again: matches!(state, TrialState::Done { .. } | TrialState::Failed { .. }) }
-                }
+                Ok(plan) => Prepared::Waiting {
+                    dataset: Arc::clone(dataset),
+                    plan,
+                    again: matches!(state, TrialState::Done { .. } | TrialState::Pruned { .. } | TrialState::Failed { .. }),
+                },
                 Err(faults) => {
                     misfits.push((trial, faults));
                     Prepared::NotAsked

@@ -2,27 +2,27 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use stn_data::Dataset;
 use stn_nn::Plan;
 
 use super::RunOptions;
+use super::pruning::Pruner;
 use crate::store::{FACTS, LOG, Lease, METRICS, WARPS, WEIGHTS, checkpoint, facts, files, metrics, warps, weights};
 use crate::trainer::{Evaluation, Keeper, Measured, Stop, Trainer};
 use crate::trial_log::TrialLog;
-use crate::{Error, Observer, Result, Trial, machine};
+use crate::{Error, Experiment, Observer, Result, Trial, machine};
 
 /// A trial about to run.
 pub(crate) struct TrialRun<'a> {
-    pub experiment: &'a str,
+    pub experiment: &'a Experiment,
     pub trial: &'a Trial,
     pub dataset: &'a Arc<Dataset>,
     pub plan: &'a Plan,
     pub observer: &'a dyn Observer,
     pub options: &'a RunOptions,
     pub threads: usize,
-    pub checkpoint_every: Duration,
+    pub pruner: Option<&'a Pruner>,
 }
 
 /// How a trial ended.
@@ -31,6 +31,8 @@ pub(crate) enum Ended {
     Well(String),
     /// With a reason; whether the same would come of trying again.
     Failed { reason: String, for_good: bool },
+    /// Stopped early, for a reason.
+    Pruned(String),
     /// Stopped from outside; it can go on from where it was.
     Cancelled,
     /// Somebody else has taken it over.
@@ -68,6 +70,7 @@ impl TrialRun<'_> {
             let trained = trained.unwrap_or_else(|panic| Err(Error::Other(format!("a mistake in the program: {}", panic_text(panic.as_ref())))));
             match &trained {
                 Ok(evaluation) => tracing::info!(error = evaluation.error, seconds = facts.wall_seconds, "done"),
+                Err(error @ Error::Pruned(_)) => tracing::info!("{error}"),
                 Err(error) => tracing::error!("{error}"),
             }
             trained
@@ -79,6 +82,7 @@ impl TrialRun<'_> {
         let for_good = matches!(trained, Err(Error::NonFinite { .. }));
         facts.status = match &trained {
             Ok(_) => facts::DONE.to_owned(),
+            Err(Error::Pruned(reason)) => format!("{}{reason}", facts::PRUNED),
             Err(error) => format!("{}{error}", if for_good { facts::DIVERGED } else { facts::FAILED }),
         };
         if trained.is_ok() || for_good {
@@ -91,13 +95,14 @@ impl TrialRun<'_> {
         facts::write(&folder.join(FACTS), self.trial, self.dataset.provenance(), &facts)?;
         Ok(match trained {
             Ok(evaluation) => Ended::Well(format!("test error {:.2} % after {} steps, {:.0} s", evaluation.error, facts.steps, facts.wall_seconds)),
+            Err(Error::Pruned(reason)) => Ended::Pruned(reason),
             Err(error) => Ended::Failed { reason: error.to_string(), for_good },
         })
     }
 
     fn train(&self, lease: &Lease, facts: &mut facts::Facts) -> Result<Evaluation> {
         let (trial, folder, provenance) = (self.trial, lease.dir(), self.dataset.provenance());
-        tracing::info!(trial = trial.id, experiment = self.experiment, revision = machine::REVISION, threads = self.threads, "{}", trial.describe());
+        tracing::info!(trial = trial.id, experiment = self.experiment.name(), revision = machine::REVISION, threads = self.threads, "{}", trial.describe());
         tracing::info!(source = provenance.source, sha256 = provenance.sha256, "data");
         for line in self.plan.describe() {
             tracing::info!(parameters = line.parameters, "{}: {} -> {}", line.name, line.layer, line.output);
@@ -108,8 +113,9 @@ impl TrialRun<'_> {
         let workers = if self.threads > 4 { 2 } else { 1 };
         let stop = Stop { cancel: &self.options.cancel, lost: lease.lost() };
         let observer = Reporting { lease, observer: self.observer };
-        let trainer = Trainer { trial, plan: self.plan, dataset: self.dataset, observer: &observer, stop, device: &self.options.device, workers };
-        let mut keeper = Keeper::new(folder, &trial.id, &provenance.sha256, self.checkpoint_every);
+        let trainer =
+            Trainer { trial, plan: self.plan, dataset: self.dataset, observer: &observer, pruner: self.pruner, stop, device: &self.options.device, workers };
+        let mut keeper = Keeper::new(folder, &trial.id, &provenance.sha256, self.experiment.checkpoint_every());
         let mut measured = Measured::default();
         let trained = trainer.train(&mut keeper, &mut measured);
         facts.steps = measured.steps as i64;

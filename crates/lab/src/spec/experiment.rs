@@ -15,7 +15,7 @@ use super::findings::Findings;
 use super::overrides;
 use super::planner::Planner;
 use super::resolve::{Resolved, locate};
-use super::sections::{ModelSection, RunSection, TopLevel};
+use super::sections::{ModelSection, PruneSection, RunSection, TopLevel};
 use super::sweep::{self, Block};
 use super::trial::Trial;
 use super::trial_list::{TrialList, differs, in_words};
@@ -26,6 +26,7 @@ pub struct Experiment {
     name: String,
     description: String,
     run: RunSection,
+    prune: Option<PruneSection>,
     trials: Vec<Trial>,
     document: Document,
     as_run: String,
@@ -59,7 +60,15 @@ impl Experiment {
             return Err(Diagnostics::new(document.sources, diagnostics));
         }
         let as_run = if overrides.is_empty() { text.to_owned() } else { with_arguments(&document, overrides) };
-        Ok(Self { name: top.name.unwrap_or_default(), description: top.description.unwrap_or_default(), run: top.run, trials, document, as_run })
+        Ok(Self {
+            name: top.name.unwrap_or_default(),
+            description: top.description.unwrap_or_default(),
+            run: top.run,
+            prune: top.prune,
+            trials,
+            document,
+            as_run,
+        })
     }
 
     /// How far every trial is in a folder of results, in order.
@@ -71,9 +80,9 @@ impl Experiment {
         Store::new(out, self).states(&self.trials)
     }
 
-    /// The time that every trial still needs, by those that were measured; `None` where none like it was.
-    pub fn forecast(&self, states: &[TrialState]) -> Vec<Option<Duration>> {
-        forecast(&self.trials, states)
+    /// The time that every trial still needs, by those of any experiment that were measured in the folder of results; `None` where none like it was.
+    pub fn forecast(&self, out: &Path, states: &[TrialState]) -> Vec<Option<Duration>> {
+        forecast(&self.trials, states, &Store::new(out, self).measured())
     }
 
     /// The name, which is also the results folder's.
@@ -89,6 +98,11 @@ impl Experiment {
     /// How many times a trial that fails is tried again within a run.
     pub fn retries(&self) -> u64 {
         self.run.retries
+    }
+
+    /// By which rule trials are stopped early, where they are.
+    pub(crate) fn prune(&self) -> Option<&PruneSection> {
+        self.prune.as_ref()
     }
 
     /// How often a trial makes a checkpoint.
@@ -211,6 +225,13 @@ impl Reading<'_> {
         if !(top.run.checkpoint_seconds.is_finite() && top.run.checkpoint_seconds >= 0.0) {
             let message = format!("{} is no number of seconds", top.run.checkpoint_seconds);
             self.fault(&Fault::at(["run", "checkpoint_seconds"], message).help("write for example checkpoint_seconds = 30"));
+        }
+        if let Some(prune) = &top.prune {
+            for (key, value, least) in [("min_steps", prune.min_steps, 1), ("min_trials", prune.min_trials, 1), ("reduction", prune.reduction, 2)] {
+                if value < least {
+                    self.fault(&Fault::at(["prune", key], format!("{value} is too small: the least is {least}")));
+                }
+            }
         }
         top
     }

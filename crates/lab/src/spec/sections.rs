@@ -7,6 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::train::Monitor;
+
 /// A table that another reader takes on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -78,6 +80,8 @@ pub(crate) struct TopLevel {
     pub sweep: Blocks,
     /// How trials are run; nothing in it changes a result.
     pub run: RunSection,
+    /// Whether trials that are worse than others are stopped early; they are told apart from those that are done, and averaged with none. Not stopped where not given.
+    pub prune: Option<PruneSection>,
     /// What the report shows, such as a baseline and published numbers: kept as it is for the report.
     pub report: Section,
 }
@@ -95,6 +99,39 @@ pub(crate) struct RunSection {
 impl Default for RunSection {
     fn default() -> Self {
         Self { retries: 0, checkpoint_seconds: 30.0 }
+    }
+}
+
+/// By which rule a trial is stopped early.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PruneRule {
+    /// Where it is worse than the median of the others after as many steps.
+    #[default]
+    Median,
+    /// Asynchronous successive halving: after `min_steps`, `reduction` times as many, and so on, only the best one in `reduction` of those that came so far goes on.
+    Asha,
+}
+
+/// The `[prune]` table. Trials on the same data are compared after the same number of steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct PruneSection {
+    /// The rule: `median` or `asha`.
+    pub kind: PruneRule,
+    /// What is compared: `test_error` (each evaluation) or `train_loss` (each log interval).
+    pub metric: Monitor,
+    /// The first step after which a trial may be stopped.
+    pub min_steps: u64,
+    /// How many others must have come as far before any is stopped by `median`.
+    pub min_trials: u64,
+    /// One in how many goes on by `asha`; at least 2.
+    pub reduction: u64,
+}
+
+impl Default for PruneSection {
+    fn default() -> Self {
+        Self { kind: PruneRule::Median, metric: Monitor::TestError, min_steps: 1000, min_trials: 3, reduction: 3 }
     }
 }
 

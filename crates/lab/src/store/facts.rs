@@ -19,6 +19,9 @@ pub(crate) const FAILED: &str = "failed: ";
 /// What stands there where its numbers left the finite ones.
 pub(crate) const DIVERGED: &str = "diverged: ";
 
+/// What stands there where it was stopped early, as it was worse than others.
+pub(crate) const PRUNED: &str = "pruned: ";
+
 /// What is known of a trial when it ends, beside the trial itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
@@ -102,13 +105,21 @@ pub(crate) struct Ended {
     pub revision: String,
     pub steps: u64,
     pub wall_seconds: f64,
+    pub config: String,
 }
 
 /// How a trial ended; `None` where the file is not there or cannot be read.
 pub(crate) fn status(path: &Path) -> Option<Ended> {
-    let columns = ["steps", "wall_seconds", "data_sha256", "revision", "status"].map(String::from).to_vec();
+    let columns = ["config", "steps", "wall_seconds", "data_sha256", "revision", "status"].map(String::from).to_vec();
     let frame = ParquetReader::new(File::open(path).ok()?).with_columns(Some(columns)).finish().ok()?;
     let text = |name: &str| frame.column(name).ok()?.str().ok()?.get(0).map(str::to_owned);
     let (steps, wall_seconds) = (frame.column("steps").ok()?.i64().ok()?.get(0)?, frame.column("wall_seconds").ok()?.f64().ok()?.get(0)?);
-    Some(Ended { status: text("status")?, data_sha256: text("data_sha256")?, revision: text("revision")?, steps: steps.unsigned_abs(), wall_seconds })
+    Some(Ended {
+        status: text("status")?,
+        data_sha256: text("data_sha256")?,
+        revision: text("revision")?,
+        steps: steps.unsigned_abs(),
+        wall_seconds,
+        config: text("config")?,
+    })
 }

@@ -1,11 +1,12 @@
 //! `metrics.parquet`: loss and error over the steps.
 
+use std::fs::File;
 use std::path::Path;
 
-use polars::prelude::Column;
+use polars::prelude::{Column, ParquetReader, PolarsResult, SerReader};
 
 use super::frame;
-use crate::Result;
+use crate::{Error, Result};
 
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +31,23 @@ pub(crate) const TEST: &str = "test";
 /// Writes the rows.
 pub(crate) fn write(path: &Path, rows: &[Row]) -> Result<()> {
     frame::write(path, columns(rows))
+}
+
+/// Reads the rows.
+pub(crate) fn read(path: &Path) -> Result<Vec<Row>> {
+    let file = File::open(path).map_err(Error::file("read", path))?;
+    rows(file).map_err(|source| Error::Unreadable { path: path.to_owned(), source })
+}
+
+fn rows(file: File) -> PolarsResult<Vec<Row>> {
+    let frame = ParquetReader::new(file).finish()?;
+    let (steps, splits) = (frame.column("step")?.i64()?, frame.column("split")?.str()?);
+    let (loss, error, lr) = (frame.column("loss")?.f64()?, frame.column("error")?.f64()?, frame.column("lr")?.f64()?);
+    let row = |i: usize| {
+        let split = if splits.get(i)? == TEST { TEST } else { TRAIN };
+        Some(Row { step: steps.get(i)?.unsigned_abs(), split, loss: loss.get(i)?, error: error.get(i)?, lr: lr.get(i)? })
+    };
+    Ok((0..frame.height()).filter_map(row).collect())
 }
 
 fn columns(rows: &[Row]) -> Vec<Column> {

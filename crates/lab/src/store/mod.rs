@@ -52,10 +52,11 @@ pub enum TrialState {
     Done {
         /// The SHA-256 of the data that it ran on.
         data_sha256: String,
-        /// Steps made.
-        steps: u64,
-        /// The time it took, in seconds.
-        seconds: f64,
+    },
+    /// It was stopped early, as it was worse than others.
+    Pruned {
+        /// Why.
+        reason: String,
     },
     /// It has failed.
     Failed {
@@ -70,6 +71,14 @@ pub enum TrialState {
     PartDone(u64),
     /// Nothing is there of it.
     ToDo,
+}
+
+/// A trial that has ended well, of whatever experiment: what it was, and how long it took.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub config: serde_json::Value,
+    pub steps: u64,
+    pub seconds: f64,
 }
 
 impl Store {
@@ -105,6 +114,17 @@ impl Store {
         Ok(trials.par_iter().zip(unfinished).map(|(trial, unfinished)| self.state(trial, unfinished)).collect())
     }
 
+    /// Every trial in the folder that has ended well.
+    pub fn measured(&self) -> Vec<Measured> {
+        let mut folders: Vec<PathBuf> = std::fs::read_dir(self.out.join(TRIALS)).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        folders.sort();
+        let measured = |folder: &PathBuf| {
+            let ended = facts::status(&folder.join(FACTS)).filter(|ended| ended.status == facts::DONE)?;
+            Some(Measured { config: serde_json::from_str(&ended.config).ok()?, steps: ended.steps, seconds: ended.wall_seconds })
+        };
+        folders.par_iter().filter_map(measured).collect()
+    }
+
     fn state(&self, trial: &Trial, unfinished: Option<PathBuf>) -> TrialState {
         if let Some(dir) = unfinished {
             return match lease::living(&dir) {
@@ -113,7 +133,8 @@ impl Store {
             };
         }
         match facts::status(&self.trial(trial).join(FACTS)) {
-            Some(ended) if ended.status == facts::DONE => TrialState::Done { data_sha256: ended.data_sha256, steps: ended.steps, seconds: ended.wall_seconds },
+            Some(ended) if ended.status == facts::DONE => TrialState::Done { data_sha256: ended.data_sha256 },
+            Some(ended) if ended.status.starts_with(facts::PRUNED) => TrialState::Pruned { reason: ended.status[facts::PRUNED.len()..].to_owned() },
             // Numbers that left the finite ones do so again, but perhaps not in another revision of the program.
             Some(ended) => TrialState::Failed {
                 for_good: ended.status.starts_with(facts::DIVERGED) && ended.revision == machine::REVISION,

@@ -77,7 +77,11 @@ pub(crate) const FACTS: TableDoc = TableDoc {
         column("revision", "str", "The revision of the source code that the program was built from."),
         column("candle_version", "str", "The version of the tensor library."),
         column("started", "str", "When the trial started: RFC 3339, UTC."),
-        column("status", "str", "`done`; `diverged: ` and the reason where the numbers left the finite ones; `failed: ` and the reason."),
+        column(
+            "status",
+            "str",
+            "`done`; `pruned: ` and the reason where it was stopped early, as it was worse than others; `diverged: ` and the reason where the numbers left the finite ones; `failed: ` and the reason.",
+        ),
     ],
 };
 

@@ -15,6 +15,7 @@ use candle_core::Device;
 use stn_data::{Batch, Dataset, Loader};
 use stn_nn::Plan;
 
+use crate::executor::pruning::Pruner;
 use crate::store::{metrics, warps};
 use crate::{Error, Monitor, Observer, Result, Trial};
 pub(crate) use evaluation::{Evaluation, evaluate};
@@ -28,6 +29,8 @@ pub(crate) struct Trainer<'a> {
     pub plan: &'a Plan,
     pub dataset: &'a Arc<Dataset>,
     pub observer: &'a dyn Observer,
+    /// Stops trials that are worse than others.
+    pub pruner: Option<&'a Pruner>,
     pub stop: Stop<'a>,
     pub device: &'a Device,
     /// Threads that prepare batches.
@@ -82,7 +85,8 @@ impl Trainer<'_> {
         let begun_at = state.step;
         self.observer.trial_resumed(self.trial, begun_at);
         let mut outcome = self.steps(&mut state, keeper);
-        if matches!(outcome, Err(Error::Cancelled)) && state.step > 0 {
+        // Either can be gone on with: a stopped trial by the same command, a pruned one by an experiment that prunes in another way or not at all.
+        if matches!(outcome, Err(Error::Cancelled | Error::Pruned(_))) && state.step > 0 {
             // The loss of a checkpoint is the loss of what was trained since the one before, and worth a word.
             if let Err(error) = keeper.save(&state) {
                 outcome = Err(Error::Other(format!("stopped, and the last checkpoint could not be written: {error}")));
@@ -104,7 +108,7 @@ impl Trainer<'_> {
             if state.evaluation_due {
                 let error = self.evaluate(state, &mut None)?.error;
                 state.evaluation_due = false;
-                self.watch(state, Monitor::TestError, error);
+                self.watch(state, Monitor::TestError, error)?;
                 continue;
             }
             self.step(state, &mut loader)?;
@@ -131,18 +135,25 @@ impl Trainer<'_> {
         if state.step.is_multiple_of(train.log_every) || state.step == train.steps {
             let logged = state.log_interval();
             if let Some(loss) = logged {
-                self.watch(state, Monitor::TrainLoss, loss);
+                self.watch(state, Monitor::TrainLoss, loss)?;
             }
         }
         Ok(())
     }
 
-    /// Shows a value to the early stop, where it watches such.
-    fn watch(&self, state: &mut TrainingState, monitor: Monitor, value: f64) {
-        let Some(stopper) = state.stopper.as_mut().filter(|stopper| stopper.monitor() == monitor) else { return };
-        if stopper.stops(value) {
+    /// Shows a value to the early stop and to the pruner, where they watch such.
+    fn watch(&self, state: &mut TrainingState, monitor: Monitor, value: f64) -> Result<()> {
+        if let Some(stopper) = state.stopper.as_mut().filter(|stopper| stopper.monitor() == monitor)
+            && stopper.stops(value)
+        {
             tracing::info!(step = state.step, "stopped early: no better value for {} in a row", stopper.patience());
             state.stopped = true;
+        }
+        // A trial at its end has nothing to save by being stopped.
+        let ends = state.stopped || state.step == self.trial.config.train.steps;
+        match self.pruner.filter(|_| !ends).map_or(Ok(None), |pruner| pruner.judge(self.trial, state.step, monitor, value))? {
+            Some(reason) => Err(Error::Pruned(reason)),
+            None => Ok(()),
         }
     }
 
