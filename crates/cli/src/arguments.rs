@@ -16,6 +16,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run every trial of an experiment that is not done yet, then report.
     Run(Run),
+    /// Watch an experiment that runs, here or elsewhere.
+    Watch(Watch),
     /// Make tables and figures anew from an experiment's results.
     Report(Report),
     /// List, fetch and preview data sets.
@@ -60,6 +62,12 @@ pub(crate) struct Run {
 /// Bytes from a number and a unit.
 fn size(text: &str) -> Result<u64, String> {
     text.parse::<bytesize::ByteSize>().map(|size| size.as_u64()).map_err(|_| "write a number and a unit, such as 8GiB or 500MB".into())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// An experiment's folder of results, such as results/quickstart.
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]
