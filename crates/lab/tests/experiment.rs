@@ -270,6 +270,17 @@ fn the_example_of_the_reference_is_an_experiment() {
 }
 
 #[test]
+fn the_examples_of_sweeps_make_the_points_that_the_reference_says() {
+    let page = reference(&stn_plugins::standard().unwrap());
+    let mut examples = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let file = examples.next().unwrap();
+    let head = &file[..file.find("[sweep]").unwrap()];
+    let points: Vec<usize> =
+        examples.map(|sweep| load(&format!("{head}{sweep}"), if sweep.contains("model =") { &[] } else { &["model=cnn"] }).trials().len()).collect();
+    assert_eq!(points, [4, 3, 20]);
+}
+
+#[test]
 fn the_schema_is_json_and_knows_the_keys() {
     let schema: serde_json::Value = serde_json::from_str(&json_schema()).unwrap();
     assert!(schema["properties"]["train"]["properties"]["steps"]["description"].is_string());

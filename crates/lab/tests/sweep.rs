@@ -127,7 +127,8 @@ fn every_seed_trains_the_same_draws() {
 #[test]
 fn a_draw_can_be_typed_back_from_what_differs() {
     for trial in load(&with(DRAWS), &["sweep.random.count=50"]).trials() {
-        let again = load(&with(""), &["model=fcn", &format!("train.lr={}", trial.differs["train.lr"]), &format!("train.batch={}", trial.differs["train.batch"])]);
+        let again =
+            load(&with(""), &["model=fcn", &format!("train.lr={}", trial.differs["train.lr"]), &format!("train.batch={}", trial.differs["train.batch"])]);
         assert_eq!(again.trials()[0].id, trial.id);
     }
 }
@@ -183,6 +184,7 @@ fn of_several_blocks_each_keeps_what_it_lists_of_an_argument() {
     assert_eq!(pairs(sweep, &["model=fcn", "train.lr=0.2"]), [(0.2, 2), (0.2, batches[0]), (0.2, batches[1])], "a grid without the value is left out");
     assert_eq!(pairs(sweep, &["model=fcn", "train.lr=0.3"])[..1], [(0.3, 256)]);
     assert_eq!(pairs(sweep, &["model=fcn", "sweep.random.count=1"]).len(), 5, "a count is for the blocks that draw");
+    assert_eq!(pairs(sweep, &["model=fcn", "sweep.zip.0.train.batch=[7, 8]"])[2..4], [(0.1, 7), (0.2, 8)]);
     assert_eq!(pairs(sweep, &["model=fcn", "sweep.1.zip.0.train.lr=[7, 8]"])[2..4], [(7.0, 1), (8.0, 2)]);
 }
 

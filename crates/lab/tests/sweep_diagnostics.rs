@@ -202,7 +202,10 @@ fn a_key_varied_twice_by_an_argument() {
 
 #[test]
 fn an_argument_below_a_drawn_key() {
-    assert_snapshot!(said(&FILE.replace("\"train.batch\" = { uniform = [8, 64] }", "\"train.optimizer\" = { choice = [\"sgd\"] }"), &["train.optimizer.momentum=0.5"]));
+    assert_snapshot!(said(
+        &FILE.replace("\"train.batch\" = { uniform = [8, 64] }", "\"train.optimizer\" = { choice = [\"sgd\"] }"),
+        &["train.optimizer.momentum=0.5"]
+    ));
 }
 
 #[test]

@@ -109,7 +109,9 @@ impl Diagnostics {
                 let span = visible(place, &source.text);
                 let snippet = Snippet::source(source.text.as_str()).path(source.name.as_str()).annotation(AnnotationKind::Primary.span(span));
                 let (same, other) = match &diagnostic.also {
-                    Some((also, word)) if also.source == place.source => (Some(AnnotationKind::Context.span(visible(also, &source.text)).label(word.as_str())), None),
+                    Some((also, word)) if also.source == place.source => {
+                        (Some(AnnotationKind::Context.span(visible(also, &source.text)).label(word.as_str())), None)
+                    }
                     Some((also, word)) => (None, self.sources.get(also.source).map(|source| (also, word, source))),
                     None => (None, None),
                 };

@@ -10,7 +10,7 @@ pub(crate) struct Finding {
     pub diagnostic: Diagnostic,
     /// Whether its place says already which points it is in: it stands among the values of the sweep.
     pub in_sweep: bool,
-    /// Whether it is in a value drawn at random, which stands nowhere in the file.
+    /// Whether it is in a value drawn between bounds, which stands nowhere in the file.
     pub in_draw: bool,
     /// Whether it is in a model's own table.
     pub in_model: bool,

@@ -114,9 +114,9 @@ impl<'a> Resolved<'a> {
         matches!(self.moved(fault), Some(Moved::Swept(_)))
     }
 
-    /// Whether a fault is about a value that the sweep draws at random.
+    /// Whether a fault is about a value that the sweep draws between bounds.
     pub fn in_draw(&self, fault: &Fault) -> bool {
-        matches!(self.moved(fault), Some(Moved::Swept(assignment)) if assignment.key.drawn)
+        matches!(self.moved(fault), Some(Moved::Swept(assignment)) if assignment.between)
     }
 
     /// Whether a fault is about something in the model's own table.

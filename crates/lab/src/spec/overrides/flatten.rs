@@ -38,7 +38,13 @@ fn flatten_at(document: &mut Document, path: &[String], holds_keys: impl Fn(&str
     let _ = document.set(path, Value::Table(flat.0), places);
 }
 
-fn flatten(prefix: &str, table: Table, places: &mut BTreeMap<String, Places>, flat: &mut (Table, BTreeMap<String, Places>), holds_keys: &dyn Fn(&str, &Table) -> bool) {
+fn flatten(
+    prefix: &str,
+    table: Table,
+    places: &mut BTreeMap<String, Places>,
+    flat: &mut (Table, BTreeMap<String, Places>),
+    holds_keys: &dyn Fn(&str, &Table) -> bool,
+) {
     for (key, value) in table {
         let Some(mut place) = places.remove(&key) else { continue };
         let name = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };

@@ -63,7 +63,10 @@ pub(super) fn lay(document: &mut Document, path: &[String], value: Value, places
     if others {
         let (one, place) = only(&value, &places).ok_or_else(|| {
             let fault = Fault::at(path, format!("some blocks of the sweep do not vary `{key}`, so a list of values says nothing to them"));
-            fault.help(format!("give one value, or the list to a block that varies it: 'sweep.{}.grid.{key}=[...]'", varied[0].block.get(1).map_or("0", String::as_str)))
+            fault.help(format!(
+                "give one value, or the list to a block that varies it: 'sweep.{}.grid.{key}=[...]'",
+                varied[0].block.get(1).map_or("0", String::as_str)
+            ))
         })?;
         set_for_all(document, path, one, place)?;
     }

@@ -119,11 +119,15 @@ fn lay_on_sweep(document: &mut Document, path: &[String], value: &Value, places:
     let numbered = path.first().is_some_and(|first| first.parse::<usize>().is_ok());
     let (blocks, inner) = if numbered { (vec![below(vec!["sweep".to_owned()], &[&path[0]])], &path[1..]) } else { (all, path) };
     let (inner, listed) = in_block(inner);
-    let drawing: Vec<_> = blocks.iter().filter(|block| document.get(&below((*block).clone(), &["random"])).is_some()).cloned().collect();
-    // What is said of the draws says nothing to a block that draws nothing.
-    let blocks = if inner.first().is_some_and(|first| first == "random") && !drawing.is_empty() { drawing } else { blocks };
-    let (value, places) = if listed { as_list(value.clone(), places.clone()) } else { (value.clone(), places.clone()) };
     let names: Vec<&str> = inner.iter().map(String::as_str).collect();
+    // What is said of a zip or of the draws says nothing to a block without.
+    let about: &[&str] = match names.as_slice() {
+        about @ (["zip", _, ..] | ["random", ..]) => &about[..if about[0] == "zip" { 2 } else { 1 }],
+        _ => &[],
+    };
+    let having: Vec<_> = blocks.iter().filter(|block| document.get(&below((*block).clone(), about)).is_some()).cloned().collect();
+    let blocks = if about.is_empty() || having.is_empty() { blocks } else { having };
+    let (value, places) = if listed { as_list(value.clone(), places.clone()) } else { (value.clone(), places.clone()) };
     blocks.into_iter().try_for_each(|block| document.set(&below(block, &names), value.clone(), places.clone()))
 }
 

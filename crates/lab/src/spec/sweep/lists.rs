@@ -38,7 +38,8 @@ pub(super) fn zip(table: &Table, at: &[String], faults: &mut Vec<Fault>) -> Opti
     let (_, first) = lists.first()?;
     let point = |i: usize| lists.iter().map(|(key, values)| element(key, values, i)).collect::<Vec<_>>();
     let axis: Axis = (0..first.len()).map(point).collect();
-    let words = |point: &Vec<Assignment>| point.iter().map(|assignment| format!("{} = {}", assignment.key.name, assignment.value)).collect::<Vec<_>>().join(", ");
+    let words =
+        |point: &Vec<Assignment>| point.iter().map(|assignment| format!("{} = {}", assignment.key.name, assignment.value)).collect::<Vec<_>>().join(", ");
     for i in repeated(axis.iter().map(words)) {
         faults.push(Fault::at(axis[i][0].origin(), format!("the values at this place stand in this zip twice: {}", words(&axis[i]))));
     }
@@ -60,7 +61,7 @@ fn unequal(lists: &[(Rc<SweptKey>, &[Value])]) -> Vec<Fault> {
 
 /// A key and the values listed for it, of which there must be one at least.
 fn listed<'a>(name: &str, values: &'a Value, at: &[String]) -> Result<(Rc<SweptKey>, &'a [Value]), Fault> {
-    let key = SweptKey::read(name, below(at, [name]), false)?;
+    let key = SweptKey::read(name, below(at, [name]), "[0.01, 0.1]")?;
     match values {
         Value::Array(values) if values.is_empty() => {
             let fault = Fault::at(key.origin.clone(), "there is no value in this list, so nothing to train");
@@ -70,7 +71,9 @@ fn listed<'a>(name: &str, values: &'a Value, at: &[String]) -> Result<(Rc<SweptK
         other => {
             let fault = Fault::at(key.origin.clone(), format!("expected a list of values to sweep, found {}", other.type_str()));
             Err(fault.help(match other {
-                Value::Table(table) if table.keys().any(|key| super::DISTRIBUTIONS.contains(&key.as_str())) => "distributions stand in [sweep.random.keys]".to_owned(),
+                Value::Table(table) if table.keys().any(|key| super::DISTRIBUTIONS.contains(&key.as_str())) => {
+                    "distributions stand in [sweep.random.keys]".to_owned()
+                }
                 _ => format!("write [{other}] for one value"),
             }))
         }
@@ -78,7 +81,7 @@ fn listed<'a>(name: &str, values: &'a Value, at: &[String]) -> Result<(Rc<SweptK
 }
 
 fn element(key: &Rc<SweptKey>, values: &[Value], i: usize) -> Assignment {
-    Assignment { key: Rc::clone(key), value: values[i].clone(), inner: vec![i.to_string()] }
+    Assignment { key: Rc::clone(key), value: values[i].clone(), inner: vec![i.to_string()], between: false }
 }
 
 fn keep<T>(read: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {

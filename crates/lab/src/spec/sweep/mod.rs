@@ -30,21 +30,19 @@ pub(crate) struct SweptKey {
     pub path: Vec<String>,
     /// Where in the document it is given values.
     pub origin: Vec<String>,
-    /// Whether its values are drawn, and stand nowhere in the document.
-    pub drawn: bool,
 }
 
 impl SweptKey {
-    /// The key of this name, of those that can be swept.
-    fn read(name: &str, origin: Vec<String>, drawn: bool) -> Result<Rc<Self>, Fault> {
+    /// The key of this name, of those that can be swept; `example` is what could be written for one.
+    fn read(name: &str, origin: Vec<String>, example: &str) -> Result<Rc<Self>, Fault> {
         let Some(path) = split_key(name) else {
             let fault = Fault::at(origin, format!("unknown key `{name}`: not a dotted key"));
-            return Err(fault.help(format!("write for example \"train.lr\" = {}", if drawn { "{ uniform = [0.01, 0.1] }" } else { "[0.01, 0.1]" })));
+            return Err(fault.help(format!("write for example \"train.lr\" = {example}")));
         };
         if !path.first().is_some_and(|section| SWEPT.contains(&section.as_str())) {
             return Err(Fault::unknown(origin, "key", name, &SWEPT).help(format!("keys of these can be swept: {}", SWEPT.join(", "))));
         }
-        Ok(Rc::new(Self { name: name.to_owned(), path, origin, drawn }))
+        Ok(Rc::new(Self { name: name.to_owned(), path, origin }))
     }
 }
 
@@ -55,8 +53,10 @@ pub(crate) struct Assignment {
     pub key: Rc<SweptKey>,
     /// The value.
     pub value: Value,
-    /// Where below the key the value stands in the document, or what it was drawn from.
+    /// Where below the key the value stands in the document, or the bounds that it was drawn from.
     inner: Vec<String>,
+    /// Whether it was drawn between bounds, and stands nowhere in the document.
+    pub between: bool,
 }
 
 impl Assignment {
@@ -156,7 +156,8 @@ fn too_many(path: Vec<String>) -> Fault {
 }
 
 fn block(table: &Table, at: &[String]) -> Result<Block, Vec<Mistake>> {
-    let section: SweepSection = parameters::decode(table).map_err(|faults| faults.into_iter().map(|fault| with_example(fault).below(at.to_vec()).into()).collect::<Vec<_>>())?;
+    let section: SweepSection =
+        parameters::decode(table).map_err(|faults| faults.into_iter().map(|fault| with_example(fault).below(at.to_vec()).into()).collect::<Vec<_>>())?;
     let mut faults = Vec::new();
     let seeds = seeds(section.seeds, &below(at, ["seeds"]), &mut faults);
     let mut axes = lists::grid(&section.grid.0, &below(at, ["grid"]), &mut faults);

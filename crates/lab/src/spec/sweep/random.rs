@@ -41,13 +41,14 @@ pub(super) fn axis(table: &Table, at: &[String], faults: &mut Vec<Fault>) -> Opt
     let count = count(&section, at).map_err(|fault| faults.push(fault)).unwrap_or_default();
     let at_keys = below(at, ["keys"]);
     if section.keys.0.is_empty() {
-        let fault = Fault::at(at.to_vec(), "there is no key to draw values for").help("add [sweep.random.keys] with for example \"train.lr\" = { log_uniform = [1e-4, 1e-1] }");
+        let fault = Fault::at(at.to_vec(), "there is no key to draw values for")
+            .help("add [sweep.random.keys] with for example \"train.lr\" = { log_uniform = [1e-4, 1e-1] }");
         faults.push(fault);
     }
     let mut drawn = Vec::new();
     for (name, value) in &section.keys.0 {
         let origin = below(&at_keys, [name]);
-        match (SweptKey::read(name, origin.clone(), true), Distribution::read(value)) {
+        match (SweptKey::read(name, origin.clone(), "{ uniform = [0.01, 0.1] }"), Distribution::read(value)) {
             (Ok(key), Ok(distribution)) => drawn.push((key, distribution)),
             (key, distribution) => {
                 faults.extend(key.err());
@@ -72,7 +73,7 @@ fn count(section: &RandomSection, at: &[String]) -> Result<usize, Fault> {
 fn draw(key: &Rc<SweptKey>, distribution: &Distribution, seed: u64, i: usize) -> Assignment {
     let bits = stream(seed, &format!("sweep: {}", key.path.join(".")), i as u64).next_u64();
     let (value, inner) = distribution.at(bits);
-    Assignment { key: Rc::clone(key), value, inner }
+    Assignment { key: Rc::clone(key), value, inner, between: !matches!(distribution, Distribution::Choice(_)) }
 }
 
 impl Distribution {
@@ -194,8 +195,13 @@ fn range(bounds: &Value, log: bool) -> Result<Distribution, Vec<Fault>> {
     };
     if !ordered {
         let swapped = low_number > high_number;
-        let fault = Fault::at(here, format!("the first bound must be below the second, but {low} is {} {high}", if swapped { "above" } else { "no less than" }));
-        return Err(vec![fault.help(if swapped { format!("swap them: [{high}, {low}]") } else { "for one value take the key out of the draws and set it in its section".into() })]);
+        let fault =
+            Fault::at(here, format!("the first bound must be below the second, but {low} is {} {high}", if swapped { "above" } else { "no less than" }));
+        return Err(vec![fault.help(if swapped {
+            format!("swap them: [{high}, {low}]")
+        } else {
+            "for one value take the key out of the draws and set it in its section".into()
+        })]);
     }
     Ok(match (low, high, log) {
         (Value::Integer(low), Value::Integer(high), false) => Distribution::UniformWhole(*low, *high),
