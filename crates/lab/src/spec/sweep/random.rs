@@ -219,3 +219,79 @@ fn number(value: &Value) -> Result<f64, String> {
         other => Err(format!("expected a number, found {}", other.type_str())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Distribution {
+        Distribution::read(&text.parse::<Value>().unwrap()).unwrap()
+    }
+
+    fn drawn(text: &str, count: u64) -> Vec<Value> {
+        let distribution = read(text);
+        (0..count).map(|i| distribution.at(stream(0, "test", i).next_u64()).0).collect()
+    }
+
+    #[test]
+    fn uniform_draws_fill_the_interval_evenly() {
+        let values: Vec<f64> = drawn("{ uniform = [-1.0, 3] }", 4000).iter().filter_map(Value::as_float).collect();
+        assert_eq!(values.len(), 4000);
+        assert!(values.iter().all(|value| (-1.0..=3.0).contains(value)));
+        let below_0 = values.iter().filter(|value| **value < 0.0).count();
+        assert!((900..1100).contains(&below_0), "{below_0}");
+    }
+
+    #[test]
+    fn whole_bounds_draw_whole_numbers_both_bounds_among_them() {
+        let counts = |text: &str| {
+            let values = drawn(text, 6000);
+            [2, 3, 4].map(|wanted| values.iter().filter(|value| value.as_integer() == Some(wanted)).count())
+        };
+        let even = counts("{ uniform = [2, 4] }");
+        assert!(even.iter().sum::<usize>() == 6000 && even.iter().all(|count| (1850..2150).contains(count)), "{even:?}");
+        // ln(3/2), ln(4/3) and ln(5/4), over ln(5/2).
+        let falling = counts("{ log_uniform = [2, 4] }");
+        let expected = [2655.0, 1884.0, 1461.0];
+        assert!(
+            falling.iter().sum::<usize>() == 6000 && falling.iter().zip(expected).all(|(count, expected)| (*count as f64 - expected).abs() < 150.0),
+            "{falling:?}"
+        );
+    }
+
+    #[test]
+    fn each_decade_of_a_log_uniform_draw_is_as_likely() {
+        let values: Vec<f64> = drawn("{ log_uniform = [1e-4, 1e-1] }", 6000).iter().filter_map(Value::as_float).collect();
+        for low in [1e-4, 1e-3, 1e-2] {
+            let count = values.iter().filter(|value| (low..low * 10.0).contains(*value)).count();
+            assert!((1850..2150).contains(&count), "from {low}: {count}");
+        }
+    }
+
+    #[test]
+    fn a_log_uniform_draw_is_that_of_logarithms() {
+        for i in 0..100 {
+            let bits = stream(1, "test", i).next_u64();
+            let expected = (1e-5f64.ln() + unit(bits) * (20f64.ln() - 1e-5f64.ln())).exp();
+            let found = between_logarithms(1e-5, 20.0, bits);
+            assert!((found / expected - 1.0).abs() < 1e-13, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_bits_stay_within_any_bounds() {
+        for bits in [0, u64::MAX] {
+            let last = bits > 0;
+            let most = i64::MAX;
+            assert_eq!(Distribution::UniformWhole(i64::MIN, most).at(bits).0, Value::Integer(if last { most } else { i64::MIN }));
+            assert_eq!(Distribution::LogUniformWhole(1, 9).at(bits).0, Value::Integer(if last { 9 } else { 1 }));
+            assert_eq!(Distribution::Choice(vec![Value::Integer(5), Value::Integer(6)]).at(bits).0, Value::Integer(if last { 6 } else { 5 }));
+            for (low, high) in [(-f64::MAX, f64::MAX), (f64::MIN_POSITIVE, f64::MAX)] {
+                let drawn = Distribution::Uniform(low, high).at(bits).0.as_float().unwrap();
+                assert!((low..=high).contains(&drawn));
+            }
+            let drawn = between_logarithms(f64::MIN_POSITIVE, f64::MAX, bits);
+            assert!(if last { drawn > 1e308 } else { drawn == f64::MIN_POSITIVE }, "{drawn}");
+        }
+    }
+}
