@@ -3,7 +3,10 @@
 //! A plugin (and every section of an experiment file) declares a struct that derives `Deserialize`, `Serialize` and `JsonSchema` with `#[serde(default)]`. From it
 //! come the reader, which reports *every* mistake with the path of its key, and the documentation.
 
+use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -112,13 +115,13 @@ pub struct ParameterDoc {
 /// # Errors
 ///
 /// The faults, in the order of their paths. Never empty.
-pub fn decode<T: DeserializeOwned + JsonSchema>(table: &Table) -> Result<T, Vec<Fault>> {
-    let docs = properties::<T>();
-    let known: Vec<&str> = docs.iter().map(|(name, _)| name.as_str()).collect();
+pub fn decode<T: DeserializeOwned + JsonSchema + 'static>(table: &Table) -> Result<T, Vec<Fault>> {
+    let keys = keys::<T>();
     let mut rest = table.clone();
     let mut faults = Vec::new();
-    for name in table.keys().filter(|name| !known.contains(&name.as_str())) {
+    for name in table.keys().filter(|name| !keys.contains(name)) {
         rest.remove(name);
+        let known: Vec<&str> = keys.iter().map(String::as_str).collect();
         faults.push(Fault::unknown([name.as_str()], "key", name, &known));
     }
     loop {
@@ -141,6 +144,13 @@ pub fn decode<T: DeserializeOwned + JsonSchema>(table: &Table) -> Result<T, Vec<
     }
     faults.sort_by(|a, b| a.path.cmp(&b.path));
     Err(faults)
+}
+
+/// The names of the parameters of `T`. Kept once known: making the schema takes longer than reading a table, and a sweep reads thousands.
+fn keys<T: JsonSchema + 'static>() -> Arc<[String]> {
+    static KNOWN: Mutex<BTreeMap<TypeId, Arc<[String]>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.entry(TypeId::of::<T>()).or_insert_with(|| properties::<T>().into_iter().map(|(name, _)| name).collect()).clone()
 }
 
 fn segments(path: &serde_path_to_error::Path) -> Vec<String> {

@@ -19,7 +19,7 @@ pub trait Plugin<T: ?Sized> {
     /// What it is, in a line.
     const SUMMARY: &'static str;
     /// Its parameters: unknown keys, wrong types and documentation all follow from this declaration.
-    type Parameters: DeserializeOwned + Serialize + JsonSchema + Default;
+    type Parameters: DeserializeOwned + Serialize + JsonSchema + Default + 'static;
 
     /// Makes one. The registry is for a plugin built from others, such as a composition.
     ///

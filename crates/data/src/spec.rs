@@ -112,7 +112,7 @@ impl DatasetSpec {
 }
 
 /// What a kind of data set declares: its name and, by its fields, its keys.
-pub(crate) trait Declared: Source + DeserializeOwned + Serialize + JsonSchema + Default {
+pub(crate) trait Declared: Source + DeserializeOwned + Serialize + JsonSchema + Default + 'static {
     /// The `kind` in TOML files.
     const NAME: &'static str;
     /// What it is, in a line.

@@ -86,7 +86,7 @@ fn blocks_are_joined_end_to_end() {
 
 #[test]
 fn the_id_does_not_change_with_names_order_or_defaults() {
-    let first = load(FILE, &["sweep.seeds=1", "model=cnn", "dataset.distortion=R"]);
+    let first = load(FILE, &["sweep.seeds=[1]", "model=cnn", "dataset.distortion=R"]);
     let other = r#"
 name = "other"
 description = "the same trial, written differently"
@@ -119,7 +119,7 @@ fn every_part_of_the_configuration_changes_the_id() {
     for change in [
         "train.steps=101",
         "dataset.train_limit=50",
-        "sweep.seeds=4",
+        "sweep.seeds=[4]",
         "train.optimizer={ kind = 'sgd', momentum = 0.9 }",
         "models.fcn.layers=[{ fc = 5 }, { fc = 'classes' }]",
     ] {
@@ -152,17 +152,17 @@ fn a_model_s_own_training_can_be_set_by_an_argument() {
 
 #[test]
 fn an_argument_holds_a_swept_key() {
-    assert_eq!(described(FILE, &["model=cnn", "sweep.seeds=1"]), ["cnn, dataset.distortion = R, seed 1", "cnn, dataset.distortion = RTS, seed 1"]);
+    assert_eq!(described(FILE, &["model=cnn", "sweep.seeds=[1]"]), ["cnn, dataset.distortion = R, seed 1", "cnn, dataset.distortion = RTS, seed 1"]);
     assert_eq!(described(FILE, &["sweep.grid.model=cnn", "sweep.seeds=[1]", "dataset.distortion=[\"P\"]"]), ["cnn, dataset.distortion = P, seed 1"]);
-    assert_eq!(described(FILE, &["sweep.grid.dataset.distortion=E", "model=fcn", "sweep.seeds=1"]), ["fcn, dataset.distortion = E, seed 1"]);
+    assert_eq!(described(FILE, &["sweep.grid.dataset.distortion=E", "model=fcn", "sweep.seeds=[1]"]), ["fcn, dataset.distortion = E, seed 1"]);
 }
 
 #[test]
 fn an_argument_keeps_of_each_block_what_it_sweeps() {
     assert_eq!(described(BLOCKS, &["dataset.distortion=RTS"]), ["fcn, dataset.distortion = RTS, seed 0", "cnn, dataset.distortion = RTS, seed 0"]);
     let kept = ["fcn, dataset.distortion = P, seed 0", "fcn, dataset.distortion = RTS, seed 0"];
-    assert_eq!(described(BLOCKS, &["dataset.distortion=[\"P\", \"RTS\"]", "model=fcn", "sweep.seeds=0"]), kept);
-    assert_eq!(described(BLOCKS, &["sweep.0.seeds=5", "dataset.distortion=R"]), ["fcn, dataset.distortion = R, seed 5"]);
+    assert_eq!(described(BLOCKS, &["dataset.distortion=[\"P\", \"RTS\"]", "model=fcn", "sweep.seeds=[0]"]), kept);
+    assert_eq!(described(BLOCKS, &["sweep.0.seeds=[5]", "dataset.distortion=R"]), ["fcn, dataset.distortion = R, seed 5"]);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_file_without_a_sweep_is_one_trial() {
 
 #[test]
 fn the_copy_of_the_file_holds_the_arguments() {
-    let experiment = load(FILE, &["train.steps=7", "sweep.seeds=1"]);
+    let experiment = load(FILE, &["train.steps=7", "sweep.seeds=[1]"]);
     let again = load(experiment.as_run(), &[]);
     let ids = |experiment: &Experiment| experiment.trials().iter().map(|trial| trial.id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(&experiment), ids(&again));
@@ -267,6 +267,17 @@ fn the_example_of_the_reference_is_an_experiment() {
     let page = reference(&stn_plugins::standard().unwrap());
     let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     assert_eq!(load(example, &[]).trials().len(), 6);
+}
+
+#[test]
+fn the_examples_of_sweeps_make_the_points_that_the_reference_says() {
+    let page = reference(&stn_plugins::standard().unwrap());
+    let mut examples = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let file = examples.next().unwrap();
+    let head = &file[..file.find("[sweep]").unwrap()];
+    let points: Vec<usize> =
+        examples.map(|sweep| load(&format!("{head}{sweep}"), if sweep.contains("model =") { &[] } else { &["model=cnn"] }).trials().len()).collect();
+    assert_eq!(points, [4, 3, 20]);
 }
 
 #[test]

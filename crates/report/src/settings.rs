@@ -70,8 +70,14 @@ impl Settings {
             Some(block) => vec![block],
             None => Vec::new(),
         };
-        let grids = blocks.into_iter().filter_map(|block| block.get("grid")).filter_map(Value::as_table);
-        for (key, values) in grids.flatten() {
+        let listed = |block: &'_ Value| {
+            let zips = block.get("zip").and_then(Value::as_array).into_iter().flatten();
+            let lists = block.get("grid").into_iter().chain(zips).filter_map(Value::as_table).flatten();
+            let drawn = block.get("random").and_then(|random| random.get("keys")).and_then(Value::as_table).into_iter().flatten();
+            let chosen = drawn.filter_map(|(key, distribution)| Some((key, distribution.get("choice")?)));
+            lists.chain(chosen).map(|(key, values)| (key.clone(), values.clone())).collect::<Vec<_>>()
+        };
+        for (key, values) in blocks.into_iter().flat_map(listed) {
             let order = match key.rsplit('.').next() {
                 Some("model") => &mut self.models,
                 Some("distortion") => &mut self.distortions,
@@ -153,6 +159,9 @@ mod tests {
                 .unwrap();
         assert_eq!(settings.models, ["st", "cnn", "fcn"]);
         assert_eq!(settings.distortions, ["TC", "R"]);
+        let settings =
+            read("[[sweep.zip]]\nmodel = ['st', 'cnn']\n'dataset.distortion' = ['TC', 'R']\n[sweep.random.keys]\nmodel = { choice = ['fcn', 'cnn'] }").unwrap();
+        assert_eq!((settings.models.join(" "), settings.distortions.join(" ")), ("st cnn fcn".to_owned(), "TC R".to_owned()));
     }
 
     #[test]

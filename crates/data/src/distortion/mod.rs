@@ -54,7 +54,7 @@ pub enum DistortionSpec {
 }
 
 /// What every distortion declares.
-trait Declared: DeserializeOwned + Serialize + JsonSchema + Default {
+trait Declared: DeserializeOwned + Serialize + JsonSchema + Default + 'static {
     const NAME: &'static str;
     const SUMMARY: &'static str;
     /// Parameters out of range.

@@ -93,19 +93,69 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ["`shared_localiser`", "", "Of `parallel_st`: one layer list that predicts the theta of every transformer."],
 ];
 
-pub(super) const SWEEP: &str = "What to vary: every combination of the grid's values is trained once with each seed. The first key varies slowest, the seed fastest. \
+pub(super) const SWEEP: &str = "What to vary. Any key of the file can be: those of `[dataset]`, `[train]` and `[models.NAME]`, and `model`. \
 Several blocks, each written `[[sweep]]`, are joined end to end. A value of the sweep on `train.KEY` goes before a model's own `train` table, which goes before `[train]`.\n\n\
 A trial's id is a hash of everything that can change its result: data set, network, training and seed, but not names, labels, threads or folders. A trial that is done is not run again, unless the data under its path has changed.";
+
+pub(super) const AXES: &str = r#"
+### Grids, zips and random draws
+
+A grid trains all combinations of its lists, the first key varying slowest. Here that is four points:
+
+```toml
+[sweep.grid]
+model = ["cnn", "st"]
+"dataset.distortion" = ["R", "RTS"]
+```
+
+A zip goes through its lists side by side, so they are all of one length. Here that is three points, and not nine:
+
+```toml
+[[sweep.zip]]
+"train.lr" = [0.1, 0.03, 0.01]
+"train.batch" = [256, 128, 64]
+```
+
+Random draws are `count` points, each with a value drawn for every key:
+
+```toml
+[sweep.random]
+count = 20
+
+[sweep.random.keys]
+"train.lr" = { log_uniform = [1e-4, 1e-1] }
+"train.batch" = { uniform = [16, 256] }
+"train.optimizer" = { choice = ["adam", { kind = "sgd", momentum = 0.9 }] }
+```
+
+A block may have all three, and several zips, each in a `[[sweep.zip]]` of its own. Then every point of the grid is combined with every place of each zip, every draw and every seed; the grid varies slowest, then the zips, then the draws, and the seed fastest. A key may be varied once in a block. Quotes around dotted keys may be left out.
+"#;
+
+pub(super) const RANDOM: &str = "A draw depends on the seed of the draws, the key and the draw's number alone: a larger `count` leaves the draws there were as they are, and their trials done, and another key leaves the values of the others as they are. \
+Points that are equal are one trial.";
+
+/// Distribution, values.
+pub(super) const DISTRIBUTIONS: &[[&str; 2]] = &[
+    ["`{ uniform = [a, b] }`", "Numbers from a to b, all as likely. Where a and b are both whole numbers, whole numbers, a and b among them."],
+    [
+        "`{ log_uniform = [a, b] }`",
+        "Numbers from a to b, both above 0, whose logarithms are all as likely: as many from 0.001 to 0.01 as from 0.01 to 0.1. Whole numbers where a and b both are; `[1.0, 8.0]` where they should not be.",
+    ],
+    ["`{ choice = [...] }`", "The elements of the list, of any type, all as likely."],
+];
 
 pub(super) const REPORT: &str = "What the report shows.\n\n\
 - `baseline`: the model that step times are compared with, by its label or the name of its table.\n\
 - `published`: published test errors in percent, a table for each distortion, by the models' labels or names: `R = { \"CNN\" = 1.2 }` in `[report.published]`.";
 
 pub(super) const ARGUMENTS: &str = "`key=value` after the file's name changes a key: `train.steps=200`, `'sweep.seeds=[0]'`, `dataset.distortion=RTS`. The value is TOML; what is not TOML is a string.\n\n\
-- A key that the sweep varies is held at the value given; a list is taken as the new list of values. Where several `[[sweep]]` blocks vary the key, each keeps those of the values that it sweeps, and a block that sweeps none of them is left out. \
+- A key that the sweep varies is held at the value given; a list holds it at several. In a grid, it is the new list. A zip keeps the places with these values; where it lacks one of them, the key is taken out of the zip \
+and swept over the values as one of the grid. So is a key that is drawn at random; the draws of other keys stay as they were.\n\
+- Where several `[[sweep]]` blocks vary the key and list the values, each keeps those that it lists, and a block that lists none is left out. \
 A block that does not vary the key takes the value as well; a list is a mistake then.\n\
 - `train.KEY=...` is for every model: it also replaces what a model's own `train` table says about KEY.\n\
-- `sweep.seeds=...` and `sweep.grid.KEY=...` are for every block, `sweep.0.seeds=...` for the first. A single value stands for a list of one.";
+- `sweep.seeds=...`, `sweep.grid.KEY=...`, `sweep.zip.0.KEY=...`, `sweep.random.count=...` and `sweep.random.keys.KEY=...` are for every block (that has such a zip, or draws), `sweep.0.seeds=...` for the first. \
+A single value for a grid or a zip stands for a list of one; for the seeds it is their number, as in the file.";
 
 pub(super) const RESULTS: &str = r#"# Results
 

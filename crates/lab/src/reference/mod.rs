@@ -9,7 +9,7 @@ use stn_data::DatasetDoc;
 use stn_nn::optimizer::{Adam, AdamW, Sgd};
 
 use crate::EarlyStop;
-use crate::spec::sections::{ModelSection, SweepSection, TopLevel};
+use crate::spec::sections::{ModelSection, RandomSection, SweepSection, TopLevel};
 use crate::spec::train::TrainSection;
 use crate::store::schema::schema as tables;
 use markdown::{key_table, rows};
@@ -36,6 +36,9 @@ pub fn reference(registry: &Registry) -> String {
     plugins(&mut page, "Transformations", registry.transformations());
     plugins(&mut page, "Sampling kernels", registry.kernels());
     section(&mut page, "`[sweep]`", keys::SWEEP, &key_table(&parameters::describe::<SweepSection>()));
+    page.push_str(keys::AXES);
+    page.push_str(&format!("\n### `[sweep.random]`\n\n{}\n\n{}", keys::RANDOM, key_table(&parameters::describe::<RandomSection>())));
+    page.push_str(&format!("\n{}", rows(&["distribution", "values"], keys::DISTRIBUTIONS)));
     section(&mut page, "`[report]`", keys::REPORT, "");
     section(&mut page, "Arguments", keys::ARGUMENTS, "");
     page

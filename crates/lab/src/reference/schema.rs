@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::keys;
 use crate::EarlyStop;
-use crate::spec::sections::{ModelSection, SweepSection, TopLevel};
+use crate::spec::sections::{ModelSection, RandomSection, SweepSection, TopLevel};
 use crate::spec::train::TrainSection;
 
 /// The JSON schema of experiment files, for editors: completion, and a word on every key. The program itself checks more than it can say.
@@ -20,7 +20,10 @@ pub fn json_schema() -> String {
     for [key, kind, _, meaning] in keys::NETWORK {
         put(&mut model, key.trim_matches('`'), json!({ "type": if *kind == "list" { "array" } else { kind }, "description": meaning }));
     }
-    let sweep = of::<SweepSection>();
+    let mut sweep = of::<SweepSection>();
+    let mut random = of::<RandomSection>();
+    describe(&mut random, "Points drawn at random.");
+    put(&mut sweep, "random", random);
     let mut top = of::<TopLevel>();
     describe(&mut train, "How to train.");
     put(&mut top, "train", train);

@@ -11,6 +11,7 @@ use super::document::{Place, Source};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     place: Option<Place>,
+    also: Option<(Place, String)>,
     message: String,
     help: Option<String>,
     note: Option<String>,
@@ -18,7 +19,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(crate) fn new(place: Place, message: impl Into<String>, help: Option<String>) -> Self {
-        Self { place: Some(place), message: message.into(), help, note: None }
+        Self { place: Some(place), also: None, message: message.into(), help, note: None }
     }
 
     /// A fault at the place that was found for its path.
@@ -31,6 +32,18 @@ impl Diagnostic {
     pub(crate) fn note(mut self, note: Option<String>) -> Self {
         self.note = note;
         self
+    }
+
+    /// With a second place, and a word on what is there.
+    #[must_use]
+    pub(crate) fn also(mut self, place: Place, word: &str) -> Self {
+        self.also = Some((place, word.to_owned()));
+        self
+    }
+
+    /// Where it is, where it is anywhere in a text.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     /// What is wrong.
@@ -67,7 +80,7 @@ impl Diagnostics {
 
     /// A mistake that has no place in a text, such as a file that is not there.
     pub(crate) fn without_place(message: impl Into<String>, help: Option<String>) -> Self {
-        Self { sources: Vec::new(), all: vec![Diagnostic { place: None, message: message.into(), help, note: None }] }
+        Self { sources: Vec::new(), all: vec![Diagnostic { place: None, also: None, message: message.into(), help, note: None }] }
     }
 
     /// The mistakes, in order. Never empty.
@@ -94,7 +107,22 @@ impl Diagnostics {
         let mut group = match place {
             Some((place, source)) => {
                 let span = visible(place, &source.text);
-                title.element(Snippet::source(source.text.as_str()).path(source.name.as_str()).annotation(AnnotationKind::Primary.span(span)))
+                let snippet = Snippet::source(source.text.as_str()).path(source.name.as_str()).annotation(AnnotationKind::Primary.span(span));
+                let (same, other) = match &diagnostic.also {
+                    Some((also, word)) if also.source == place.source => {
+                        (Some(AnnotationKind::Context.span(visible(also, &source.text)).label(word.as_str())), None)
+                    }
+                    Some((also, word)) => (None, self.sources.get(also.source).map(|source| (also, word, source))),
+                    None => (None, None),
+                };
+                let group = title.element(snippet.annotations(same));
+                match other {
+                    Some((also, word, source)) => {
+                        let annotation = AnnotationKind::Context.span(visible(also, &source.text)).label(word.as_str());
+                        group.element(Snippet::source(source.text.as_str()).path(source.name.as_str()).annotation(annotation))
+                    }
+                    None => group,
+                }
             }
             None => annotate_snippets::Group::with_title(title),
         };

@@ -94,6 +94,45 @@ impl Document {
         path.iter().try_fold(&self.places, |node, segment| node.inner.get(segment))
     }
 
+    /// Takes out what is at a path: a key of a table, or an element of an array, those behind it moving up.
+    pub fn remove(&mut self, path: &[String]) {
+        let Some((last, around)) = path.split_last() else { return };
+        let number = match self.slot(around) {
+            Some(Slot::Table(table)) => {
+                table.remove(last);
+                None
+            }
+            Some(Slot::Array(array)) => {
+                let number = last.parse::<usize>().ok().filter(|number| *number < array.len());
+                number.map(|number| array.remove(number));
+                number
+            }
+            None => return,
+        };
+        let Some(places) = around.iter().try_fold(&mut self.places, |node, segment| node.inner.get_mut(segment)) else { return };
+        places.inner.remove(last);
+        if let Some(number) = number {
+            let old = std::mem::take(&mut places.inner);
+            let numbered = old.into_iter().filter_map(|(key, inner)| Some((key.parse::<usize>().ok()?, inner)));
+            places.inner = numbered.map(|(i, inner)| (if i > number { i - 1 } else { i }.to_string(), inner)).collect();
+        }
+    }
+
+    /// The table or the array at a path.
+    fn slot(&mut self, path: &[String]) -> Option<Slot<'_>> {
+        let Some((first, rest)) = path.split_first() else { return Some(Slot::Table(&mut self.table)) };
+        let value = rest.iter().try_fold(self.table.get_mut(first)?, |value, segment| match value {
+            Value::Table(table) => table.get_mut(segment),
+            Value::Array(array) => array.get_mut(segment.parse::<usize>().ok()?),
+            _ => None,
+        })?;
+        match value {
+            Value::Table(table) => Some(Slot::Table(table)),
+            Value::Array(array) => Some(Slot::Array(array)),
+            _ => None,
+        }
+    }
+
     /// Puts a value at a path, making the tables on the way. A string on the way becomes a table with that `kind`, so that `optimizer.momentum` can be set where the
     /// file says `optimizer = "sgd"`.
     ///
@@ -117,6 +156,12 @@ impl Document {
         }
         node.place(aim)
     }
+}
+
+/// What holds other values.
+enum Slot<'a> {
+    Table(&'a mut Table),
+    Array(&'a mut Vec<Value>),
 }
 
 impl Places {

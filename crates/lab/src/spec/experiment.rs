@@ -1,5 +1,6 @@
 //! An experiment: the file, read, checked and expanded.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,13 +11,13 @@ use crate::executor::forecast;
 use crate::store::{Store, TrialState};
 
 use super::diagnostics::{Diagnostic, Diagnostics};
-use super::document::{Document, Source};
+use super::document::{Aim, Document, Source};
 use super::findings::Findings;
 use super::overrides;
 use super::planner::Planner;
 use super::resolve::{Resolved, locate};
 use super::sections::{ModelSection, PruneSection, RunSection, TopLevel};
-use super::sweep::{self, Block};
+use super::sweep::{self, Block, Mistake};
 use super::trial::Trial;
 use super::trial_list::{TrialList, differs, in_words};
 
@@ -129,11 +130,13 @@ impl Experiment {
     /// What is wrong with the networks of these trials, the faults' paths being those of the model's table; told once where several trials share it.
     pub(crate) fn diagnose_networks(&self, misfits: &[(&Trial, Vec<Fault>)]) -> Diagnostics {
         let blocks = sweep::read(&self.document.table).unwrap_or_default();
-        let points: Vec<_> = blocks.iter().flat_map(Block::points).collect();
+        let mut points = BTreeMap::new();
+        for point in blocks.iter().flat_map(Block::points) {
+            points.entry(differs(&point)).or_insert(point);
+        }
         let mut placed = Vec::new();
         for (trial, faults) in misfits {
-            let point = points.iter().find(|point| differs(point) == trial.differs);
-            let resolved = point.and_then(|point| Resolved::new(&self.document, point).ok());
+            let resolved = points.get(&trial.differs).and_then(|point| Resolved::new(&self.document, point).ok());
             for fault in faults {
                 let fault = fault.clone().below(["models", trial.model.as_str()]);
                 let place = match &resolved {
@@ -238,28 +241,33 @@ impl Reading<'_> {
 
     /// The sweep's blocks; where it cannot be read, none.
     fn sweep(&mut self) -> Vec<Block> {
-        sweep::read(&self.document.table).unwrap_or_else(|faults| {
-            self.faults(faults, &[]);
+        sweep::read(&self.document.table).unwrap_or_else(|mistakes| {
+            for Mistake { fault, also } in mistakes {
+                let key = |path: &[String]| self.document.place(path, Aim::Key).clone();
+                match also {
+                    Some((path, word)) => self.diagnostics.push(Diagnostic::from_fault(&fault, key(&fault.path)).also(key(&path), word)),
+                    None => self.fault(&fault),
+                }
+            }
             Vec::new()
         })
     }
 
     /// Decodes and plans every point of the sweep; what is wrong in several is told once.
     fn trials(&mut self, blocks: &[Block], registry: &Registry) -> Vec<Trial> {
-        let points: Vec<_> = blocks.iter().flat_map(|block| block.points().into_iter().map(move |point| (point, &block.seeds))).collect();
         let mut planner = Planner::new(registry, self.document);
         let mut findings = Findings::default();
         let mut list = TrialList::default();
-        for (point, seeds) in &points {
-            let planned = planner.point(point);
+        for (point, seeds) in blocks.iter().flat_map(|block| block.points().map(move |point| (point, &block.seeds))) {
+            let planned = planner.point(&point);
             findings.point(&planned.model);
             match planned.outcome {
                 Ok(configured) => {
-                    if let Some(fault) = list.add(configured, planned.model, point, seeds) {
+                    if let Some(fault) = list.add(configured, planned.model, &point, seeds) {
                         self.fault(&fault);
                     }
                 }
-                Err(found) => found.into_iter().for_each(|finding| findings.add(finding, &planned.model, &in_words(point))),
+                Err(found) => found.into_iter().for_each(|finding| findings.add(finding, &planned.model, || in_words(&point))),
             }
         }
         self.diagnostics.extend(findings.told());

@@ -10,6 +10,8 @@ pub(crate) struct Finding {
     pub diagnostic: Diagnostic,
     /// Whether its place says already which points it is in: it stands among the values of the sweep.
     pub in_sweep: bool,
+    /// Whether it is in a value drawn between bounds, which stands nowhere in the file.
+    pub in_draw: bool,
     /// Whether it is in a model's own table.
     pub in_model: bool,
 }
@@ -37,11 +39,15 @@ impl Findings {
         *self.of_model.entry(model.to_owned()).or_default() += 1;
     }
 
-    /// Adds a mistake found in a point; `point` says which, in words.
-    pub fn add(&mut self, finding: Finding, model: &str, point: &str) {
-        match self.all.iter_mut().find(|seen| seen.finding.diagnostic == finding.diagnostic) {
+    /// Adds a mistake found in a point; `point` says which, in words. What is wrong with the draws of a key is one mistake, told of the first.
+    pub fn add(&mut self, finding: Finding, model: &str, point: impl FnOnce() -> String) {
+        let same = |seen: &Finding| match seen.in_draw && finding.in_draw {
+            true => seen.diagnostic.place() == finding.diagnostic.place(),
+            false => seen.diagnostic == finding.diagnostic,
+        };
+        match self.all.iter_mut().find(|seen| same(&seen.finding)) {
             Some(seen) => seen.points += 1,
-            None => self.all.push(Seen { finding, model: model.into(), first: point.into(), points: 1 }),
+            None => self.all.push(Seen { finding, model: model.into(), first: point(), points: 1 }),
         }
     }
 
@@ -52,7 +58,7 @@ impl Findings {
             .map(|Seen { finding, model, first, points: found }| {
                 let possible = if finding.in_model { of_model.get(&model).copied().unwrap_or(points) } else { points };
                 let note = match found {
-                    _ if finding.in_sweep || found == possible => None,
+                    _ if (finding.in_sweep && !finding.in_draw) || found == possible => None,
                     1 => Some(format!("in the trials with {first}")),
                     _ => Some(format!("in {found} of {points} points of the sweep, first with {first}")),
                 };

@@ -55,7 +55,7 @@ impl<'a> Planner<'a> {
         let resolved = match Resolved::new(self.document, point) {
             Ok(resolved) => resolved,
             Err(faults) => {
-                let finding = |fault: &Fault| Finding { diagnostic: self.shown(fault), in_sweep: true, in_model: false };
+                let finding = |fault: &Fault| Finding { diagnostic: self.shown(fault), in_sweep: true, in_draw: false, in_model: false };
                 return Planned { model: String::new(), outcome: Err(faults.iter().map(finding).collect()) };
             }
         };
@@ -66,8 +66,9 @@ impl<'a> Planner<'a> {
         let mut faults = Vec::new();
         let outcome = self.configure(&resolved, &mut faults).ok_or_else(|| {
             let finding = |fault: &Fault| Finding {
-                diagnostic: Diagnostic::from_fault(fault, resolved.place(self.document, fault).clone()),
+                diagnostic: Diagnostic::from_fault(&with_whole_bounds(fault, &resolved), resolved.place(self.document, fault).clone()),
                 in_sweep: resolved.in_sweep(fault),
+                in_draw: resolved.in_draw(fault),
                 in_model: resolved.in_model(fault),
             };
             faults.iter().map(finding).collect()
@@ -136,6 +137,12 @@ impl<'a> Planner<'a> {
     fn plan(&mut self, table: &Table, network: &NetworkSpec, shape: [usize; 3], classes: usize) -> Read<Arc<Plan>> {
         self.plans.entry((key(table), shape, classes)).or_insert_with(|| Plan::new(network, shape, classes, self.registry).map(Arc::new)).clone()
     }
+}
+
+/// With a word on whole bounds, where a number drawn should have been a whole one.
+fn with_whole_bounds(fault: &Fault, resolved: &Resolved<'_>) -> Fault {
+    let whole = fault.help.is_none() && fault.message.starts_with("invalid type: floating point") && !fault.message.contains("expected f");
+    if whole && resolved.in_draw(fault) { fault.clone().help("for whole numbers write whole bounds, such as [8, 64]") } else { fault.clone() }
 }
 
 fn key(table: &Table) -> String {

@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::{Table, Value};
 
 use super::train::Monitor;
@@ -145,18 +148,83 @@ pub(crate) struct ModelSection {
     pub train: Section,
 }
 
+/// The seeds of a block: a list, or how many.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Seeds {
+    /// 0 up to this.
+    Count(u64),
+    /// These.
+    List(Vec<u64>),
+}
+
+impl<'de> Deserialize<'de> for Seeds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CountOrList;
+
+        impl<'de> Visitor<'de> for CountOrList {
+            type Value = Seeds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of seeds, or how many")
+            }
+
+            fn visit_u64<E>(self, count: u64) -> Result<Seeds, E> {
+                Ok(Seeds::Count(count))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, count: i64) -> Result<Seeds, E> {
+                u64::try_from(count).map(Seeds::Count).map_err(|_| E::invalid_value(Unexpected::Signed(count), &self))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seeds: A) -> Result<Seeds, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seeds)).map(Seeds::List)
+            }
+        }
+
+        deserializer.deserialize_any(CountOrList)
+    }
+}
+
+impl JsonSchema for Seeds {
+    fn schema_name() -> Cow<'static, str> {
+        "Seeds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let whole = json_schema!({ "type": "integer", "minimum": 0 });
+        json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "array", "items": whole }] })
+    }
+}
+
 /// The `[sweep]` table.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct SweepSection {
-    /// The seeds; every point of the grid is trained once with each, the seed varying fastest.
-    pub seeds: Vec<u64>,
+    /// The seeds, `[0, 1, 2]`, or how many: `3` stands for 0, 1 and 2. Every point is trained once with each, the seed varying fastest.
+    pub seeds: Seeds,
     /// A list of values for any key of the file: `"dataset.distortion" = ["R", "RTS"]`. All combinations are trained, the first key varying slowest.
     pub grid: Section,
+    /// Paired lists, one table or several: the lists of a table, all of one length, are gone through side by side.
+    pub zip: Vec<Section>,
+    /// Points drawn at random: a table with `count`, `seed` and `keys`. Nothing is drawn where not given.
+    pub random: Option<Section>,
 }
 
 impl Default for SweepSection {
     fn default() -> Self {
-        Self { seeds: vec![0], grid: Section::default() }
+        Self { seeds: Seeds::List(vec![0]), grid: Section::default(), zip: Vec::new(), random: None }
     }
+}
+
+/// The `[sweep.random]` table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct RandomSection {
+    /// How many points to draw, at least 1. It must be given.
+    pub count: Option<u64>,
+    /// The seed of the draws, which has nothing to do with the seeds of the trials.
+    pub seed: u64,
+    /// What to draw: a distribution for any key of the file.
+    pub keys: Section,
 }

@@ -52,12 +52,12 @@ impl TrialList {
 
 /// The keys and values of a point of the sweep, as text.
 pub(crate) fn differs(point: &[&Assignment]) -> BTreeMap<String, String> {
-    point.iter().map(|assignment| (assignment.name.clone(), value_in_words(&assignment.value))).collect()
+    point.iter().map(|assignment| (assignment.key.name.clone(), value_in_words(&assignment.value))).collect()
 }
 
 /// A point of the sweep: `model = cnn, train.lr = 0.1`.
 pub(crate) fn in_words(point: &[&Assignment]) -> String {
-    point.iter().map(|assignment| format!("{} = {}", assignment.name, value_in_words(&assignment.value))).collect::<Vec<_>>().join(", ")
+    point.iter().map(|assignment| format!("{} = {}", assignment.key.name, value_in_words(&assignment.value))).collect::<Vec<_>>().join(", ")
 }
 
 fn value_in_words(value: &Value) -> String {
