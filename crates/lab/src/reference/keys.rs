@@ -144,6 +144,11 @@ pub(super) const DISTRIBUTIONS: &[[&str; 2]] = &[
     ["`{ choice = [...] }`", "The elements of the list, of any type, all as likely."],
 ];
 
+pub(super) const RUN: &str = "How trials are run; nothing in it changes a result. See [Many trials](many-trials.md).";
+
+pub(super) const PRUNE: &str = "Trials are stopped early only where this table is there. Those on the same data are compared after the same number of steps; what is stopped is told as pruned, \
+and averaged with nothing. See [Many trials](many-trials.md#stopping-what-is-worse).";
+
 pub(super) const REPORT: &str = "What the report shows.\n\n\
 - `baseline`: the model that step times are compared with, by its label or the name of its table.\n\
 - `published`: published test errors in percent, a table for each distortion, by the models' labels or names: `R = { \"CNN\" = 1.2 }` in `[report.published]`.";
@@ -162,14 +167,15 @@ pub(super) const RESULTS: &str = r#"# Results
 A run of the experiment NAME leaves:
 
 ```text
-OUT/NAME/experiment.toml                the file as it was run, with its arguments
-OUT/NAME/plan.parquet                   the trials of the latest run, in order
-OUT/NAME/trials/ID/facts.parquet        what was run, on what, and how it ended
-OUT/NAME/trials/ID/metrics.parquet      loss and error over the steps
-OUT/NAME/trials/ID/warps.parquet        some test images before and after each transformer
-OUT/NAME/trials/ID/weights.safetensors  the trained parameters by name, in PyTorch's layouts
-OUT/NAME/trials/ID/trial.log            what happened, with times
-OUT/NAME/report/                        figures and tables
+OUT/NAME/experiment.toml           the file as it was run, with its arguments
+OUT/NAME/plan.parquet              the trials of the latest run, in order, and what this experiment calls them
+OUT/NAME/report/                   figures and tables
+OUT/trials/ID/facts.parquet        what was run, on what, and how it ended
+OUT/trials/ID/metrics.parquet      loss and error over the steps
+OUT/trials/ID/warps.parquet        some test images before and after each transformer
+OUT/trials/ID/weights.safetensors  the trained parameters by name, in PyTorch's layouts
+OUT/trials/ID/trial.log            what happened, with times
+OUT/work/ID.N/                     a trial at work, with its checkpoints
 ```
 
 Every file appears whole under its name or not at all, and `facts.parquet` appears last.

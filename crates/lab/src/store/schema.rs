@@ -14,7 +14,7 @@ pub struct Column {
 /// A Parquet file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableDoc {
-    /// Where it is, below `OUT/EXPERIMENT/`.
+    /// Where it is: `plan.parquet` below `OUT/EXPERIMENT/`, the others below `OUT/`.
     pub file: &'static str,
     /// What a row is.
     pub description: &'static str,
@@ -44,7 +44,7 @@ pub(crate) const PLAN: TableDoc = TableDoc {
 };
 
 pub(crate) const FACTS: TableDoc = TableDoc {
-    file: "../trials/ID/facts.parquet",
+    file: "trials/ID/facts.parquet",
     description: "One row: what was run, on what, and how it ended. A trial's folder appears when it has ended, with all its files.",
     columns: &[
         column("trial", "str", "The trial's id: the first 16 hexadecimal digits of the BLAKE3 hash of `config`."),
@@ -86,7 +86,7 @@ pub(crate) const FACTS: TableDoc = TableDoc {
 };
 
 pub(crate) const METRICS: TableDoc = TableDoc {
-    file: "../trials/ID/metrics.parquet",
+    file: "trials/ID/metrics.parquet",
     description: "Loss and error over the steps. The same configuration gives the same bytes, whatever the number of threads, on processors with the same `cpu_features`.",
     columns: &[
         column("step", "i64", "Training steps done."),
@@ -98,7 +98,7 @@ pub(crate) const METRICS: TableDoc = TableDoc {
 };
 
 pub(crate) const WARPS: TableDoc = TableDoc {
-    file: "../trials/ID/warps.parquet",
+    file: "trials/ID/warps.parquet",
     description: "What each spatial transformer did to some test images (the first of each class, ten at most) after training: one row an image and transformer. Empty for a network without transformers.",
     columns: &[
         column("sample", "i64", "The image's index in the test part."),
