@@ -66,14 +66,19 @@ impl PackedAxis {
     #[inline(always)]
     pub(super) fn place(&self, first: &[i32], places: &mut [u32], first_axis: bool) {
         let places = places.iter_mut().zip(first);
-        let add = |place: &mut u32, along: i32| *place = along as u32 + if first_axis { 0 } else { *place };
         match self.period {
-            Some(period) => places.for_each(|(place, first)| add(place, first.rem_euclid(period) * self.stride as i32)),
-            None => {
-                let (low, high, stride) = (-self.support, self.size as i32, self.stride as i32);
-                places.for_each(|(place, &first)| add(place, (first.clamp(low, high) - low) * stride));
-            }
+            Some(period) => places.for_each(|(place, first)| {
+                *place = (first.rem_euclid(period) * self.stride as i32) as u32 + if first_axis { 0 } else { *place };
+            }),
+            None => places.for_each(|(place, &first)| *place = self.along(first) + if first_axis { 0 } else { *place }),
         }
+    }
+
+    /// How far along the packed source the pixel of a first tap lies, where the boundary does not repeat itself.
+    #[inline(always)]
+    pub(super) fn along(&self, first: i32) -> u32 {
+        let low = -self.support;
+        ((first.clamp(low, self.size as i32) - low) * self.stride as i32) as u32
     }
 
     /// The packed pixels that repeat another one, each with that.
@@ -113,6 +118,12 @@ impl Packing {
     /// The way back of a gradient: what was gathered on packed pixels goes to those they stand for, and these to the channels' planes.
     pub(super) fn unpack<T: Lanes, const L: usize>(&self, packed: &mut [[T; L]], planes: &mut [T]) {
         unpack(self, packed, planes);
+    }
+
+    /// Whether the boundary repeats itself on no axis.
+    #[inline(always)]
+    pub(super) fn ends(&self) -> bool {
+        self.axes.iter().all(|axis| axis.period.is_none())
     }
 
     /// The pixels of the source.

@@ -4,11 +4,12 @@
 use std::ops::Range;
 
 use stn_core::Real;
+use stn_core::taps::RUN;
 
 use super::arithmetic::Wide;
 
 /// The pixels of a tile: what a kernel is asked for at a time.
-pub(super) const TILE: usize = 128;
+pub(super) const TILE: usize = RUN;
 
 /// The pixels of a block: what a task works on. Partial sums follow blocks, never threads.
 pub(super) const BLOCK: usize = 2 * TILE;
