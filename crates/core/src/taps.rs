@@ -32,7 +32,7 @@ pub struct AxisTaps<'a, T> {
     pub weights: &'a mut [[T; RUN]],
     /// The derivatives of the weights with respect to the coordinate in pixels, where they are wanted.
     pub slopes: Option<&'a mut [[T; RUN]]>,
-    /// The derivative of the coordinate, in pixels, as read, with respect to the normalised one.
+    /// The derivative of the coordinate, in pixels, as read, with respect to the normalised one; filled with the slopes.
     pub jacobian: &'a mut [T; RUN],
 }
 
@@ -88,11 +88,12 @@ fn each_pixel<K: SamplingKernel, T: Real, const S: usize, const SLOPES: bool>(
         let (x, slope) = places.at(i);
         let (mut pixel, mut of_taps) = ([0], [T::zero(); S]);
         kernel.weights(&[x], &mut pixel, &mut of_taps);
-        (first[i], jacobian[i]) = (pixel[0], slope);
+        first[i] = pixel[0];
         for t in 0..S {
             weights[t][i] = of_taps[t];
         }
         if SLOPES {
+            jacobian[i] = slope;
             kernel.derivatives(&[x], &mut of_taps);
             for t in 0..S {
                 slopes[t][i] = of_taps[t];
@@ -106,9 +107,9 @@ fn any_support<K: SamplingKernel, T: Real>(kernel: &K, places: &impl Places<T>, 
     for i in 0..places.len().min(RUN) {
         let (x, slope) = places.at(i);
         kernel.weights(&[x], &mut taps.first[i..=i], &mut of_taps);
-        taps.jacobian[i] = slope;
         taps.weights.iter_mut().zip(&of_taps).for_each(|(row, &weight)| row[i] = weight);
         if let Some(slopes) = &mut taps.slopes {
+            taps.jacobian[i] = slope;
             kernel.derivatives(&[x], &mut of_taps);
             slopes.iter_mut().zip(&of_taps).for_each(|(row, &slope)| row[i] = slope);
         }
