@@ -3,7 +3,7 @@
 
 use stn_core::Real;
 #[cfg(target_arch = "x86_64")]
-use stn_core::wide::AVX2;
+use stn_core::wide::{AVX2, AVX512};
 use stn_core::wide::mul_add;
 
 #[cfg(target_arch = "x86_64")]
@@ -125,6 +125,18 @@ pub(crate) trait Lanes: Real {
             let sum = unsafe { &mut *sums.add(place as usize) };
             sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
         }
+    }
+
+    /// From cells to sixteen pixels: `(cells[i][0] + above[i][2]) + (cells[i - 1][1] + above[i - 1][3])`. The second sum of the pixel before the first is the last of
+    /// `previous`, which gets those of these.
+    ///
+    /// # Safety
+    ///
+    /// `cells` and `above` stand for sixteen cells each.
+    #[inline(always)]
+    unsafe fn fold<const LEVEL: usize>(cells: *const [Self; 4], above: *const [Self; 4], previous: &mut Wide<Self>) -> Wide<Self> {
+        // SAFETY: as the caller promises.
+        unsafe { plain::fold(cells, above, previous) }
     }
 
     /// `cells[places[i]][t] += parts[t][i]`.
@@ -276,6 +288,16 @@ impl Lanes for f32 {
     }
 
     #[inline(always)]
+    unsafe fn fold<const LEVEL: usize>(cells: *const [Self; 4], above: *const [Self; 4], previous: &mut Wide<Self>) -> Wide<Self> {
+        match LEVEL < AVX512 {
+            // SAFETY: as the caller promises.
+            true => unsafe { plain::fold(cells, above, previous) },
+            // SAFETY: as the caller promises; and as above.
+            false => unsafe { x86::fold(cells.cast(), above.cast(), previous) },
+        }
+    }
+
+    #[inline(always)]
     unsafe fn scatter<const LEVEL: usize>(cells: *mut [Self; 4], places: &[u32; WIDE], parts: &[Wide<Self>; 4]) {
         // SAFETY: as the caller promises; and as above.
         unsafe { x86::scatter::<LEVEL>(cells.cast(), places, parts) };
@@ -283,7 +305,7 @@ impl Lanes for f32 {
 }
 
 mod plain {
-    use super::{Real, Wide, mul_add};
+    use super::{Real, WIDE, Wide, mul_add};
 
     #[inline(always)]
     pub(super) fn add_scaled<T: Real, const L: usize, const LEVEL: usize>(sum: &mut [T; L], weight: T, values: &[T; L]) {
@@ -302,6 +324,23 @@ mod plain {
         for ((sum, &gradient), &factor) in sum.iter_mut().zip(gradient).zip(factor) {
             *sum = mul_add::<T, LEVEL>(gradient, if gradient == T::zero() { T::zero() } else { factor }, *sum);
         }
+    }
+
+    /// # Safety
+    ///
+    /// Both pointers stand for sixteen cells.
+    #[inline(always)]
+    pub(super) unsafe fn fold<T: Real>(cells: *const [T; 4], above: *const [T; 4], previous: &mut Wide<T>) -> Wide<T> {
+        let mut sums = [T::zero(); WIDE];
+        let mut before = previous[WIDE - 1];
+        for i in 0..WIDE {
+            // SAFETY: as the caller promises.
+            let (cell, above) = unsafe { (*cells.add(i), *above.add(i)) };
+            sums[i] = (cell[0] + above[2]) + before;
+            before = cell[1] + above[3];
+            previous[i] = before;
+        }
+        sums
     }
 
     /// In halves, as vectors are added up.

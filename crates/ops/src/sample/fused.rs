@@ -11,9 +11,8 @@ use super::lanes::{self, Back};
 use super::packed::Packing;
 use super::places::Places;
 use super::plain::Call;
-use super::single;
 use super::transpose::{from_lanes, to_lanes};
-use super::warp::{Coordinates, TILE, tiles, zeros};
+use super::warp::{Coordinates, Rows, TILE, tiles, zeros};
 use crate::cpu::{Number, with_scratch};
 use crate::fresh::Fresh;
 
@@ -43,6 +42,15 @@ struct Bringing<'t, T> {
     upstream: &'t [T],
     to_source: &'t mut [T],
     to_coordinates: &'t mut [T],
+}
+
+/// What a thread keeps from one task to the next.
+struct Memory<'a, T> {
+    places: Places<'a, T>,
+    /// Of each sample of a task, the coordinates of a tile.
+    rows: [Rows<T>; TOGETHER],
+    /// The gradients to them.
+    slopes: [Rows<T>; TOGETHER],
 }
 
 /// A call with its source packed.
@@ -98,12 +106,15 @@ impl<'a> Fused<'a> {
             return output.finish();
         }
         parts.into_par_iter().zip(self.tasks().collect::<Vec<_>>()).chunks(self.samples_of_task::<T>()).for_each_init(
-            || self.places(),
-            |places, tasks| {
+            || self.memory(),
+            |memory, tasks| {
                 let group = tasks[0].1.1;
-                let samples = tasks.into_iter().map(|(part, (n, group))| Reading { n, source: self.planes(input, n, group), values: part.zeroed() });
+                let samples = tasks.into_iter().map(|(part, (n, group))| {
+                    // SAFETY: every pixel of every channel is read before anyone asks for the values.
+                    Reading { n, source: self.planes(input, n, group), values: unsafe { part.unset() } }
+                });
                 let mut samples: Vec<_> = samples.collect();
-                by_lanes!(group, self.sample_group(places, &mut samples, coordinates));
+                by_lanes!(group, self.sample_group(memory, &mut samples, coordinates));
             },
         );
         output.finish()
@@ -117,28 +128,29 @@ impl<'a> Fused<'a> {
         let parts = to_input.parts(self.tasks().map(|(_, group)| group.len() * plane));
         let partial = sums.parts(self.tasks().map(|_| length));
         parts.into_par_iter().zip(partial).zip(self.tasks().collect::<Vec<_>>()).chunks(self.samples_of_task::<T>()).for_each_init(
-            || self.places(),
-            |places, tasks| {
+            || self.memory(),
+            |memory, tasks| {
                 let group = tasks[0].1.1;
                 let samples = tasks.into_iter().map(|((part, sums), (n, group))| {
                     let (source, upstream) = (self.planes(input, n, group), self.pixels(upstream, n, group));
-                    Bringing { n, source, upstream, to_source: part.zeroed(), to_coordinates: sums.zeroed() }
+                    // SAFETY: a gradient to the source that is wanted is unpacked to every pixel of every channel; the part of another is empty.
+                    Bringing { n, source, upstream, to_source: unsafe { part.unset() }, to_coordinates: sums.zeroed() }
                 });
                 let mut samples: Vec<_> = samples.collect();
-                by_lanes!(group, self.gradients_group(places, &mut samples, coordinates, wanted));
+                by_lanes!(group, self.gradients_group(memory, &mut samples, coordinates, wanted));
             },
         );
         (to_input.finish(), self.sum_of_groups(sums.finish(), length))
     }
 
-    fn sample_group<T: Number, const L: usize>(&self, places: &mut Places<'_, T>, samples: &mut [Reading<'_, T>], coordinates: &impl Coordinates<T>) {
+    fn sample_group<T: Number, const L: usize>(&self, memory: &mut Memory<'_, T>, samples: &mut [Reading<'_, T>], coordinates: &impl Coordinates<T>) {
         let (room, first) = (self.room::<L>(), samples[0].n);
         with_scratch([samples.len() * room, L * TILE + ALIGN], |[packed, tile]| {
             let tile = aligned::<T, L>(tile);
             for (sample, packed) in samples.iter().zip(packed.chunks_mut(room)) {
                 self.packing.pack(sample.source, aligned::<T, L>(packed));
             }
-            let rows = &mut [zeros(); TOGETHER][..samples.len()];
+            let (places, rows) = (&mut memory.places, &mut memory.rows[..samples.len()]);
             for pixels in tiles(&(0..self.call.pixels)) {
                 coordinates.fill(first..first + samples.len(), pixels.clone(), rows);
                 for ((sample, packed), rows) in samples.iter_mut().zip(packed.chunks_mut(room)).zip(&*rows) {
@@ -178,7 +190,7 @@ impl<'a> Fused<'a> {
 
     fn gradients_group<T: Number, const L: usize>(
         &self,
-        places: &mut Places<'_, T>,
+        memory: &mut Memory<'_, T>,
         samples: &mut [Bringing<'_, T>],
         coordinates: &impl Coordinates<T>,
         wanted: Wanted,
@@ -198,11 +210,11 @@ impl<'a> Fused<'a> {
                     self.packing.pack(sample.source, aligned::<T, L>(packed));
                 }
             }
-            let (rows, slopes) = (&mut [zeros(); TOGETHER][..count], &mut [zeros(); TOGETHER][..count]);
+            let (places, rows, slopes) = (&mut memory.places, &mut memory.rows[..count], &mut memory.slopes[..count]);
             for pixels in tiles(&(0..self.call.pixels)) {
                 coordinates.fill(first..first + count, pixels.clone(), rows);
-                let memory = packed.chunks_mut(packed_room).zip(gathered.chunks_mut(gathered_room));
-                for (((sample, (packed, gathered)), rows), slopes) in samples.iter_mut().zip(memory).zip(&*rows).zip(&mut *slopes) {
+                let sources = packed.chunks_mut(packed_room).zip(gathered.chunks_mut(gathered_room));
+                for (((sample, (packed, gathered)), rows), slopes) in samples.iter_mut().zip(sources).zip(&*rows).zip(&mut *slopes) {
                     places.place(rows, pixels.len(), wanted.coordinates);
                     let upstream = tile_of(sample.upstream, self.call.pixels, &pixels, tile);
                     let source = wanted.input.then_some(aligned::<T, L>(gathered));
@@ -220,9 +232,7 @@ impl<'a> Fused<'a> {
                 if wanted.input {
                     let gathered = aligned::<T, L>(&mut gathered[i * gathered_room..][..gathered_room]);
                     if L == 1 {
-                        let (cells, unfolded) = (gathered.as_flattened().as_chunks().0, aligned::<T, L>(unfolded));
-                        single::fold(&cells[..self.packing.pixels], places.cell(), unfolded.as_flattened_mut());
-                        self.packing.unpack(unfolded, sample.to_source);
+                        self.packing.unpack_cells(gathered.as_flattened().as_chunks().0, places.below(), aligned(unfolded), sample.to_source);
                     } else {
                         self.packing.unpack(gathered, sample.to_source);
                     }
@@ -268,6 +278,10 @@ impl<'a> Fused<'a> {
 
     fn places<T: Number>(&self) -> Places<'_, T> {
         Places::new(self.call.sampler, &self.packing, &self.sizes)
+    }
+
+    fn memory<T: Number>(&self) -> Memory<'_, T> {
+        Memory { places: self.places(), rows: [zeros(); TOGETHER], slopes: [zeros(); TOGETHER] }
     }
 
     /// The channels of a task in the input.

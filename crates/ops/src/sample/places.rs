@@ -70,14 +70,9 @@ impl<'a, T: Real> Places<'a, T> {
         self.highest as usize + self.last + 1
     }
 
-    /// The pixels that the four numbers of a cell belong to, as how far they lie behind the cell's own: a square where a kernel has two taps on an axis, otherwise four
-    /// beside each other.
-    pub(super) fn cell(&self) -> [usize; 4] {
-        let x = [self.offset([0, 0, 0]), self.offset([1, 0, 0])];
-        match self.weights[0].len() {
-            2 => [x[0], x[1], self.offset([0, 1, 0]), self.offset([1, 1, 0])],
-            _ => [x[0], x[1], self.offset([2, 0, 0]), self.offset([3, 0, 0])],
-        }
+    /// How far behind a cell's own pixel its third number belongs: a cell is a square where a kernel has two taps on an axis, otherwise four pixels beside each other.
+    pub(super) fn below(&self) -> usize {
+        if self.weights[0].len() == 2 { self.offset([0, 1, 0]) } else { 2 }
     }
 
     /// Finds the taps at the normalised coordinates of a tile of so many pixels; with their slopes where a gradient is wanted.
