@@ -127,16 +127,15 @@ pub(crate) trait Lanes: Real {
         }
     }
 
-    /// From cells to sixteen pixels: `(cells[i][0] + above[i][2]) + (cells[i - 1][1] + above[i - 1][3])`. The second sum of the pixel before the first is the last of
-    /// `previous`, which gets those of these.
+    /// From cells to sixteen pixels: `(cells[i][0] + above[i][2]) + (cells[i - 1][1] + above[i - 1][3])`.
     ///
     /// # Safety
     ///
-    /// `cells` and `above` stand for sixteen cells each.
+    /// `cells` and `above` stand for sixteen cells each, and the one before these.
     #[inline(always)]
-    unsafe fn fold<const LEVEL: usize>(cells: *const [Self; 4], above: *const [Self; 4], previous: &mut Wide<Self>) -> Wide<Self> {
+    unsafe fn fold<const LEVEL: usize>(cells: *const [Self; 4], above: *const [Self; 4]) -> Wide<Self> {
         // SAFETY: as the caller promises.
-        unsafe { plain::fold(cells, above, previous) }
+        unsafe { plain::fold(cells, above) }
     }
 
     /// `cells[places[i]][t] += parts[t][i]`.
@@ -288,12 +287,12 @@ impl Lanes for f32 {
     }
 
     #[inline(always)]
-    unsafe fn fold<const LEVEL: usize>(cells: *const [Self; 4], above: *const [Self; 4], previous: &mut Wide<Self>) -> Wide<Self> {
+    unsafe fn fold<const LEVEL: usize>(cells: *const [Self; 4], above: *const [Self; 4]) -> Wide<Self> {
         match LEVEL < AVX512 {
             // SAFETY: as the caller promises.
-            true => unsafe { plain::fold(cells, above, previous) },
+            true => unsafe { plain::fold(cells, above) },
             // SAFETY: as the caller promises; and as above.
-            false => unsafe { x86::fold(cells.cast(), above.cast(), previous) },
+            false => unsafe { x86::fold(cells.cast(), above.cast()) },
         }
     }
 
@@ -328,17 +327,17 @@ mod plain {
 
     /// # Safety
     ///
-    /// Both pointers stand for sixteen cells.
+    /// Both pointers stand for sixteen cells, and the one before these.
     #[inline(always)]
-    pub(super) unsafe fn fold<T: Real>(cells: *const [T; 4], above: *const [T; 4], previous: &mut Wide<T>) -> Wide<T> {
+    pub(super) unsafe fn fold<T: Real>(cells: *const [T; 4], above: *const [T; 4]) -> Wide<T> {
         let mut sums = [T::zero(); WIDE];
-        let mut before = previous[WIDE - 1];
-        for i in 0..WIDE {
-            // SAFETY: as the caller promises.
+        // SAFETY: as the caller promises.
+        let mut before = unsafe { (*cells.sub(1))[1] + (*above.sub(1))[3] };
+        for (i, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: the same.
             let (cell, above) = unsafe { (*cells.add(i), *above.add(i)) };
-            sums[i] = (cell[0] + above[2]) + before;
+            *sum = (cell[0] + above[2]) + before;
             before = cell[1] + above[3];
-            previous[i] = before;
         }
         sums
     }

@@ -146,14 +146,16 @@ fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pl
 #[inline(always)]
 pub(super) fn fold<T: Lanes, const LEVEL: usize>(cells: &[[T; 4]], below: usize, first: usize, pixels: &mut [T]) {
     assert!(first > below && first + pixels.len().next_multiple_of(WIDE) <= cells.len());
-    let mut previous = [cells[first - 1][1] + cells[first - 1 - below][3]; WIDE];
-    for (i, pixels) in pixels.chunks_mut(WIDE).enumerate() {
-        // SAFETY: sixteen cells from `first + WIDE * i` on are among the cells, and that many from `below` before them on.
+    // The last vector begins early enough to be a whole one, where there are enough pixels for one.
+    let last = pixels.len().saturating_sub(WIDE);
+    for start in (0..pixels.len()).step_by(WIDE) {
+        let start = start.min(last);
+        // SAFETY: the cells from `first + start` on, those `below` before them, and the ones before both, are among the cells.
         let sums = unsafe {
-            let at = cells.as_ptr().add(first + WIDE * i);
-            T::fold::<LEVEL>(at, at.sub(below), &mut previous)
+            let at = cells.as_ptr().add(first + start);
+            T::fold::<LEVEL>(at, at.sub(below))
         };
-        match pixels.first_chunk_mut() {
+        match pixels[start..].first_chunk_mut() {
             Some(all) => *all = sums,
             None => pixels.iter_mut().zip(&sums).for_each(|(pixel, &sum)| *pixel = sum),
         }

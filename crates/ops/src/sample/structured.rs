@@ -71,9 +71,19 @@ impl<T: Lanes> Coordinates<T> for Structured<'_, T> {
     }
 
     fn add_up(&self, sums: &[Sums<T>], gradients: &mut [T]) {
-        for (total, sums) in gradients.iter_mut().zip(sums) {
-            *total = added_up(sums);
-        }
+        add_up(sums, gradients);
+    }
+}
+
+widest! {
+    /// The sum of each sums, in halves.
+    fn add_up[T: Lanes;](sums: &[Sums<T>], totals: &mut [T]) = add_up_body
+}
+
+#[inline(always)]
+fn add_up_body<T: Lanes, const LEVEL: usize>(sums: &[Sums<T>], totals: &mut [T]) {
+    for (total, sums) in totals.iter_mut().zip(sums) {
+        *total = T::dot::<WIDE, LEVEL>(sums, &[T::one(); WIDE]);
     }
 }
 
@@ -398,18 +408,4 @@ fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> Vec<T> {
         }
     };
     filled(pixels.div_ceil(CHUNK) * terms * CHUNK, RUN * terms * CHUNK, fill)
-}
-
-/// The sum of sums, in halves.
-fn added_up<T: Real>(sums: &Sums<T>) -> T {
-    let mut sums = *sums;
-    let mut width = sums.len();
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            let other = sums[i + width];
-            sums[i] += other;
-        }
-    }
-    sums[0]
 }

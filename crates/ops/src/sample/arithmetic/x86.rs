@@ -177,9 +177,9 @@ pub(super) unsafe fn scatter<const LEVEL: usize>(cells: *mut f32, places: &[u32;
 
 /// # Safety
 ///
-/// The CPU has the instructions of AVX-512, and both pointers stand for sixteen cells of four numbers.
+/// The CPU has the instructions of AVX-512, and both pointers stand for sixteen cells of four numbers, and the one before these.
 #[inline(always)]
-pub(super) unsafe fn fold(cells: *const f32, above: *const f32, previous: &mut Wide<f32>) -> Wide<f32> {
+pub(super) unsafe fn fold(cells: *const f32, above: *const f32) -> Wide<f32> {
     let mut sums = [0.0; WIDE];
     // SAFETY: as the caller promises.
     unsafe {
@@ -188,9 +188,9 @@ pub(super) unsafe fn fold(cells: *const f32, above: *const f32, previous: &mut W
         let order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 16, 20, 24, 28, 18, 22, 26, 30);
         let own = _mm512_permutex2var_ps(first, order, second);
         let for_next = _mm512_castps_si512(_mm512_permutex2var_ps(first, _mm512_add_epi32(order, _mm512_set1_epi32(1)), second));
-        let of_previous = _mm512_alignr_epi32::<15>(for_next, _mm512_loadu_si512(previous.as_ptr().cast()));
-        _mm512_storeu_si512(previous.as_mut_ptr().cast(), for_next);
-        _mm512_storeu_ps(sums.as_mut_ptr(), _mm512_add_ps(own, _mm512_castsi512_ps(of_previous)));
+        let before = _mm512_castps_si512(_mm512_set1_ps(*cells.sub(3) + *above.sub(1)));
+        let of_previous = _mm512_castsi512_ps(_mm512_alignr_epi32::<15>(for_next, before));
+        _mm512_storeu_ps(sums.as_mut_ptr(), _mm512_add_ps(own, of_previous));
     }
     sums
 }
