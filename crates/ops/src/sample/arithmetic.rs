@@ -2,9 +2,9 @@
 //! single numbers otherwise.
 
 use stn_core::Real;
+use stn_core::wide::mul_add;
 #[cfg(target_arch = "x86_64")]
 use stn_core::wide::{AVX2, AVX512};
-use stn_core::wide::mul_add;
 
 #[cfg(target_arch = "x86_64")]
 mod x86;

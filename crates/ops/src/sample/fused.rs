@@ -44,13 +44,14 @@ struct Bringing<'t, T> {
     to_coordinates: &'t mut [T],
 }
 
-/// What a thread keeps from one task to the next.
+/// What a thread keeps from one task to the next, from a cache line's start on.
+#[repr(C, align(64))]
 struct Memory<'a, T> {
-    places: Places<'a, T>,
     /// Of each sample of a task, the coordinates of a tile.
     rows: [Rows<T>; TOGETHER],
     /// The gradients to them.
     slopes: [Rows<T>; TOGETHER],
+    places: Places<'a, T>,
 }
 
 /// A call with its source packed.

@@ -9,25 +9,59 @@ use super::packed::Packing;
 use super::warp::{Rows, TILE, zeros};
 
 /// The taps of a tile of target pixels in a packed source. Places are filled in vectors, those beyond the target's last pixel with some place or other that is within it.
+#[repr(C, align(64))]
 pub(super) struct Places<'a, T> {
+    /// Of each pixel, the packed pixel of the first tap on every axis.
+    pub first: [u32; TILE],
+    /// The derivative of the coordinates, in pixels, as read, with respect to the normalised ones.
+    pub jacobian: Rows<T>,
+    firsts: [[i32; TILE]; 3],
+    /// The weight of each tap on x, y, z: tap `t` of pixel `i` at `[axis][t][i]`.
+    pub weights: [Table<T>; 3],
+    /// The derivatives of the weights with respect to the coordinate in pixels.
+    pub slopes: [Table<T>; 3],
     sampler: &'a Sampler,
     packing: &'a Packing,
     /// The axes of the source.
     axes: Vec<SourceAxis>,
-    /// Of each pixel, the packed pixel of the first tap on every axis.
-    pub first: [u32; TILE],
-    /// The weight of each tap on x, y, z: tap `t` of pixel `i` at `[axis][t][i]`.
-    pub weights: [Vec<[T; TILE]>; 3],
-    /// The derivatives of the weights with respect to the coordinate in pixels.
-    pub slopes: [Vec<[T; TILE]>; 3],
-    /// The derivative of the coordinates, in pixels, as read, with respect to the normalised ones.
-    pub jacobian: Rows<T>,
-    firsts: [[i32; TILE]; 3],
     /// The highest of `first`.
     highest: u32,
     /// How far the last tap lies behind the first.
     last: usize,
 }
+
+/// A number for each tap on an axis and each pixel of a tile. Rows begin where a cache line does: no vector of them straddles two.
+pub(super) struct Table<T> {
+    memory: Vec<T>,
+    start: usize,
+    rows: usize,
+}
+
+impl<T: Real> Table<T> {
+    fn new(rows: usize, value: T) -> Self {
+        let memory = vec![value; rows * TILE + ALIGN];
+        // Memory that a vector has does not move.
+        Self { start: memory.as_ptr().align_offset(64).min(ALIGN), memory, rows }
+    }
+
+    /// The rows of a table: its taps.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    #[inline(always)]
+    fn rows(&self) -> &[[T; TILE]] {
+        &self.memory[self.start..].as_chunks().0[..self.rows]
+    }
+
+    fn rows_mut(&mut self) -> &mut [[T; TILE]] {
+        &mut self.memory[self.start..].as_chunks_mut().0[..self.rows]
+    }
+}
+
+/// Numbers to spare for a cache line to begin among.
+const ALIGN: usize = 16;
 
 impl<'a, T: Real> Places<'a, T> {
     /// Room for a tile's taps. `sizes` are those of the source's x, y (, z).
@@ -43,8 +77,8 @@ impl<'a, T: Real> Places<'a, T> {
             axes: sizes.iter().map(|&size| SourceAxis { size, boundary: sampler.boundary, align_corners: sampler.align_corners }).collect(),
             first: [0; TILE],
             // An image has one tap on z, of weight one.
-            weights: taps.map(|taps| vec![[T::one(); TILE]; taps]),
-            slopes: taps.map(|taps| vec![[T::zero(); TILE]; taps]),
+            weights: taps.map(|taps| Table::new(taps, T::one())),
+            slopes: taps.map(|taps| Table::new(taps, T::zero())),
             jacobian: zeros(),
             firsts: [[0; TILE]; 3],
         }
@@ -52,9 +86,9 @@ impl<'a, T: Real> Places<'a, T> {
 
     /// The tables of the taps with as many taps on x and y, and on z, as the compiler knows of; all where that is 0.
     #[inline(always)]
-    pub(super) fn taps<'t, const S: usize, const Z: usize>(&self, tables: &'t [Vec<[T; TILE]>; 3]) -> [&'t [[T; TILE]]; 3] {
+    pub(super) fn taps<'t, const S: usize, const Z: usize>(&self, tables: &'t [Table<T>; 3]) -> [&'t [[T; TILE]]; 3] {
         let (support, depth) = if S == 0 { (tables[0].len(), tables[2].len()) } else { (S, Z) };
-        [&tables[0][..support], &tables[1][..support], &tables[2][..depth]]
+        [&tables[0].rows()[..support], &tables[1].rows()[..support], &tables[2].rows()[..depth]]
     }
 
     /// How far a tap lies behind the first, in packed pixels.
@@ -79,8 +113,8 @@ impl<'a, T: Real> Places<'a, T> {
     pub(super) fn place(&mut self, rows: &Rows<T>, pixels: usize, slopes: bool) {
         let pixels = pixels.next_multiple_of(WIDE).min(TILE);
         for (a, axis) in self.axes.iter().enumerate() {
-            let (first, weights, jacobian) = (&mut self.firsts[a], self.weights[a].as_mut_slice(), &mut self.jacobian[a]);
-            let slopes = if slopes { Some(self.slopes[a].as_mut_slice()) } else { None };
+            let (first, weights, jacobian) = (&mut self.firsts[a], self.weights[a].rows_mut(), &mut self.jacobian[a]);
+            let slopes = if slopes { Some(self.slopes[a].rows_mut()) } else { None };
             T::taps(self.sampler.kernel.as_ref(), axis, &rows[a][..pixels], AxisTaps { first, weights, slopes, jacobian });
         }
         place(self.packing, self.axes.len(), pixels, &self.firsts, &mut self.first, &mut self.highest);

@@ -17,11 +17,22 @@ use crate::fresh::filled;
 /// The pixels of a chunk of B: as many as the sums of [most rows](most_rows) take half the registers for. A tile is a number of chunks.
 const CHUNK: usize = 4 * WIDE;
 
+/// A row of B at a chunk of pixels, from a cache line's start on: no vector of it straddles two.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Chunk<T>([T; CHUNK]);
+
+impl<T: Real> Default for Chunk<T> {
+    fn default() -> Self {
+        Self([T::zero(); CHUNK])
+    }
+}
+
 /// The structured form: M, `N x R x K`, times B, `K x P`; R is `dims`, or one more for homogeneous coordinates.
 pub(super) struct Structured<'a, T> {
     pub matrix: &'a [T],
     /// B in chunks of pixels, the K rows of one after the other, with zeros beyond the last pixel: read from start to end for every sample, and no chunk cut short.
-    basis: Vec<T>,
+    basis: Vec<Chunk<T>>,
     pub samples: usize,
     rows: usize,
     terms: usize,
@@ -138,7 +149,7 @@ fn fill_rows<T: Lanes, const R: usize, const LEVEL: usize>(
         // All sums of a chunk beside each other, in registers: none waits for another.
         let mut sums = [[[T::zero(); WIDE]; CHUNK / WIDE]; R];
         for (k, basis) in basis.iter().enumerate() {
-            for (v, basis) in basis.as_chunks().0.iter().enumerate() {
+            for (v, basis) in basis.0.as_chunks().0.iter().enumerate() {
                 for (sums, weights) in sums.iter_mut().zip(&weights) {
                     T::add_scaled::<WIDE, LEVEL>(&mut sums[v], weights[k], basis);
                 }
@@ -219,11 +230,11 @@ fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const LEVEL: usize>
         held.copy_from_slice(&sums[r * warp.terms..][..K]);
     }
     for (chunk, basis) in warp.chunks(pixels).enumerate() {
-        let basis: &[[T; CHUNK]; K] = basis[k..].first_chunk().expect("K rows are left");
+        let basis: &[Chunk<T>; K] = basis[k..].first_chunk().expect("K rows are left");
         for v in 0..CHUNK / WIDE {
             for (t, basis) in basis.iter().enumerate() {
                 for (held, gradient) in held.iter_mut().zip(&gradients) {
-                    T::add_product::<LEVEL>(&mut held[t], vector(part(gradient, chunk), v), vector(basis, v));
+                    T::add_product::<LEVEL>(&mut held[t], vector(part(gradient, chunk), v), vector(&basis.0, v));
                 }
             }
         }
@@ -255,8 +266,8 @@ fn vector<T>(chunk: &[T; CHUNK], v: usize) -> &Wide<T> {
 impl<T: Lanes> Structured<'_, T> {
     /// B at the chunks of a tile: the K rows of each.
     #[inline(always)]
-    fn chunks(&self, tile: &Range<usize>) -> impl Iterator<Item = &[[T; CHUNK]]> {
-        self.basis.as_chunks().0[tile.start / CHUNK * self.terms..tile.end.div_ceil(CHUNK) * self.terms].chunks_exact(self.terms)
+    fn chunks(&self, tile: &Range<usize>) -> impl Iterator<Item = &[Chunk<T>]> {
+        self.basis[tile.start / CHUNK * self.terms..tile.end.div_ceil(CHUNK) * self.terms].chunks_exact(self.terms)
     }
 
     /// M of some samples, each `R x K`.
@@ -395,17 +406,17 @@ fn product<T: Real>(gradient: T, factor: T) -> T {
 }
 
 /// B, `K x P`, in chunks.
-fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> Vec<T> {
+fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> Vec<Chunk<T>> {
     /// The chunks of a task.
     const RUN: usize = 16;
-    let fill = |run: usize, chunks: &mut [T]| {
-        for (i, rows) in chunks.as_chunks_mut::<CHUNK>().0.chunks_exact_mut(terms).enumerate() {
+    let fill = |run: usize, chunks: &mut [Chunk<T>]| {
+        for (i, rows) in chunks.chunks_exact_mut(terms).enumerate() {
             let start = (run * RUN + i) * CHUNK;
             let length = CHUNK.min(pixels - start);
             for (row, basis) in rows.iter_mut().zip(basis.chunks_exact(pixels)) {
-                row[..length].copy_from_slice(&basis[start..start + length]);
+                row.0[..length].copy_from_slice(&basis[start..start + length]);
             }
         }
     };
-    filled(pixels.div_ceil(CHUNK) * terms * CHUNK, RUN * terms * CHUNK, fill)
+    filled(pixels.div_ceil(CHUNK) * terms, RUN * terms, fill)
 }
