@@ -6,6 +6,7 @@ use std::ops::{AddAssign, MulAssign};
 
 use num_traits::Float;
 
+use crate::taps::{AxisTaps, SourceAxis, taps_at};
 use crate::widest;
 
 /// A number the sampler computes in: `f32` or `f64`.
@@ -14,6 +15,8 @@ pub trait Real: Float + Default + Debug + Sum + AddAssign + MulAssign + Send + S
     fn weights(kernel: &dyn Sampling, x: &[Self], first: &mut [i32], weights: &mut [Self]);
     /// [`SamplingKernel::derivatives`] of a kernel behind a trait object.
     fn derivatives(kernel: &dyn Sampling, x: &[Self], derivatives: &mut [Self]);
+    /// Where and with what weights a kernel behind a trait object reads an axis of a source, at up to [`RUN`](crate::taps::RUN) normalised coordinates.
+    fn taps(kernel: &dyn Sampling, axis: &SourceAxis, coordinates: &[Self], taps: AxisTaps<'_, Self>);
     /// The nearest number of this type.
     fn of(value: f64) -> Self;
 }
@@ -73,6 +76,10 @@ pub trait Sampling: Debug + Send + Sync {
     fn derivatives_f32(&self, x: &[f32], derivatives: &mut [f32]);
     /// See [`SamplingKernel::derivatives`].
     fn derivatives_f64(&self, x: &[f64], derivatives: &mut [f64]);
+    /// See [`Real::taps`].
+    fn taps_f32(&self, axis: &SourceAxis, coordinates: &[f32], taps: AxisTaps<'_, f32>);
+    /// See [`Real::taps`].
+    fn taps_f64(&self, axis: &SourceAxis, coordinates: &[f64], taps: AxisTaps<'_, f64>);
     /// See [`SamplingKernel::cuda_source`].
     fn cuda_source(&self) -> Option<String>;
 }
@@ -122,6 +129,14 @@ impl<K: SamplingKernel> Sampling for K {
         derivatives_at(self, x, derivatives);
     }
 
+    fn taps_f32(&self, axis: &SourceAxis, coordinates: &[f32], taps: AxisTaps<'_, f32>) {
+        taps_at(self, axis, coordinates, taps);
+    }
+
+    fn taps_f64(&self, axis: &SourceAxis, coordinates: &[f64], taps: AxisTaps<'_, f64>) {
+        taps_at(self, axis, coordinates, taps);
+    }
+
     fn cuda_source(&self) -> Option<String> {
         SamplingKernel::cuda_source(self)
     }
@@ -136,6 +151,10 @@ impl Real for f32 {
         kernel.derivatives_f32(x, derivatives);
     }
 
+    fn taps(kernel: &dyn Sampling, axis: &SourceAxis, coordinates: &[Self], taps: AxisTaps<'_, Self>) {
+        kernel.taps_f32(axis, coordinates, taps);
+    }
+
     fn of(value: f64) -> Self {
         value as f32
     }
@@ -148,6 +167,10 @@ impl Real for f64 {
 
     fn derivatives(kernel: &dyn Sampling, x: &[Self], derivatives: &mut [Self]) {
         kernel.derivatives_f64(x, derivatives);
+    }
+
+    fn taps(kernel: &dyn Sampling, axis: &SourceAxis, coordinates: &[Self], taps: AxisTaps<'_, Self>) {
+        kernel.taps_f64(axis, coordinates, taps);
     }
 
     fn of(value: f64) -> Self {

@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod parameters;
 pub mod registry;
 pub mod stream;
+pub mod taps;
 pub mod target_grid;
 pub mod transformation;
 pub mod wide;

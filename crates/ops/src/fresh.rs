@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-/// A vector whose parts are set to zero by the tasks that fill them, each its own, so that no task waits for one that clears the whole.
+/// A vector whose parts are set to zero, or written, by the tasks that fill them, each its own, so that no task waits for one that clears the whole.
 pub(crate) struct Fresh<T> {
     values: Vec<T>,
     length: usize,
@@ -52,6 +52,17 @@ impl<'a, T: Copy + Default> Part<'a, T> {
         self.room.fill(MaybeUninit::new(T::default()));
         self.set.fetch_add(self.room.len(), Ordering::Relaxed);
         // SAFETY: every number was just written, and `MaybeUninit<T>` has the layout of `T`.
+        unsafe { &mut *(std::ptr::from_mut(self.room) as *mut [T]) }
+    }
+
+    /// The part as it is.
+    ///
+    /// # Safety
+    ///
+    /// Every number must be written, and before it is read.
+    pub(crate) unsafe fn unset(self) -> &'a mut [T] {
+        self.set.fetch_add(self.room.len(), Ordering::Relaxed);
+        // SAFETY: the caller promises that nothing is read before it is written, and `MaybeUninit<T>` has the layout of `T`.
         unsafe { &mut *(std::ptr::from_mut(self.room) as *mut [T]) }
     }
 }

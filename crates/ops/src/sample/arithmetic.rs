@@ -2,9 +2,9 @@
 //! single numbers otherwise.
 
 use stn_core::Real;
-#[cfg(target_arch = "x86_64")]
-use stn_core::wide::AVX2;
 use stn_core::wide::mul_add;
+#[cfg(target_arch = "x86_64")]
+use stn_core::wide::{AVX2, AVX512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -125,6 +125,17 @@ pub(crate) trait Lanes: Real {
             let sum = unsafe { &mut *sums.add(place as usize) };
             sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
         }
+    }
+
+    /// From cells to sixteen pixels: `(cells[i][0] + above[i][2]) + (cells[i - 1][1] + above[i - 1][3])`.
+    ///
+    /// # Safety
+    ///
+    /// `cells` and `above` stand for sixteen cells each, and the one before these.
+    #[inline(always)]
+    unsafe fn fold<const LEVEL: usize>(cells: *const [Self; 4], above: *const [Self; 4]) -> Wide<Self> {
+        // SAFETY: as the caller promises.
+        unsafe { plain::fold(cells, above) }
     }
 
     /// `cells[places[i]][t] += parts[t][i]`.
@@ -276,6 +287,16 @@ impl Lanes for f32 {
     }
 
     #[inline(always)]
+    unsafe fn fold<const LEVEL: usize>(cells: *const [Self; 4], above: *const [Self; 4]) -> Wide<Self> {
+        match LEVEL < AVX512 {
+            // SAFETY: as the caller promises.
+            true => unsafe { plain::fold(cells, above) },
+            // SAFETY: as the caller promises; and as above.
+            false => unsafe { x86::fold(cells.cast(), above.cast()) },
+        }
+    }
+
+    #[inline(always)]
     unsafe fn scatter<const LEVEL: usize>(cells: *mut [Self; 4], places: &[u32; WIDE], parts: &[Wide<Self>; 4]) {
         // SAFETY: as the caller promises; and as above.
         unsafe { x86::scatter::<LEVEL>(cells.cast(), places, parts) };
@@ -283,7 +304,7 @@ impl Lanes for f32 {
 }
 
 mod plain {
-    use super::{Real, Wide, mul_add};
+    use super::{Real, WIDE, Wide, mul_add};
 
     #[inline(always)]
     pub(super) fn add_scaled<T: Real, const L: usize, const LEVEL: usize>(sum: &mut [T; L], weight: T, values: &[T; L]) {
@@ -302,6 +323,23 @@ mod plain {
         for ((sum, &gradient), &factor) in sum.iter_mut().zip(gradient).zip(factor) {
             *sum = mul_add::<T, LEVEL>(gradient, if gradient == T::zero() { T::zero() } else { factor }, *sum);
         }
+    }
+
+    /// # Safety
+    ///
+    /// Both pointers stand for sixteen cells, and the one before these.
+    #[inline(always)]
+    pub(super) unsafe fn fold<T: Real>(cells: *const [T; 4], above: *const [T; 4]) -> Wide<T> {
+        let mut sums = [T::zero(); WIDE];
+        // SAFETY: as the caller promises.
+        let mut before = unsafe { (*cells.sub(1))[1] + (*above.sub(1))[3] };
+        for (i, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: the same.
+            let (cell, above) = unsafe { (*cells.add(i), *above.add(i)) };
+            *sum = (cell[0] + above[2]) + before;
+            before = cell[1] + above[3];
+        }
+        sums
     }
 
     /// In halves, as vectors are added up.

@@ -3,6 +3,7 @@
 //! Every number written is one task's own, and every sum has one order, so that results are the same to the bit at any number of threads.
 
 use std::ops::Range;
+use std::slice::from_mut;
 
 use rayon::prelude::*;
 
@@ -10,9 +11,8 @@ use super::lanes::{self, Back};
 use super::packed::Packing;
 use super::places::Places;
 use super::plain::Call;
-use super::single;
 use super::transpose::{from_lanes, to_lanes};
-use super::warp::{Coordinates, TILE, tiles, zeros};
+use super::warp::{Coordinates, Rows, TILE, tiles, zeros};
 use crate::cpu::{Number, with_scratch};
 use crate::fresh::Fresh;
 
@@ -26,6 +26,32 @@ pub(super) struct Wanted {
     pub input: bool,
     /// The gradient to what the coordinates come from.
     pub coordinates: bool,
+}
+
+/// What a task reads of a sample.
+struct Reading<'t, T> {
+    n: usize,
+    source: &'t [T],
+    values: &'t mut [T],
+}
+
+/// What a task brings back of a sample.
+struct Bringing<'t, T> {
+    n: usize,
+    source: &'t [T],
+    upstream: &'t [T],
+    to_source: &'t mut [T],
+    to_coordinates: &'t mut [T],
+}
+
+/// What a thread keeps from one task to the next, from a cache line's start on.
+#[repr(C, align(64))]
+struct Memory<'a, T> {
+    /// Of each sample of a task, the coordinates of a tile.
+    rows: [Rows<T>; TOGETHER],
+    /// The gradients to them.
+    slopes: [Rows<T>; TOGETHER],
+    places: Places<'a, T>,
 }
 
 /// A call with its source packed.
@@ -80,11 +106,16 @@ impl<'a> Fused<'a> {
             }
             return output.finish();
         }
-        parts.into_par_iter().zip(self.tasks().collect::<Vec<_>>()).for_each_init(
-            || self.places(),
-            |places, (part, (n, group))| {
-                let (source, values) = (self.planes(input, n, group), part.zeroed());
-                by_lanes!(group, self.sample_group((n, places), source, values, coordinates));
+        parts.into_par_iter().zip(self.tasks().collect::<Vec<_>>()).chunks(self.samples_of_task::<T>()).for_each_init(
+            || self.memory(),
+            |memory, tasks| {
+                let group = tasks[0].1.1;
+                let samples = tasks.into_iter().map(|(part, (n, group))| {
+                    // SAFETY: every pixel of every channel is read before anyone asks for the values.
+                    Reading { n, source: self.planes(input, n, group), values: unsafe { part.unset() } }
+                });
+                let mut samples: Vec<_> = samples.collect();
+                by_lanes!(group, self.sample_group(memory, &mut samples, coordinates));
             },
         );
         output.finish()
@@ -97,28 +128,37 @@ impl<'a> Fused<'a> {
         let mut sums = Fresh::new(self.call.samples * self.groups.len() * length);
         let parts = to_input.parts(self.tasks().map(|(_, group)| group.len() * plane));
         let partial = sums.parts(self.tasks().map(|_| length));
-        parts.into_par_iter().zip(partial).zip(self.tasks().collect::<Vec<_>>()).for_each_init(
-            || self.places(),
-            |places, ((part, sums), (n, group))| {
-                let values = (self.planes(input, n, group), self.pixels(upstream, n, group));
-                let gradients = (part.zeroed(), sums.zeroed());
-                by_lanes!(group, self.gradients_group((n, places), values, gradients, coordinates, wanted));
+        parts.into_par_iter().zip(partial).zip(self.tasks().collect::<Vec<_>>()).chunks(self.samples_of_task::<T>()).for_each_init(
+            || self.memory(),
+            |memory, tasks| {
+                let group = tasks[0].1.1;
+                let samples = tasks.into_iter().map(|((part, sums), (n, group))| {
+                    let (source, upstream) = (self.planes(input, n, group), self.pixels(upstream, n, group));
+                    // SAFETY: a gradient to the source that is wanted is unpacked to every pixel of every channel; the part of another is empty.
+                    Bringing { n, source, upstream, to_source: unsafe { part.unset() }, to_coordinates: sums.zeroed() }
+                });
+                let mut samples: Vec<_> = samples.collect();
+                by_lanes!(group, self.gradients_group(memory, &mut samples, coordinates, wanted));
             },
         );
         (to_input.finish(), self.sum_of_groups(sums.finish(), length))
     }
 
-    fn sample_group<T: Number, const L: usize>(
-        &self,
-        (n, places): (usize, &mut Places<'_, T>),
-        source: &[T],
-        values: &mut [T],
-        coordinates: &impl Coordinates<T>,
-    ) {
-        with_scratch([L * self.packing.pixels + ALIGN, L * TILE + ALIGN], |[packed, tile]| {
-            let (packed, tile) = (aligned::<T, L>(packed), aligned::<T, L>(tile));
-            self.packing.pack(source, packed);
-            self.read((n, places), 0..self.call.pixels, (packed, tile), values, coordinates);
+    fn sample_group<T: Number, const L: usize>(&self, memory: &mut Memory<'_, T>, samples: &mut [Reading<'_, T>], coordinates: &impl Coordinates<T>) {
+        let (room, first) = (self.room::<L>(), samples[0].n);
+        with_scratch([samples.len() * room, L * TILE + ALIGN], |[packed, tile]| {
+            let tile = aligned::<T, L>(tile);
+            for (sample, packed) in samples.iter().zip(packed.chunks_mut(room)) {
+                self.packing.pack(sample.source, aligned::<T, L>(packed));
+            }
+            let (places, rows) = (&mut memory.places, &mut memory.rows[..samples.len()]);
+            for pixels in tiles(&(0..self.call.pixels)) {
+                coordinates.fill(first..first + samples.len(), pixels.clone(), rows);
+                for ((sample, packed), rows) in samples.iter_mut().zip(packed.chunks_mut(room)).zip(&*rows) {
+                    places.place(rows, pixels.len(), false);
+                    read(places, (aligned::<T, L>(packed), &mut tile[..pixels.len()]), self.call.pixels, &mut sample.values[pixels.start..]);
+                }
+            }
         });
     }
 
@@ -137,85 +177,67 @@ impl<'a> Fused<'a> {
             |places, (i, share)| {
                 let pixels = i * SHARE..self.call.pixels.min((i + 1) * SHARE);
                 with_scratch([share.len() * pixels.len(), L * TILE + ALIGN], |[planes, tile]| {
-                    self.read((n, places), pixels.clone(), (packed, aligned::<T, L>(tile)), planes, coordinates);
+                    let (tile, mut rows) = (aligned::<T, L>(tile), zeros());
+                    for tile_pixels in tiles(&pixels) {
+                        coordinates.fill(n..n + 1, tile_pixels.clone(), from_mut(&mut rows));
+                        places.place(&rows, tile_pixels.len(), false);
+                        read(places, (packed, &mut tile[..tile_pixels.len()]), pixels.len(), &mut planes[tile_pixels.start - pixels.start..]);
+                    }
                     share.into_iter().zip(planes.chunks(pixels.len())).for_each(|(part, plane)| part.copy_from_slice(plane));
                 });
             },
         );
     }
 
-    /// Reads a run of pixels from a packed source to planes of as many.
-    fn read<T: Number, const L: usize>(
-        &self,
-        (n, places): (usize, &mut Places<'_, T>),
-        run: Range<usize>,
-        (packed, tile): (&[[T; L]], &mut [[T; L]]),
-        planes: &mut [T],
-        coordinates: &impl Coordinates<T>,
-    ) {
-        let mut rows = zeros();
-        for pixels in tiles(&run) {
-            coordinates.fill(n, pixels.clone(), &mut rows);
-            places.place(&rows, pixels.len(), false);
-            let planes = &mut planes[pixels.start - run.start..];
-            if L == 1 {
-                // A single channel lies in its plane as in its lane.
-                lanes::read(places, packed, planes[..pixels.len()].as_chunks_mut().0);
-                continue;
-            }
-            let tile = &mut tile[..pixels.len()];
-            lanes::read(places, packed, tile);
-            from_lanes(tile, run.len(), planes);
-        }
-    }
-
     fn gradients_group<T: Number, const L: usize>(
         &self,
-        (n, places): (usize, &mut Places<'_, T>),
-        (source, upstream): (&[T], &[T]),
-        (to_source, to_coordinates): (&mut [T], &mut [T]),
+        memory: &mut Memory<'_, T>,
+        samples: &mut [Bringing<'_, T>],
         coordinates: &impl Coordinates<T>,
         wanted: Wanted,
     ) {
-        let room = |wanted: bool| if wanted { L * self.packing.pixels + ALIGN } else { ALIGN };
+        let (count, first) = (samples.len(), samples[0].n);
+        let room = |wanted: bool| if wanted { self.room::<L>() } else { ALIGN };
         // A single channel is gathered in cells of four.
-        let cells = if L == 1 { 4 * room(wanted.input) } else { 0 };
-        let lengths = [room(wanted.coordinates), room(wanted.input), cells + ALIGN, L * TILE + ALIGN, 16 * coordinates.sums_len() + ALIGN];
-        with_scratch(lengths, |[packed, to_packed, cells, tile, sums]| {
-            let cells = aligned::<T, L>(cells);
-            let (packed, to_packed, tile) = (aligned::<T, L>(packed), aligned::<T, L>(to_packed), aligned::<T, L>(tile));
-            let sums = &mut aligned::<T, 16>(sums)[..coordinates.sums_len()];
+        let (packed_room, gathered_room) = (room(wanted.coordinates), if L == 1 { 4 } else { 1 } * room(wanted.input));
+        let lengths = [count * packed_room, count * gathered_room, room(wanted.input), L * TILE + ALIGN, 16 * count * coordinates.sums_len() + ALIGN];
+        with_scratch(lengths, |[packed, gathered, unfolded, tile, sums]| {
+            let tile = aligned::<T, L>(tile);
+            let sums = &mut aligned::<T, 16>(sums)[..count * coordinates.sums_len()];
             sums.fill([T::zero(); 16]);
+            gathered.fill(T::zero());
             if wanted.coordinates {
-                self.packing.pack(source, packed);
+                for (sample, packed) in samples.iter().zip(packed.chunks_mut(packed_room)) {
+                    self.packing.pack(sample.source, aligned::<T, L>(packed));
+                }
             }
-            let gathered = if L == 1 { &mut *cells } else { &mut *to_packed };
-            gathered.fill([T::zero(); L]);
-            let (mut rows, mut slopes) = (zeros(), zeros());
+            let (places, rows, slopes) = (&mut memory.places, &mut memory.rows[..count], &mut memory.slopes[..count]);
             for pixels in tiles(&(0..self.call.pixels)) {
-                coordinates.fill(n, pixels.clone(), &mut rows);
-                places.place(&rows, pixels.len(), wanted.coordinates);
-                let upstream = if L == 1 {
-                    upstream[pixels.clone()].as_chunks().0
-                } else {
-                    let tile = &mut tile[..pixels.len()];
-                    to_lanes(&upstream[pixels.start..], self.call.pixels, tile);
-                    tile
-                };
-                let mut back =
-                    Back { upstream, coordinates: wanted.coordinates.then_some((&*packed, &mut slopes)), source: wanted.input.then_some(&mut *gathered) };
-                lanes::back(places, &mut back);
+                coordinates.fill(first..first + count, pixels.clone(), rows);
+                let sources = packed.chunks_mut(packed_room).zip(gathered.chunks_mut(gathered_room));
+                for (((sample, (packed, gathered)), rows), slopes) in samples.iter_mut().zip(sources).zip(&*rows).zip(&mut *slopes) {
+                    places.place(rows, pixels.len(), wanted.coordinates);
+                    let upstream = tile_of(sample.upstream, self.call.pixels, &pixels, tile);
+                    let source = wanted.input.then_some(aligned::<T, L>(gathered));
+                    lanes::back(places, &mut Back { upstream, coordinates: wanted.coordinates.then_some((aligned::<T, L>(packed), slopes)), source });
+                    if wanted.coordinates {
+                        coordinates.store(pixels.clone(), slopes, sample.to_coordinates);
+                    }
+                }
                 if wanted.coordinates {
-                    coordinates.pass_back(pixels, &rows, &mut slopes, sums, to_coordinates);
+                    coordinates.pass_back(pixels, rows, slopes, sums);
                 }
             }
-            coordinates.add_up(sums, to_coordinates);
-            if wanted.input {
-                if L == 1 {
-                    let (cells, _) = cells.as_flattened().as_chunks();
-                    single::fold(&cells[..self.packing.pixels], places.cell(), to_packed.as_flattened_mut());
+            for (i, sample) in samples.iter_mut().enumerate() {
+                coordinates.add_up(&sums[i * coordinates.sums_len()..][..coordinates.sums_len()], sample.to_coordinates);
+                if wanted.input {
+                    let gathered = aligned::<T, L>(&mut gathered[i * gathered_room..][..gathered_room]);
+                    if L == 1 {
+                        self.packing.unpack_cells(gathered.as_flattened().as_chunks().0, places.below(), aligned(unfolded), sample.to_source);
+                    } else {
+                        self.packing.unpack(gathered, sample.to_source);
+                    }
                 }
-                self.packing.unpack(to_packed, to_source);
             }
         });
     }
@@ -238,6 +260,18 @@ impl<'a> Fused<'a> {
         partial
     }
 
+    /// The numbers of a packed source, with some to spare.
+    fn room<const L: usize>(&self) -> usize {
+        L * self.packing.pixels + ALIGN
+    }
+
+    /// The samples of a task: more than one where they are small and many.
+    fn samples_of_task<T>(&self) -> usize {
+        let lanes = self.groups.first().map_or(1, |group| lanes_for(group.len()));
+        let small = self.groups.len() == 1 && TOGETHER * lanes * self.packing.pixels * size_of::<T>() <= MOST_TOGETHER;
+        if small && self.call.samples >= 4 * TOGETHER * rayon::current_num_threads() { TOGETHER } else { 1 }
+    }
+
     /// Every sample and group of its channels.
     fn tasks(&self) -> impl Iterator<Item = (usize, &Range<usize>)> {
         (0..self.call.samples).flat_map(|n| self.groups.iter().map(move |group| (n, group)))
@@ -245,6 +279,10 @@ impl<'a> Fused<'a> {
 
     fn places<T: Number>(&self) -> Places<'_, T> {
         Places::new(self.call.sampler, &self.packing, &self.sizes)
+    }
+
+    fn memory<T: Number>(&self) -> Memory<'_, T> {
+        Memory { places: self.places(), rows: [zeros(); TOGETHER], slopes: [zeros(); TOGETHER] }
     }
 
     /// The channels of a task in the input.
@@ -259,6 +297,32 @@ impl<'a> Fused<'a> {
         &output[(first + group.start) * length..(first + group.end) * length]
     }
 }
+
+/// Reads a tile of pixels from a packed source to where it begins in the channels' planes, which lie `stride` apart.
+fn read<T: Number, const L: usize>(places: &Places<'_, T>, (packed, tile): (&[[T; L]], &mut [[T; L]]), stride: usize, planes: &mut [T]) {
+    if L == 1 {
+        // A single channel lies in its plane as in its lane.
+        return lanes::read(places, packed, planes[..tile.len()].as_chunks_mut().0);
+    }
+    lanes::read(places, packed, tile);
+    from_lanes(tile, stride, planes);
+}
+
+/// The tile of pixels of channels' planes that lie `stride` apart.
+fn tile_of<'t, T: Number, const L: usize>(planes: &'t [T], stride: usize, pixels: &Range<usize>, tile: &'t mut [[T; L]]) -> &'t [[T; L]] {
+    if L == 1 {
+        return planes[pixels.clone()].as_chunks().0;
+    }
+    let tile = &mut tile[..pixels.len()];
+    to_lanes(&planes[pixels.start..], stride, tile);
+    tile
+}
+
+/// The samples that a task may take together: they share what they read of B.
+const TOGETHER: usize = 2;
+
+/// The bytes of the packed sources of a task of more than one sample: with their gradients they take half of a core's second cache.
+const MOST_TOGETHER: usize = 1 << 18;
 
 /// The pixels that a thread takes at a time where there are few samples.
 const SHARE: usize = 32 * TILE;

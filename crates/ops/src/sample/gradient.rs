@@ -1,5 +1,7 @@
 //! The sampler's gradients, all that are wanted in one pass, and the operation that gives those of the explicit grid.
 
+use std::slice::from_mut;
+
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use stn_core::TargetGrid;
 
@@ -176,7 +178,7 @@ impl CustomOp3 for StructuredGridGradient<'_> {
             let mut warp = Structured::<T>::new((matrix, matrix_layout), (basis, basis_layout), self.target)?;
             warp.basis_wanted = self.basis_wanted;
             let upstream = Grid::new(numbers(upstream, upstream_layout)?, self.target);
-            let gradients = warp.gradients(|| (), |_, n, pixels, _, gradient| upstream.fill(n, pixels, gradient));
+            let gradients = warp.gradients(|| (), |_, n, pixels, _, gradient| upstream.fill(n..n + 1, pixels, from_mut(gradient)));
             let length = gradients.len();
             Ok((T::to_cpu_storage_owned(gradients), length.into()))
         })

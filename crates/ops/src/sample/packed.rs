@@ -6,6 +6,7 @@ use stn_core::{Boundary, BoundaryRule, Real, widest};
 use super::Sampler;
 use super::arithmetic::Lanes;
 use super::plain::Call;
+use super::single::{fold, fold_first};
 use super::transpose::{from_lanes_body, to_lanes_body};
 
 /// An axis of a packed source.
@@ -66,14 +67,19 @@ impl PackedAxis {
     #[inline(always)]
     pub(super) fn place(&self, first: &[i32], places: &mut [u32], first_axis: bool) {
         let places = places.iter_mut().zip(first);
-        let add = |place: &mut u32, along: i32| *place = along as u32 + if first_axis { 0 } else { *place };
         match self.period {
-            Some(period) => places.for_each(|(place, first)| add(place, first.rem_euclid(period) * self.stride as i32)),
-            None => {
-                let (low, high, stride) = (-self.support, self.size as i32, self.stride as i32);
-                places.for_each(|(place, &first)| add(place, (first.clamp(low, high) - low) * stride));
-            }
+            Some(period) => places.for_each(|(place, first)| {
+                *place = (first.rem_euclid(period) * self.stride as i32) as u32 + if first_axis { 0 } else { *place };
+            }),
+            None => places.for_each(|(place, &first)| *place = self.along(first) + if first_axis { 0 } else { *place }),
         }
+    }
+
+    /// How far along the packed source the pixel of a first tap lies, where the boundary does not repeat itself.
+    #[inline(always)]
+    pub(super) fn along(&self, first: i32) -> u32 {
+        let low = -self.support;
+        ((first.clamp(low, self.size as i32) - low) * self.stride as i32) as u32
     }
 
     /// The packed pixels that repeat another one, each with that.
@@ -115,6 +121,29 @@ impl Packing {
         unpack(self, packed, planes);
     }
 
+    /// [`unpack`](Self::unpack) for what a single channel has gathered in cells. `unfolded` is room for the packed pixels.
+    pub(super) fn unpack_cells<T: Lanes>(&self, cells: &[[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) {
+        unpack_cells(self, cells, below, unfolded, planes);
+    }
+
+    /// The rows of the source: the first pixel of each in the packed source, and in the plane.
+    fn rows(&self) -> impl Iterator<Item = (usize, usize)> {
+        let [x, y, z] = &self.axes;
+        let row = |k: usize, j: usize| ((z.before + k) * z.stride + (y.before + j) * y.stride + x.before, (k * y.size + j) * x.size);
+        (0..z.size).flat_map(move |k| (0..y.size).map(move |j| row(k, j)))
+    }
+
+    /// Whether no packed pixel repeats another one.
+    fn repeats_nothing(&self) -> bool {
+        self.axes.iter().all(|axis| axis.repeated().next().is_none())
+    }
+
+    /// Whether the boundary repeats itself on no axis.
+    #[inline(always)]
+    pub(super) fn ends(&self) -> bool {
+        self.axes.iter().all(|axis| axis.period.is_none())
+    }
+
     /// The pixels of the source.
     fn plane(&self) -> usize {
         self.axes.iter().map(|axis| axis.size).product()
@@ -129,11 +158,23 @@ widest! {
     fn unpack[T: Lanes; L](packing: &Packing, packed: &mut [[T; L]], planes: &mut [T]) = unpack_body
 }
 
+widest! {
+    fn unpack_cells[T: Lanes;](packing: &Packing, cells: &[[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) = unpack_cells_body
+}
+
 #[inline(always)]
 fn pack_body<T: Lanes, const L: usize, const LEVEL: usize>(packing: &Packing, planes: &[T], packed: &mut [[T; L]]) {
     let ([x, y, z], length) = (&packing.axes, packing.plane());
     if length == 0 {
         return packed[..packing.pixels].fill([T::zero(); L]);
+    }
+    if L == 1 && packing.repeats_nothing() {
+        // Short lines: quicker than to see to the ends of each.
+        packed[..packing.pixels].fill([T::zero(); L]);
+        for (packed_row, row) in packing.rows() {
+            to_lanes_body::<T, L, LEVEL>(&planes[row..row + packing.width], length, &mut packed[packed_row..packed_row + packing.width]);
+        }
+        return;
     }
     let mut lines = packed[..packing.pixels].chunks_exact_mut(x.length());
     for plane in &z.stands_for {
@@ -172,12 +213,25 @@ fn unpack_body<T: Lanes, const L: usize, const LEVEL: usize>(packing: &Packing, 
             }
         }
     }
-    for k in 0..z.size {
-        for j in 0..y.size {
-            let start = (z.before + k) * z.stride + (y.before + j) * y.stride + x.before;
-            from_lanes_body::<T, L, LEVEL>(&packed[start..start + x.size], length, &mut planes[(k * y.size + j) * packing.width..]);
-        }
+    for (packed_row, row) in packing.rows() {
+        from_lanes_body::<T, L, LEVEL>(&packed[packed_row..packed_row + x.size], length, &mut planes[row..]);
     }
+}
+
+#[inline(always)]
+fn unpack_cells_body<T: Lanes, const LEVEL: usize>(packing: &Packing, cells: &[[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) {
+    if packing.repeats_nothing() && packing.rows().all(|(packed_row, _)| packed_row > below) {
+        for (packed_row, row) in packing.rows() {
+            fold::<T, LEVEL>(cells, below, packed_row, &mut planes[row..row + packing.width]);
+        }
+        return;
+    }
+    let (first, rest) = unfolded.as_flattened_mut()[..packing.pixels].split_at_mut((below + 1).min(packing.pixels));
+    fold_first(cells, below, first);
+    if !rest.is_empty() {
+        fold::<T, LEVEL>(cells, below, below + 1, rest);
+    }
+    unpack_body::<T, 1, LEVEL>(packing, unfolded, planes);
 }
 
 fn add<T: Real, const L: usize>(sum: &mut [T; L], more: &[T; L]) {

@@ -3,6 +3,7 @@
 //! Every number written is one task's own, and every sum has one order, so that results are the same to the bit at any number of threads.
 
 use std::ops::Range;
+use std::slice::from_mut;
 
 use candle_core::{Result, Shape, bail};
 use rayon::prelude::*;
@@ -54,7 +55,7 @@ pub(super) fn sample<T: Real>(call: &Call<'_>, input: &[T], coordinates: &impl C
         |(rows, taps), (task, mut planes)| {
             let (n, block) = (task / blocks, block_of(task % blocks, call.pixels));
             for pixels in tiles(&block) {
-                coordinates.fill(n, pixels.clone(), rows);
+                coordinates.fill(n..n + 1, pixels.clone(), from_mut(rows));
                 taps.place(rows, pixels.len(), false);
                 for (c, values) in planes.iter_mut().enumerate() {
                     let values = &mut values[pixels.start - block.start..pixels.end - block.start];
@@ -80,7 +81,7 @@ pub(super) fn input_gradient<T: Real>(call: &Call<'_>, upstream: &[T], coordinat
             || (zeros(), call.taps()),
             |(rows, taps), (group, planes)| {
                 for pixels in tiles(&(0..call.pixels)) {
-                    coordinates.fill(n, pixels.clone(), rows);
+                    coordinates.fill(n..n + 1, pixels.clone(), from_mut(rows));
                     taps.place(rows, pixels.len(), false);
                     for (c, plane) in planes.chunks_exact_mut(length).enumerate() {
                         unrolled!(taps, scatter(call.tile(upstream, n, group * channels + c, &pixels), plane));
@@ -117,8 +118,8 @@ pub(super) fn grid<T: Lanes>(warp: &Structured<'_, T>) -> Vec<T> {
     grid.par_chunks_mut((warp.pixels * warp.dims).max(1)).enumerate().for_each(|(n, sample)| {
         let mut rows = zeros();
         for (pixels, points) in tiles(&(0..warp.pixels)).zip(sample.chunks_mut(TILE * warp.dims)) {
-            warp.fill(n, pixels, &mut rows);
-            Grid::store(&rows, warp.dims, points);
+            warp.fill(n..n + 1, pixels, from_mut(&mut rows));
+            Grid::put(&rows, warp.dims, points);
         }
     });
     grid
@@ -133,9 +134,9 @@ pub(super) fn grid_gradient<T: Real>(call: &Call<'_>, input: &[T], upstream: &[T
             |(rows, slopes, taps), (block, values)| {
                 let tiles = tiles(&block_of(block, call.pixels));
                 for (pixels, points) in tiles.zip(values.chunks_mut(TILE * grid.dims)) {
-                    grid.fill(n, pixels.clone(), rows);
+                    grid.fill(n..n + 1, pixels.clone(), from_mut(rows));
                     coordinate_gradient(call, (input, upstream), taps, (n, pixels), rows, slopes);
-                    Grid::store(slopes, grid.dims, points);
+                    Grid::put(slopes, grid.dims, points);
                 }
             },
         );

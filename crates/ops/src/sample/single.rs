@@ -29,18 +29,13 @@ pub(super) fn slopes<T: Lanes>(places: &Places<'_, T>, source: &[T], upstream: &
     unrolled!(places, slopes_of_taps(places, source, upstream, gradient));
 }
 
-/// Equation 6: adds the tile's part to the gradient to the packed source, kept in cells until they are [folded](fold): number `t` of cell `p` belongs to the pixel
-/// [`cell`](Places::cell)`[t]` behind `p`.
+/// Equation 6: adds the tile's part to the gradient to the packed source, kept in cells until they are [folded](fold): the numbers of cell `p` belong to the pixels
+/// `p`, `p + 1`, `p + below` and `p + below + 1`, where [`below`](Places::below) is a row for two taps on an axis.
 ///
 /// The taps of a pixel go to a cell at once, and pixels beside each other go to different cells or to the same, never to half of one: no addition waits for the one
 /// before to arrive in memory.
 pub(super) fn scatter<T: Lanes>(places: &Places<'_, T>, upstream: &[T], cells: &mut [[T; 4]]) {
     unrolled!(places, scatter_taps(places, upstream, cells));
-}
-
-widest! {
-    /// From [cells](Places::cell) to packed pixels.
-    pub(super) fn fold[T: Lanes;](cells: &[[T; 4]], cell: [usize; 4], pixels: &mut [T]) = fold_body
 }
 
 widest! {
@@ -146,21 +141,33 @@ fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pl
     }
 }
 
+/// From cells to packed pixels, those from `first` on. `below` is how far behind a cell's own pixel its third number belongs; the second and the fourth belong to the
+/// pixels after these.
 #[inline(always)]
-fn fold_body<T: Lanes, const LEVEL: usize>(cells: &[[T; 4]], cell: [usize; 4], pixels: &mut [T]) {
-    // The last number of a cell belongs furthest behind: pixels up to there have fewer than four.
-    let (first, rest) = pixels[..cells.len()].split_at_mut(cell[3].min(cells.len()));
-    for (p, pixel) in first.iter_mut().enumerate() {
-        *pixel = cells[p][0];
-        for t in 1..3 {
-            if p >= cell[t] {
-                *pixel += cells[p - cell[t]][t];
-            }
+pub(super) fn fold<T: Lanes, const LEVEL: usize>(cells: &[[T; 4]], below: usize, first: usize, pixels: &mut [T]) {
+    assert!(first > below && first + pixels.len().next_multiple_of(WIDE) <= cells.len());
+    // The last vector begins early enough to be a whole one, where there are enough pixels for one.
+    let last = pixels.len().saturating_sub(WIDE);
+    for start in (0..pixels.len()).step_by(WIDE) {
+        let start = start.min(last);
+        // SAFETY: the cells from `first + start` on, those `below` before them, and the ones before both, are among the cells.
+        let sums = unsafe {
+            let at = cells.as_ptr().add(first + start);
+            T::fold::<LEVEL>(at, at.sub(below))
+        };
+        match pixels[start..].first_chunk_mut() {
+            Some(all) => *all = sums,
+            None => pixels.iter_mut().zip(&sums).for_each(|(pixel, &sum)| *pixel = sum),
         }
     }
-    let from = |t: usize| cells.iter().skip(cell[3] - cell[t]);
-    for ((((pixel, a), b), c), d) in rest.iter_mut().zip(from(0)).zip(from(1)).zip(from(2)).zip(from(3)) {
-        *pixel = a[0] + b[1] + c[2] + d[3];
+}
+
+/// [`fold`] for the first pixels: before them there is nothing.
+#[inline(always)]
+pub(super) fn fold_first<T: Lanes>(cells: &[[T; 4]], below: usize, pixels: &mut [T]) {
+    let number = |pixel: usize, behind: usize, t: usize| if pixel < behind { T::zero() } else { cells[pixel - behind][t] };
+    for (p, pixel) in pixels.iter_mut().enumerate() {
+        *pixel = (cells[p][0] + number(p, below, 2)) + (number(p, 1, 1) + number(p, below + 1, 3));
     }
 }
 

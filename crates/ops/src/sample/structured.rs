@@ -1,10 +1,12 @@
 //! The structured form of a warp, `M_theta B` (theta's matrix times the basis of the target), and the gradient's way back through it.
 
 use std::ops::Range;
+use std::slice::{from_mut, from_ref};
 
 use candle_core::{CpuStorage, Layout, Result};
 use rayon::prelude::*;
 use stn_core::transformation::HOMOGENEOUS_GUARD;
+use stn_core::wide::AVX512;
 use stn_core::{Real, widest};
 
 use super::arithmetic::{Lanes, WIDE, Wide};
@@ -12,14 +14,25 @@ use super::warp::{BLOCK, Coordinates, Grid, Rows, Sums, TILE, block_of, tiles, z
 use crate::cpu::{Number, numbers};
 use crate::fresh::filled;
 
-/// The pixels of a chunk of B: as many as the sums of two rows take registers for. A tile is a number of chunks.
+/// The pixels of a chunk of B: as many as the sums of [most rows](most_rows) take half the registers for. A tile is a number of chunks.
 const CHUNK: usize = 4 * WIDE;
+
+/// A row of B at a chunk of pixels, from a cache line's start on: no vector of it straddles two.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Chunk<T>([T; CHUNK]);
+
+impl<T: Real> Default for Chunk<T> {
+    fn default() -> Self {
+        Self([T::zero(); CHUNK])
+    }
+}
 
 /// The structured form: M, `N x R x K`, times B, `K x P`; R is `dims`, or one more for homogeneous coordinates.
 pub(super) struct Structured<'a, T> {
     pub matrix: &'a [T],
     /// B in chunks of pixels, the K rows of one after the other, with zeros beyond the last pixel: read from start to end for every sample, and no chunk cut short.
-    basis: Vec<T>,
+    basis: Vec<Chunk<T>>,
     pub samples: usize,
     rows: usize,
     terms: usize,
@@ -44,8 +57,8 @@ impl<'a, T: Number> Structured<'a, T> {
 }
 
 impl<T: Lanes> Coordinates<T> for Structured<'_, T> {
-    fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
-        fill(self, n, pixels, rows);
+    fn fill(&self, samples: Range<usize>, pixels: Range<usize>, rows: &mut [Rows<T>]) {
+        fill(self, samples, pixels, rows);
     }
 
     /// Those to M, `R x K`, and, where B's is wanted, those to the coordinates, `P x dims`.
@@ -57,90 +70,150 @@ impl<T: Lanes> Coordinates<T> for Structured<'_, T> {
         self.rows * self.terms
     }
 
-    fn pass_back(&self, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>], gradients: &mut [T]) {
+    fn pass_back(&self, pixels: Range<usize>, rows: &[Rows<T>], gradients: &mut [Rows<T>], sums: &mut [Sums<T>]) {
+        pass_back(self, pixels, rows, gradients, sums);
+    }
+
+    fn store(&self, pixels: Range<usize>, gradient: &Rows<T>, gradients: &mut [T]) {
         if self.basis_wanted {
             let points = &mut gradients[self.rows * self.terms..];
-            Grid::store(gradient, self.dims, &mut points[pixels.start * self.dims..pixels.end * self.dims]);
+            Grid::put(gradient, self.dims, &mut points[pixels.start * self.dims..pixels.end * self.dims]);
         }
-        pass_back(self, pixels, rows, gradient, sums);
     }
 
     fn add_up(&self, sums: &[Sums<T>], gradients: &mut [T]) {
-        for (total, sums) in gradients.iter_mut().zip(sums) {
-            *total = added_up(sums);
-        }
+        add_up(sums, gradients);
     }
 }
 
 widest! {
-    fn fill[T: Lanes;](warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) = fill_body
+    /// The sum of each sums, in halves.
+    fn add_up[T: Lanes;](sums: &[Sums<T>], totals: &mut [T]) = add_up_body
 }
 
 #[inline(always)]
-fn fill_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
-    // Rows in pairs, which share what they read of B.
-    for (pair, weights) in rows.chunks_mut(2).zip(warp.matrix_of(n).chunks(2 * warp.terms)) {
-        let (weights, others) = weights.split_at(warp.terms);
-        for (chunk, basis) in warp.chunks(&pixels).enumerate() {
-            match pair {
-                [row, second] if !others.is_empty() => fill_chunk::<T, 2, LEVEL>(basis, [weights, others], [part_mut(row, chunk), part_mut(second, chunk)]),
-                [row, ..] => fill_chunk::<T, 1, LEVEL>(basis, [weights], [part_mut(row, chunk)]),
-                [] => (),
-            }
-        }
+fn add_up_body<T: Lanes, const LEVEL: usize>(sums: &[Sums<T>], totals: &mut [T]) {
+    for (total, sums) in totals.iter_mut().zip(sums) {
+        *total = T::dot::<WIDE, LEVEL>(sums, &[T::one(); WIDE]);
+    }
+}
+
+widest! {
+    fn fill[T: Lanes;](warp: &Structured<'_, T>, samples: Range<usize>, pixels: Range<usize>, rows: &mut [Rows<T>]) = fill_body
+}
+
+#[inline(always)]
+fn fill_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, samples: Range<usize>, pixels: Range<usize>, rows: &mut [Rows<T>]) {
+    let (count, mut row) = (samples.len() * warp.rows, 0);
+    while row < count {
+        let matrix = &warp.matrix_of(&samples)[row * warp.terms..];
+        row += match count - row {
+            4.. if most_rows::<T, LEVEL>() == 4 => fill_rows::<T, 4, LEVEL>(warp, &pixels, matrix, row, rows),
+            2.. => fill_rows::<T, 2, LEVEL>(warp, &pixels, matrix, row, rows),
+            _ => fill_rows::<T, 1, LEVEL>(warp, &pixels, matrix, row, rows),
+        };
     }
     if warp.rows > warp.dims {
-        let (coordinates, divisor) = rows.split_at_mut(warp.dims);
-        for row in coordinates {
-            for (value, &w) in row.iter_mut().zip(&divisor[0]) {
-                *value = *value / guarded(w).0;
+        for rows in rows {
+            let (coordinates, divisor) = rows.split_at_mut(warp.dims);
+            for row in coordinates {
+                for (value, &w) in row.iter_mut().zip(&divisor[0]) {
+                    *value = *value / guarded(w).0;
+                }
             }
         }
     }
 }
 
-/// R rows of `M_theta B` at a chunk of pixels.
+/// How many rows may share what they read of B: as the registers hold sums of.
 #[inline(always)]
-fn fill_chunk<T: Lanes, const R: usize, const LEVEL: usize>(basis: &[[T; CHUNK]], weights: [&[T]; R], rows: [&mut [T; CHUNK]; R]) {
-    // All sums of a chunk beside each other, in registers: none waits for another.
-    let mut sums = [[[T::zero(); WIDE]; CHUNK / WIDE]; R];
-    for (k, basis) in basis.iter().enumerate() {
-        for (v, basis) in basis.as_chunks().0.iter().enumerate() {
-            for (sums, weights) in sums.iter_mut().zip(&weights) {
-                T::add_scaled::<WIDE, LEVEL>(&mut sums[v], weights[k], basis);
+const fn most_rows<T, const LEVEL: usize>() -> usize {
+    if LEVEL == AVX512 && size_of::<T>() == size_of::<f32>() { 4 } else { 2 }
+}
+
+/// R rows of `M_theta B`, of one sample or of two, from row `row` of all on: their weights are the first of `matrix`; gives R.
+#[inline(always)]
+fn fill_rows<T: Lanes, const R: usize, const LEVEL: usize>(
+    warp: &Structured<'_, T>,
+    pixels: &Range<usize>,
+    matrix: &[T],
+    row: usize,
+    rows: &mut [Rows<T>],
+) -> usize {
+    let (mut weights, mut places) = ([matrix; R], [(0, 0); R]);
+    for r in 0..R {
+        weights[r] = &matrix[r * warp.terms..(r + 1) * warp.terms];
+        places[r] = warp.sample_and_row(row + r);
+    }
+    for (chunk, basis) in warp.chunks(pixels).enumerate() {
+        // All sums of a chunk beside each other, in registers: none waits for another.
+        let mut sums = [[[T::zero(); WIDE]; CHUNK / WIDE]; R];
+        for (k, basis) in basis.iter().enumerate() {
+            for (v, basis) in basis.0.as_chunks().0.iter().enumerate() {
+                for (sums, weights) in sums.iter_mut().zip(&weights) {
+                    T::add_scaled::<WIDE, LEVEL>(&mut sums[v], weights[k], basis);
+                }
             }
         }
+        for (sums, &(sample, row)) in sums.iter().zip(&places) {
+            part_mut(&mut rows[sample][row], chunk).copy_from_slice(sums.as_flattened());
+        }
     }
-    for (row, sums) in rows.into_iter().zip(&sums) {
-        row.copy_from_slice(sums.as_flattened());
-    }
+    R
 }
 
 widest! {
-    /// From gradients to coordinates to gradients to `M_theta B`, in place, and to M, added to `sums`. `rows` is what [`fill`] left.
-    fn pass_back[T: Lanes;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) = pass_back_body
+    /// From gradients to coordinates to gradients to `M_theta B`, in place, and to M, added to `sums`; for some samples. `rows` is what [`fill`] left.
+    fn pass_back[T: Lanes;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &[Rows<T>], gradients: &mut [Rows<T>], sums: &mut [Sums<T>]) = pass_back_body
 }
 
 #[inline(always)]
-fn pass_back_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>]) {
-    warp.through_divisor(rows, gradient, pixels.len());
-    for row in gradient.iter_mut() {
-        row[pixels.len()..].fill(T::zero());
-    }
-    for (pair, sums) in gradient[..warp.rows].chunks(2).zip(sums.chunks_mut(2 * warp.terms)) {
-        let mut k = 0;
-        while k < warp.terms {
-            let sums = &mut sums[k..];
-            k += match (pair, warp.terms - k) {
-                ([row, second], 4..) => pass_back_terms::<T, 2, 4, LEVEL>(warp, &pixels, [row, second], k, sums),
-                ([row, second], 3) => pass_back_terms::<T, 2, 3, LEVEL>(warp, &pixels, [row, second], k, sums),
-                ([row, second], _) => pass_back_terms::<T, 2, 1, LEVEL>(warp, &pixels, [row, second], k, sums),
-                ([row, ..], 4..) => pass_back_terms::<T, 1, 4, LEVEL>(warp, &pixels, [row], k, sums),
-                ([row, ..], _) => pass_back_terms::<T, 1, 1, LEVEL>(warp, &pixels, [row], k, sums),
-                ([], rest) => rest,
-            };
+fn pass_back_body<T: Lanes, const LEVEL: usize>(
+    warp: &Structured<'_, T>,
+    pixels: Range<usize>,
+    rows: &[Rows<T>],
+    gradients: &mut [Rows<T>],
+    sums: &mut [Sums<T>],
+) {
+    for (rows, gradient) in rows.iter().zip(gradients.iter_mut()) {
+        warp.through_divisor(rows, gradient, pixels.len());
+        for row in gradient.iter_mut() {
+            row[pixels.len()..].fill(T::zero());
         }
     }
+    let (count, mut row) = (gradients.len() * warp.rows, 0);
+    while row < count {
+        row += match count - row {
+            4.. if most_rows::<T, LEVEL>() == 4 => pass_back_rows::<T, 4, LEVEL>(warp, &pixels, gradients, row, sums),
+            2.. => pass_back_rows::<T, 2, LEVEL>(warp, &pixels, gradients, row, sums),
+            _ => pass_back_rows::<T, 1, LEVEL>(warp, &pixels, gradients, row, sums),
+        };
+    }
+}
+
+/// The part of R rows of gradients, of one sample or of two; gives R.
+#[inline(always)]
+fn pass_back_rows<T: Lanes, const R: usize, const LEVEL: usize>(
+    warp: &Structured<'_, T>,
+    pixels: &Range<usize>,
+    gradients: &[Rows<T>],
+    row: usize,
+    sums: &mut [Sums<T>],
+) -> usize {
+    let mut of_rows = [&gradients[0][0]; R];
+    for (r, gradient) in of_rows.iter_mut().enumerate() {
+        let (sample, row) = warp.sample_and_row(row + r);
+        *gradient = &gradients[sample][row];
+    }
+    let (sums, mut k) = (&mut sums[row * warp.terms..], 0);
+    while k < warp.terms {
+        k += match warp.terms - k {
+            4.. => pass_back_terms::<T, R, 4, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
+            3 => pass_back_terms::<T, R, 3, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
+            _ => pass_back_terms::<T, R, 1, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
+        };
+    }
+    R
 }
 
 /// The part of R rows of gradients and of K rows of B, from row `k` on, which share what they read; gives K.
@@ -148,7 +221,7 @@ fn pass_back_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, pixels
 fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const LEVEL: usize>(
     warp: &Structured<'_, T>,
     pixels: &Range<usize>,
-    gradient: [&[T; TILE]; R],
+    gradients: [&[T; TILE]; R],
     k: usize,
     sums: &mut [Sums<T>],
 ) -> usize {
@@ -157,11 +230,11 @@ fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const LEVEL: usize>
         held.copy_from_slice(&sums[r * warp.terms..][..K]);
     }
     for (chunk, basis) in warp.chunks(pixels).enumerate() {
-        let basis: &[[T; CHUNK]; K] = basis[k..].first_chunk().expect("K rows are left");
+        let basis: &[Chunk<T>; K] = basis[k..].first_chunk().expect("K rows are left");
         for v in 0..CHUNK / WIDE {
             for (t, basis) in basis.iter().enumerate() {
-                for (held, gradient) in held.iter_mut().zip(&gradient) {
-                    T::add_product::<LEVEL>(&mut held[t], vector(part(gradient, chunk), v), vector(basis, v));
+                for (held, gradient) in held.iter_mut().zip(&gradients) {
+                    T::add_product::<LEVEL>(&mut held[t], vector(part(gradient, chunk), v), vector(&basis.0, v));
                 }
             }
         }
@@ -193,15 +266,21 @@ fn vector<T>(chunk: &[T; CHUNK], v: usize) -> &Wide<T> {
 impl<T: Lanes> Structured<'_, T> {
     /// B at the chunks of a tile: the K rows of each.
     #[inline(always)]
-    fn chunks(&self, tile: &Range<usize>) -> impl Iterator<Item = &[[T; CHUNK]]> {
-        self.basis.as_chunks().0[tile.start / CHUNK * self.terms..tile.end.div_ceil(CHUNK) * self.terms].chunks_exact(self.terms)
+    fn chunks(&self, tile: &Range<usize>) -> impl Iterator<Item = &[Chunk<T>]> {
+        self.basis[tile.start / CHUNK * self.terms..tile.end.div_ceil(CHUNK) * self.terms].chunks_exact(self.terms)
     }
 
-    /// M of sample `n`, `R x K`.
+    /// M of some samples, each `R x K`.
     #[inline(always)]
-    fn matrix_of(&self, n: usize) -> &[T] {
+    fn matrix_of(&self, samples: &Range<usize>) -> &[T] {
         let length = self.rows * self.terms;
-        &self.matrix[n * length..(n + 1) * length]
+        &self.matrix[samples.start * length..samples.end * length]
+    }
+
+    /// The sample, and the row of its M, that is row `row` of those of all samples.
+    #[inline(always)]
+    fn sample_and_row(&self, row: usize) -> (usize, usize) {
+        (row / self.rows, row % self.rows)
     }
 
     /// The gradients to M, `N x R x K`, and, where it is wanted, to B, `K x P`, after it.
@@ -227,9 +306,9 @@ impl<T: Lanes> Structured<'_, T> {
                     let index = task * samples_per_task + i;
                     let (block, n) = (block_of(index / self.samples, self.pixels), index % self.samples);
                     for pixels in tiles(&block) {
-                        self.fill(n, pixels.clone(), rows);
+                        self.fill(n..n + 1, pixels.clone(), from_mut(rows));
                         coordinate_gradient(scratch, n, pixels.clone(), rows, gradient);
-                        pass_back(self, pixels.clone(), rows, gradient, sums);
+                        pass_back(self, pixels.clone(), from_ref(rows), from_mut(gradient), sums);
                         if let Some(sums) = &mut basis {
                             self.accumulate_basis(n, pixels, gradient, sums, &block);
                         }
@@ -256,7 +335,7 @@ impl<T: Lanes> Structured<'_, T> {
     /// The gradient to B, `K x P`, from those to the coordinates, `N x P x dims`.
     pub(super) fn basis_gradient(&self, points: &[T]) -> Vec<T> {
         let upstream = Grid { values: points, dims: self.dims, pixels: self.pixels };
-        self.gradients(|| (), |_, n, pixels, _, gradient| upstream.fill(n, pixels, gradient)).split_off(self.matrix.len())
+        self.gradients(|| (), |_, n, pixels, _, gradient| upstream.fill(n..n + 1, pixels, from_mut(gradient))).split_off(self.matrix.len())
     }
 
     /// Partial sums, `blocks x N x R x K`, added in order.
@@ -300,7 +379,7 @@ impl<T: Lanes> Structured<'_, T> {
     /// Adds a tile's part to the gradients to its block of B, `K x pixels of the block`.
     fn accumulate_basis(&self, n: usize, pixels: Range<usize>, gradient: &Rows<T>, sums: &mut [T], block: &Range<usize>) {
         let inside = pixels.start - block.start..pixels.end - block.start;
-        for (weights, row) in self.matrix_of(n).chunks_exact(self.terms).zip(gradient) {
+        for (weights, row) in self.matrix_of(&(n..n + 1)).chunks_exact(self.terms).zip(gradient) {
             for (&weight, sums) in weights.iter().zip(sums.chunks_exact_mut(block.len())) {
                 for (sum, &g) in sums[inside.clone()].iter_mut().zip(row) {
                     *sum += product(g, weight);
@@ -327,31 +406,17 @@ fn product<T: Real>(gradient: T, factor: T) -> T {
 }
 
 /// B, `K x P`, in chunks.
-fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> Vec<T> {
+fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> Vec<Chunk<T>> {
     /// The chunks of a task.
     const RUN: usize = 16;
-    let fill = |run: usize, chunks: &mut [T]| {
-        for (i, rows) in chunks.as_chunks_mut::<CHUNK>().0.chunks_exact_mut(terms).enumerate() {
+    let fill = |run: usize, chunks: &mut [Chunk<T>]| {
+        for (i, rows) in chunks.chunks_exact_mut(terms).enumerate() {
             let start = (run * RUN + i) * CHUNK;
             let length = CHUNK.min(pixels - start);
             for (row, basis) in rows.iter_mut().zip(basis.chunks_exact(pixels)) {
-                row[..length].copy_from_slice(&basis[start..start + length]);
+                row.0[..length].copy_from_slice(&basis[start..start + length]);
             }
         }
     };
-    filled(pixels.div_ceil(CHUNK) * terms * CHUNK, RUN * terms * CHUNK, fill)
-}
-
-/// The sum of sums, in halves.
-fn added_up<T: Real>(sums: &Sums<T>) -> T {
-    let mut sums = *sums;
-    let mut width = sums.len();
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            let other = sums[i + width];
-            sums[i] += other;
-        }
-    }
-    sums[0]
+    filled(pixels.div_ceil(CHUNK) * terms, RUN * terms, fill)
 }

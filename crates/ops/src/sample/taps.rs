@@ -1,5 +1,6 @@
 //! From coordinates to the pixels that are read and their weights, an axis at a time.
 
+use stn_core::taps::{FAR, HUGE};
 use stn_core::{Boundary, BoundaryRule, Real};
 
 use super::Sampler;
@@ -7,12 +8,6 @@ use super::warp::{Rows, TILE, zeros};
 
 /// The longest axis of a source, in pixels: far less than [`FAR`].
 pub(super) const LONGEST_AXIS: usize = 1 << 28;
-
-/// A coordinate, in pixels, that is outside every source and that every kernel can take.
-pub(super) const FAR: f64 = (1 << 29) as f64;
-
-/// Kernels are asked about smaller coordinates only.
-pub(super) const HUGE: f64 = (1 << 30) as f64;
 
 /// The offset of a tap that reads zero: beyond every source, and the sum of three does not overflow.
 const OUTSIDE: usize = usize::MAX / 4;

@@ -163,3 +163,28 @@ fn a_single_image_has_the_same_bits_however_many_threads_share_it() -> Result<()
     }
     Ok(())
 }
+
+#[test]
+fn samples_have_the_same_bits_alone_in_a_task_and_together() -> Result<()> {
+    let mut draws = Draws(4);
+    for round in 0..40 {
+        let (sampler, source, target) = (draws.sampler(), draws.sizes(2, 23), draws.sizes(2, 23));
+        let (samples, channels) = (17, [1, 3, 9][round % 3]);
+        let call = Call::new(&sampler, &[&[samples, channels], source.as_slice()].concat(), &target)?;
+        let Some(fused) = Fused::new(&call) else { continue };
+        let (rows, terms) = (2 + draws.below(2), 1 + draws.below(20));
+        let (input, upstream) = (draws.numbers::<f32>(samples * channels * call.plane_len()), draws.numbers::<f32>(samples * channels * call.pixels));
+        let (matrix, basis) = (draws.numbers(samples * rows * terms), draws.numbers(terms * call.pixels));
+        let mut warp = Structured::of_numbers(&matrix, (samples, rows, terms), &basis, &target);
+        warp.basis_wanted = round % 2 == 1;
+        // As many threads as make too few tasks of two samples.
+        let [together, alone] = [1, 4].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| (fused.sample(&input, &warp), fused.gradients(&input, &upstream, &warp, Wanted { input: true, coordinates: true })))
+        });
+        let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+        let bits_of = |(output, (to_input, to_coordinates)): &(Vec<f32>, (Vec<f32>, Vec<f32>))| [bits(output), bits(to_input), bits(to_coordinates)];
+        assert!(bits_of(&together) == bits_of(&alone), "{sampler:?}: {samples} x {channels} x {source:?} to {target:?}");
+    }
+    Ok(())
+}

@@ -93,7 +93,12 @@ pub(super) fn from_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(lane
 #[inline(always)]
 fn copy<T: Lanes>(from: &[T], to: &mut [T]) {
     let length = from.len().min(to.len());
-    let ((from, last), (to, last_to)) = (from[..length].as_chunks::<8>(), to[..length].as_chunks_mut::<8>());
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-    last_to.iter_mut().zip(last).for_each(|(to, &from)| *to = from);
+    for first in (0..length).step_by(WIDE) {
+        // The last vector begins early enough to be a whole one.
+        let first = first.min(length.saturating_sub(WIDE));
+        match (from[first..].first_chunk::<WIDE>(), to[first..].first_chunk_mut::<WIDE>()) {
+            (Some(from), Some(to)) => *to = *from,
+            _ => to[..length].copy_from_slice(&from[..length]),
+        }
+    }
 }

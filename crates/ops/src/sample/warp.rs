@@ -4,11 +4,12 @@
 use std::ops::Range;
 
 use stn_core::Real;
+use stn_core::taps::RUN;
 
 use super::arithmetic::Wide;
 
 /// The pixels of a tile: what a kernel is asked for at a time.
-pub(super) const TILE: usize = 128;
+pub(super) const TILE: usize = RUN;
 
 /// The pixels of a block: what a task works on. Partial sums follow blocks, never threads.
 pub(super) const BLOCK: usize = 2 * TILE;
@@ -21,19 +22,23 @@ pub(super) type Sums<T> = Wide<T>;
 
 /// The coordinates at which a source is read.
 pub(super) trait Coordinates<T>: Sync {
-    /// Fills rows x, y (, z) with the normalised coordinates of a tile's pixels in sample `n`.
-    fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>);
+    /// Fills rows x, y (, z) with the normalised coordinates of a tile's pixels, for each of some samples.
+    fn fill(&self, samples: Range<usize>, pixels: Range<usize>, rows: &mut [Rows<T>]);
 
-    /// The length of the gradients of one sample that [`pass_back`](Self::pass_back) makes.
+    /// The length of the gradients of one sample that [`pass_back`](Self::pass_back) and [`add_up`](Self::add_up) make.
     fn gradients_len(&self) -> usize;
 
-    /// How many [`Sums`] a task keeps for [`pass_back`](Self::pass_back).
+    /// How many [`Sums`] a task keeps for [`pass_back`](Self::pass_back), for each sample.
     fn sums_len(&self) -> usize;
 
-    /// Brings the gradient to a tile's coordinates back to what they come from. `rows` is what [`fill`](Self::fill) left.
-    fn pass_back(&self, pixels: Range<usize>, rows: &Rows<T>, gradient: &mut Rows<T>, sums: &mut [Sums<T>], gradients: &mut [T]);
+    /// Brings the gradients to a tile's coordinates in some samples back to what they come from: in each sample's sums, one after the other. `rows` is what
+    /// [`fill`](Self::fill) left.
+    fn pass_back(&self, pixels: Range<usize>, rows: &[Rows<T>], gradients: &mut [Rows<T>], sums: &mut [Sums<T>]);
 
-    /// Adds up what [`pass_back`](Self::pass_back) left in the sums.
+    /// Stores what a sample's gradients hold of a tile, where [`pass_back`](Self::pass_back) adds nothing up.
+    fn store(&self, pixels: Range<usize>, gradient: &Rows<T>, gradients: &mut [T]);
+
+    /// Adds up what [`pass_back`](Self::pass_back) left in a sample's sums.
     fn add_up(&self, sums: &[Sums<T>], gradients: &mut [T]);
 }
 
@@ -53,7 +58,7 @@ impl<'a, T> Grid<'a, T> {
 
 impl<T: Real> Grid<'_, T> {
     /// The gradient's way back: one tile of the grid's gradient, from rows of it.
-    pub(super) fn store(rows: &Rows<T>, dims: usize, grid: &mut [T]) {
+    pub(super) fn put(rows: &Rows<T>, dims: usize, grid: &mut [T]) {
         for (i, point) in grid.chunks_exact_mut(dims).enumerate() {
             for (value, row) in point.iter_mut().zip(rows) {
                 *value = row[i];
@@ -63,12 +68,14 @@ impl<T: Real> Grid<'_, T> {
 }
 
 impl<T: Real> Coordinates<T> for Grid<'_, T> {
-    fn fill(&self, n: usize, pixels: Range<usize>, rows: &mut Rows<T>) {
-        let first = n * self.pixels;
-        let points = &self.values[(first + pixels.start) * self.dims..(first + pixels.end) * self.dims];
-        for (i, point) in points.chunks_exact(self.dims).enumerate() {
-            for (row, &value) in rows.iter_mut().zip(point) {
-                row[i] = value;
+    fn fill(&self, samples: Range<usize>, pixels: Range<usize>, rows: &mut [Rows<T>]) {
+        for (n, rows) in samples.zip(rows) {
+            let first = n * self.pixels;
+            let points = &self.values[(first + pixels.start) * self.dims..(first + pixels.end) * self.dims];
+            for (i, point) in points.chunks_exact(self.dims).enumerate() {
+                for (row, &value) in rows.iter_mut().zip(point) {
+                    row[i] = value;
+                }
             }
         }
     }
@@ -81,8 +88,10 @@ impl<T: Real> Coordinates<T> for Grid<'_, T> {
         0
     }
 
-    fn pass_back(&self, pixels: Range<usize>, _: &Rows<T>, gradient: &mut Rows<T>, _: &mut [Sums<T>], gradients: &mut [T]) {
-        Self::store(gradient, self.dims, &mut gradients[pixels.start * self.dims..pixels.end * self.dims]);
+    fn pass_back(&self, _: Range<usize>, _: &[Rows<T>], _: &mut [Rows<T>], _: &mut [Sums<T>]) {}
+
+    fn store(&self, pixels: Range<usize>, gradient: &Rows<T>, gradients: &mut [T]) {
+        Self::put(gradient, self.dims, &mut gradients[pixels.start * self.dims..pixels.end * self.dims]);
     }
 
     fn add_up(&self, _: &[Sums<T>], _: &mut [T]) {}
