@@ -60,6 +60,14 @@ pub enum Error {
         /// What polars said.
         source: polars::error::PolarsError,
     },
+    /// A table that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The Parquet file.
+        path: PathBuf,
+        /// What polars said.
+        source: polars::error::PolarsError,
+    },
     /// Threads that cannot be started.
     #[error("cannot start {threads} threads: {source}")]
     Threads {

@@ -97,6 +97,9 @@ pub(super) const SWEEP: &str = "What to vary: every combination of the grid's va
 Several blocks, each written `[[sweep]]`, are joined end to end. A value of the sweep on `train.KEY` goes before a model's own `train` table, which goes before `[train]`.\n\n\
 A trial's id is a hash of everything that can change its result: data set, network, training and seed, but not names, labels, threads or folders. A trial that is done is not run again, unless the data under its path has changed.";
 
+pub(super) const SLURM: &str =
+    "How `stn run FILE --executor slurm` asks a cluster for the trials; see [On a cluster](cluster.md). Flags of the same names go before it.";
+
 pub(super) const REPORT: &str = "What the report shows.\n\n\
 - `baseline`: the model that step times are compared with, by its label or the name of its table.\n\
 - `published`: published test errors in percent, a table for each distortion, by the models' labels or names: `R = { \"CNN\" = 1.2 }` in `[report.published]`.";

@@ -9,7 +9,7 @@ use stn_data::DatasetDoc;
 use stn_nn::optimizer::{Adam, AdamW, Sgd};
 
 use crate::EarlyStop;
-use crate::spec::sections::{ModelSection, SweepSection, TopLevel};
+use crate::spec::sections::{ModelSection, SlurmSection, SweepSection, TopLevel};
 use crate::spec::train::TrainSection;
 use crate::store::schema::schema as tables;
 use markdown::{key_table, rows};
@@ -36,6 +36,7 @@ pub fn reference(registry: &Registry) -> String {
     plugins(&mut page, "Transformations", registry.transformations());
     plugins(&mut page, "Sampling kernels", registry.kernels());
     section(&mut page, "`[sweep]`", keys::SWEEP, &key_table(&parameters::describe::<SweepSection>()));
+    section(&mut page, "`[slurm]`", keys::SLURM, &key_table(&parameters::describe::<SlurmSection>()));
     section(&mut page, "`[report]`", keys::REPORT, "");
     section(&mut page, "Arguments", keys::ARGUMENTS, "");
     page

@@ -14,7 +14,8 @@ use super::findings::Findings;
 use super::overrides;
 use super::planner::Planner;
 use super::resolve::{Resolved, locate};
-use super::sections::{ModelSection, RunSection, TopLevel};
+use super::sections::{ModelSection, RunSection, SlurmSection, TopLevel};
+use super::slurm;
 use super::sweep::{self, Block};
 use super::trial::Trial;
 use super::trial_list::{TrialList, differs, in_words};
@@ -25,6 +26,7 @@ pub struct Experiment {
     name: String,
     description: String,
     run: RunSection,
+    slurm: SlurmSection,
     trials: Vec<Trial>,
     document: Document,
     as_run: String,
@@ -51,6 +53,7 @@ impl Experiment {
         let mut document = Document::parse(Source { name: path.into(), text: text.into() })?;
         let mut reading = Reading { diagnostics: overrides::apply(&mut document, overrides), document: &document };
         let top = reading.top_level(stem);
+        let slurm = reading.slurm(&top.slurm.0);
         let blocks = reading.sweep();
         let trials = reading.trials(&blocks, registry);
         let diagnostics = reading.diagnostics;
@@ -58,7 +61,7 @@ impl Experiment {
             return Err(Diagnostics::new(document.sources, diagnostics));
         }
         let as_run = if overrides.is_empty() { text.to_owned() } else { with_arguments(&document, overrides) };
-        Ok(Self { name: top.name.unwrap_or_default(), description: top.description.unwrap_or_default(), run: top.run, trials, document, as_run })
+        Ok(Self { name: top.name.unwrap_or_default(), description: top.description.unwrap_or_default(), run: top.run, slurm, trials, document, as_run })
     }
 
     /// How far every trial is in a folder of results, in order.
@@ -88,6 +91,11 @@ impl Experiment {
     /// How often a trial makes a checkpoint.
     pub fn checkpoint_every(&self) -> Duration {
         Duration::try_from_secs_f64(self.run.checkpoint_seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// How a Slurm cluster is asked to run the trials.
+    pub(crate) fn slurm(&self) -> &SlurmSection {
+        &self.slurm
     }
 
     /// Every trial, in the order of the file: the first swept key varies slowest, the seed fastest.
@@ -207,6 +215,14 @@ impl Reading<'_> {
             self.fault(&Fault::at(["run", "checkpoint_seconds"], message).help("write for example checkpoint_seconds = 30"));
         }
         top
+    }
+
+    /// The `[slurm]` table; where it cannot be read, the defaults.
+    fn slurm(&mut self, table: &Table) -> SlurmSection {
+        slurm::read(table).unwrap_or_else(|faults| {
+            self.faults(faults, &["slurm"]);
+            SlurmSection::default()
+        })
     }
 
     /// The sweep's blocks; where it cannot be read, none.

@@ -3,6 +3,7 @@
 //! ```text
 //! OUT/EXPERIMENT/experiment.toml    the file as it was run
 //! OUT/EXPERIMENT/plan.parquet       the trials of the latest run, in order
+//! OUT/EXPERIMENT/slurm/N/           what was submitted to a cluster: see `executor::slurm`
 //! OUT/trials/ID/trial.log           what happened, with times
 //! OUT/trials/ID/metrics.parquet     loss and error over the steps
 //! OUT/trials/ID/warps.parquet       some test images before and after each transformer
@@ -21,6 +22,7 @@ pub(crate) mod frame;
 pub(crate) mod holder;
 pub(crate) mod lease;
 pub(crate) mod metrics;
+pub(crate) mod overview;
 pub(crate) mod plan;
 pub(crate) mod schema;
 pub(crate) mod tensors;
@@ -29,6 +31,8 @@ pub(crate) mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -81,6 +85,12 @@ impl Store {
         Ok(store)
     }
 
+    /// The folders that `OUT/EXPERIMENT` is one of.
+    pub fn at(dir: &Path) -> Self {
+        let out = dir.parent().filter(|out| !out.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self { out: out.to_owned(), dir: dir.to_owned() }
+    }
+
     /// `OUT/EXPERIMENT`.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -93,26 +103,32 @@ impl Store {
 
     /// The state of every trial, in order.
     pub fn states(&self, trials: &[Trial]) -> Result<Vec<TrialState>> {
-        let mut unfinished: BTreeMap<String, PathBuf> = lease::all_unfinished(&self.out.join(WORK))?.into_iter().map(|(id, _, dir)| (id, dir)).collect();
-        let unfinished: Vec<Option<PathBuf>> = trials.iter().map(|trial| unfinished.remove(&trial.id)).collect();
-        Ok(trials.par_iter().zip(unfinished).map(|(trial, unfinished)| self.state(trial, unfinished)).collect())
+        self.states_of(&trials.iter().map(|trial| trial.id.as_str()).collect::<Vec<_>>())
     }
 
-    fn state(&self, trial: &Trial, unfinished: Option<PathBuf>) -> TrialState {
+    /// The state of the trial of every id, in order.
+    pub fn states_of(&self, ids: &[&str]) -> Result<Vec<TrialState>> {
+        let mut unfinished: BTreeMap<String, PathBuf> = lease::all_unfinished(&self.out.join(WORK))?.into_iter().map(|(id, _, dir)| (id, dir)).collect();
+        let unfinished: Vec<Option<PathBuf>> = ids.iter().map(|id| unfinished.remove(*id)).collect();
+        Ok(ids.par_iter().zip(unfinished).map(|(id, unfinished)| self.state(id, unfinished)).collect())
+    }
+
+    fn state(&self, id: &str, unfinished: Option<PathBuf>) -> TrialState {
+        let ended = self.out.join(TRIALS).join(id);
         if let Some(dir) = unfinished {
             return match lease::living(&dir) {
                 Some(said) => TrialState::Running(Box::new(said)),
                 None => checkpoint::latest_step(&dir).map_or(TrialState::ToDo, TrialState::PartDone),
             };
         }
-        match facts::status(&self.trial(trial).join(FACTS)) {
+        match facts::status(&ended.join(FACTS)) {
             Some(ended) if ended.status == facts::DONE => TrialState::Done(ended.data_sha256),
             // Numbers that left the finite ones do so again, but perhaps not in another revision of the program.
             Some(ended) => TrialState::Failed {
                 for_good: ended.status.starts_with(facts::DIVERGED) && ended.revision == machine::REVISION,
                 reason: ended.status.trim_start_matches(facts::DIVERGED).trim_start_matches(facts::FAILED).to_owned(),
             },
-            None if self.trial(trial).is_dir() => TrialState::Failed { reason: "its facts cannot be read".into(), for_good: false },
+            None if ended.is_dir() => TrialState::Failed { reason: "its facts cannot be read".into(), for_good: false },
             None => TrialState::ToDo,
         }
     }
@@ -131,7 +147,22 @@ impl Store {
         }
         Lease::take(&work, &trial.id, &ended)
     }
+
+    /// Reaches for a trial, and where it is held, waits until its holder has said something new, and so lives, or counts as dead.
+    pub fn take_from_silent(&self, trial: &Trial, again: bool, cancel: &AtomicBool) -> Result<Taken> {
+        let mut heard: Option<String> = None;
+        loop {
+            match self.take(trial, again)? {
+                Taken::Held(said) if heard.as_ref().is_none_or(|at| *at == said.at) && !cancel.load(Ordering::Relaxed) => heard = Some(said.at),
+                taken => return Ok(taken),
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
 }
+
+/// How often a held trial is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The folder of the trials that have ended.
 const TRIALS: &str = "trials";
