@@ -42,14 +42,13 @@ pub struct Overview {
 ///
 /// Where the folder is none of an experiment that was run.
 pub fn overview(dir: &Path) -> Result<Overview> {
-    let path = dir.join("plan.parquet");
-    let mut trials = plan(&path)?;
-    let store = Store::at(dir);
+    let full = dir.canonicalize().map_err(Error::file("find", dir))?;
+    let mut trials = plan(&dir.join("plan.parquet"))?;
+    let store = Store::at(&full);
     let ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
     let states = store.states_of(&ids)?;
     trials.iter_mut().zip(states).for_each(|(trial, state)| trial.state = state);
     let unfinished = trials.iter().filter(|trial| !matches!(trial.state, TrialState::Done(_))).map(|trial| trial.id.as_str());
-    let full = dir.canonicalize().map_err(Error::file("find", dir))?;
     let name = full.file_name().unwrap_or_default().to_string_lossy();
     let (mut queued, queue_silent) = submission::queued(&store, &name, unfinished)?;
     trials.iter_mut().for_each(|trial| trial.task = queued.remove(&trial.id));
