@@ -21,6 +21,8 @@ use crate::{Error, Result, machine};
 const BEAT: Duration = Duration::from_secs(2);
 /// A holder on another machine that was not heard of for so long is dead.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How often a trial is looked at that is held by one who may be dead.
+const LOOK: Duration = Duration::from_millis(500);
 /// The file in the folder.
 pub(crate) const LEASE: &str = "lease.json";
 /// How often a race for a trial is run again before it counts as lost.
@@ -230,6 +232,18 @@ pub(crate) fn living(dir: &Path) -> Option<Said> {
     lives.then_some(said)
 }
 
+/// Reaches for a trial again and again while it is held by one that says nothing new, until it speaks, and so lives, or counts as dead.
+pub(crate) fn outwait(cancel: &AtomicBool, mut take: impl FnMut() -> Result<Taken>) -> Result<Taken> {
+    let mut heard: Option<String> = None;
+    loop {
+        match take()? {
+            Taken::Held(said) if heard.as_ref().is_none_or(|at| *at == said.at) && !cancel.load(Ordering::Relaxed) => heard = Some(said.at),
+            taken => return Ok(taken),
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
 /// Whether a holder is this very job before the scheduler started it again. It is dead, or on a machine that the scheduler has given up.
 fn earlier_life(said: &Said, job: Option<&str>, restarts: u64) -> bool {
     job.is_some() && said.job.as_deref() == job && said.restarts < restarts
@@ -396,6 +410,22 @@ mod tests {
         assert!(!late.commit().unwrap());
         assert_eq!(std::fs::read_to_string(holder.dir().join(LOG)).unwrap(), "before\n");
         assert!(holder.commit().unwrap());
+    }
+
+    #[test]
+    fn one_who_waits_gets_the_trial_of_a_silent_holder_and_not_of_one_who_speaks() {
+        let out = tempfile::tempdir().unwrap();
+        let lease = mine(out.path());
+        let wait = || outwait(&AtomicBool::new(false), || Ok(take(out.path()))).unwrap();
+        assert!(matches!(wait(), Taken::Held(_)), "this process speaks");
+        drop(lease);
+        let path = mine(out.path()).dir().join(LEASE);
+        let elsewhere = Said { holder: Holder { host: "elsewhere".into(), ..Holder::default() }, ..Said::default() };
+        std::fs::write(&path, serde_json::to_vec(&elsewhere).unwrap()).unwrap();
+        let nearly = std::time::SystemTime::now() - SILENCE + Duration::from_secs(1);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(nearly).unwrap();
+        assert!(matches!(take(out.path()), Taken::Held(_)));
+        assert!(matches!(wait(), Taken::Mine(_)));
     }
 
     #[test]

@@ -31,8 +31,7 @@ pub(crate) mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
@@ -148,21 +147,13 @@ impl Store {
         Lease::take(&work, &trial.id, &ended)
     }
 
-    /// Reaches for a trial, and where it is held, waits until its holder has said something new, and so lives, or counts as dead.
+    /// Reaches for a trial as [`take`](Self::take) does, and where it is held, waits until it is known whether its holder lives.
     pub fn take_from_silent(&self, trial: &Trial, again: bool, cancel: &AtomicBool) -> Result<Taken> {
-        let mut heard: Option<String> = None;
-        loop {
-            match self.take(trial, again)? {
-                Taken::Held(said) if heard.as_ref().is_none_or(|at| *at == said.at) && !cancel.load(Ordering::Relaxed) => heard = Some(said.at),
-                taken => return Ok(taken),
-            }
-            std::thread::sleep(LOOK);
-        }
+        // Reopened once at most: what has ended while this waited has ended well.
+        let mut again = again;
+        lease::outwait(cancel, || self.take(trial, std::mem::take(&mut again)))
     }
 }
-
-/// How often a held trial is looked at.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// The folder of the trials that have ended.
 const TRIALS: &str = "trials";
