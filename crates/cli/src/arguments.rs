@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Watch an experiment that runs, here or elsewhere.
     Watch(Watch),
+    /// Show how far an experiment's trials are, here or on a cluster.
+    Status(Status),
     /// Make tables and figures anew from an experiment's results.
     Report(Report),
     /// List, fetch and preview data sets.
@@ -57,6 +59,77 @@ pub(crate) struct Run {
     /// Show the trials, how far they are and how long they should take, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Where the trials run.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Executor::Local)]
+    pub(crate) executor: Executor,
+    #[command(flatten)]
+    pub(crate) slurm: Slurm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Executor {
+    /// In this process.
+    Local,
+    /// On a Slurm cluster that shares the folders: an array of tasks, one a trial.
+    Slurm,
+    /// As one of those tasks.
+    #[value(hide = true)]
+    SlurmTask,
+}
+
+/// What a submission asks of the cluster; each goes before the key of its name in the file's `[slurm]`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --executor slurm")]
+pub(crate) struct Slurm {
+    /// The partition.
+    #[arg(long, value_name = "NAME")]
+    partition: Option<String>,
+    /// The account that is charged.
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// The quality of service.
+    #[arg(long, value_name = "NAME")]
+    qos: Option<String>,
+    /// The time limit of a task, which then makes a checkpoint and queues again: minutes or D-HH:MM:SS.
+    #[arg(long, value_name = "TIME")]
+    time: Option<String>,
+    /// Generic resources of a task, such as gpu:1.
+    #[arg(long, value_name = "LIST")]
+    gres: Option<String>,
+    /// Processors of a task, which are also its threads.
+    #[arg(long, value_name = "N")]
+    cpus_per_task: Option<u32>,
+    /// Memory of a task, such as 4G.
+    #[arg(long, value_name = "SIZE")]
+    mem: Option<String>,
+    /// How many tasks may run at once.
+    #[arg(long, value_name = "N")]
+    throttle: Option<u32>,
+}
+
+impl Slurm {
+    /// The flags that were given, by the name of their key, with the value as TOML.
+    pub(crate) fn given(&self) -> Vec<(&'static str, String)> {
+        let text = |text: &Option<String>| text.as_ref().map(|text| toml::Value::from(text.as_str()).to_string());
+        let number = |number: Option<u32>| number.map(|number| number.to_string());
+        let all = [
+            ("partition", text(&self.partition)),
+            ("account", text(&self.account)),
+            ("qos", text(&self.qos)),
+            ("time", text(&self.time)),
+            ("gres", text(&self.gres)),
+            ("cpus_per_task", number(self.cpus_per_task)),
+            ("mem", text(&self.mem)),
+            ("throttle", number(self.throttle)),
+        ];
+        all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// An experiment's folder of results, such as results/quickstart.
+    pub(crate) dir: PathBuf,
 }
 
 /// Bytes from a number and a unit.

@@ -52,6 +52,7 @@ pub fn run(registry: &Registry) -> ExitCode {
     let done = match arguments.command {
         Command::Run(run) => commands::run::run(&run, registry),
         Command::Watch(watch) => commands::watch::run(&watch, registry),
+        Command::Status(status) => commands::status::run(&status),
         Command::Report(report) => commands::report::run(&report),
         Command::Data(data) => commands::data::run(&data.action, registry),
         Command::Plugins(plugins) => commands::plugins::run(&plugins, registry),

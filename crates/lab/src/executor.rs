@@ -5,6 +5,7 @@ mod local;
 mod memory;
 mod preparation;
 pub(crate) mod pruning;
+pub(crate) mod slurm;
 mod trial;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub struct RunOptions {
     pub memory: Option<u64>,
     /// Only the trials with these ids; all unless given.
     pub only: Option<Vec<String>>,
+    /// Whether this is one task of many that run the experiment: it leaves the experiment's own files alone, and waits for a holder of its trial that may be dead.
+    pub task: bool,
     /// Set it from anywhere to stop the run; it is looked at every step.
     pub cancel: Arc<AtomicBool>,
     /// Where tensors live and are computed.
@@ -40,7 +43,7 @@ pub struct RunOptions {
 impl RunOptions {
     /// Into `out`, with `threads` threads (0 for all), on the CPU.
     pub fn new(out: impl Into<PathBuf>, threads: usize) -> Self {
-        Self { out: out.into(), threads, jobs: 1, memory: None, only: None, cancel: Arc::default(), device: Device::Cpu }
+        Self { out: out.into(), threads, jobs: 1, memory: None, only: None, task: false, cancel: Arc::default(), device: Device::Cpu }
     }
 }
 

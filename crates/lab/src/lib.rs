@@ -14,6 +14,7 @@ mod trainer;
 mod trial_log;
 
 pub use error::{Error, Result};
+pub use executor::slurm::{QueuedTask, Stopped, Submitted, TaskCommand, requeue_task, submit, task_threads};
 pub use executor::{RunOptions, RunSummary, run};
 pub use observer::{Observer, Silent};
 pub use reference::{json_schema, reference, results_reference};
@@ -21,5 +22,6 @@ pub use spec::diagnostics::{Diagnostic, Diagnostics};
 pub use spec::experiment::Experiment;
 pub use spec::train::{EarlyStop, Monitor, Precision, TrainSpec};
 pub use spec::trial::{Trial, TrialConfig};
+pub use store::overview::{Overview, TrialStatus, overview};
 pub use store::schema::{Column, TableDoc, schema};
 pub use store::{Holder, Said, TrialState};

@@ -45,6 +45,11 @@ pub(crate) fn job() -> Option<String> {
     array.map(|(job, task)| format!("{job}_{task}")).or_else(|| variable("SLURM_JOB_ID"))
 }
 
+/// How often the scheduler has started this job again.
+pub(crate) fn restarts() -> u64 {
+    std::env::var("SLURM_RESTART_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
 /// The most memory this process has held so far, in bytes; `None` where the system does not say. It covers the whole process: earlier trials count as well.
 pub(crate) fn peak_memory() -> Option<i64> {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();

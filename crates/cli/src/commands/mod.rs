@@ -10,6 +10,8 @@ pub(crate) mod plugins;
 pub(crate) mod reference;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod slurm;
+pub(crate) mod status;
 pub(crate) mod watch;
 
 /// Rules above, below and under the headings, as tables in papers have them (a preset of comfy-table's).

@@ -10,12 +10,12 @@ use stn_core::Registry;
 use stn_lab::{Experiment, RunOptions, TrialState};
 
 use crate::Failure;
-use crate::arguments::Run;
+use crate::arguments::{Executor, Run};
 use crate::progress::Progress;
 use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
-    let experiment = Experiment::load(&arguments.file, &arguments.overrides, registry).map_err(|d| Failure::Diagnosed(d.to_string()))?;
+    let experiment = Experiment::load(&arguments.file, &overrides(arguments)?, registry).map_err(|d| Failure::Diagnosed(d.to_string()))?;
     let faults = stn_report::check(experiment.table());
     if !faults.is_empty() {
         return Err(Failure::Diagnosed(experiment.diagnose(&faults).to_string()));
@@ -23,17 +23,22 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     if arguments.dry_run {
         return dry_run(&experiment, arguments);
     }
-    let cancel = stop_signals()?;
-    let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
+    if arguments.executor == Executor::Slurm {
+        return super::slurm::submit(arguments, &experiment, registry);
+    }
+    let task = arguments.executor == Executor::SlurmTask;
+    let cancel = stop_signals(task)?;
+    let given = arguments.threads.map(usize::from).or_else(|| stn_lab::task_threads().filter(|_| task));
+    let threads = given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
     let only = (!arguments.trials.is_empty()).then(|| arguments.trials.clone());
     let jobs = usize::from(arguments.jobs);
-    let options = RunOptions { cancel, jobs, memory: arguments.memory, only, ..RunOptions::new(&arguments.out, threads) };
+    let options = RunOptions { cancel, jobs, memory: arguments.memory, only, task, ..RunOptions::new(&arguments.out, threads) };
     let progress = Progress::new(&experiment);
-    let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(|error| match error {
-        stn_lab::Error::Misfit(diagnostics) => Failure::Diagnosed(diagnostics.to_string()),
-        other => Failure::message(other),
-    })?;
+    let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(failure)?;
     progress.finish();
+    if task {
+        return super::slurm::end_task(&summary);
+    }
     if summary.cancelled {
         return Err(Failure::Message("stopped before the end; the same command goes on from there".into()));
     }
@@ -47,12 +52,34 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     Err(Failure::Message(format!("{} of {} trials failed{}{report}", failures.len(), experiment.trials().len(), failures.concat())))
 }
 
-/// SIGINT or SIGTERM once asks the trainer to stop after its step; twice ends the process.
-fn stop_signals() -> Result<Arc<AtomicBool>, Failure> {
+/// An error of a run in words.
+pub(crate) fn failure(error: stn_lab::Error) -> Failure {
+    match error {
+        stn_lab::Error::Misfit(diagnostics) => Failure::Diagnosed(diagnostics.to_string()),
+        other => Failure::message(other),
+    }
+}
+
+/// The arguments that change keys, the flags for Slurm among them.
+fn overrides(arguments: &Run) -> Result<Vec<String>, Failure> {
+    let flags = arguments.slurm.given();
+    match flags.first() {
+        Some((key, _)) if arguments.executor != Executor::Slurm => {
+            Err(Failure::Message(format!("--{} is for a cluster; add --executor slurm", key.replace('_', "-"))))
+        }
+        _ => Ok(arguments.overrides.iter().cloned().chain(flags.into_iter().map(|(key, value)| format!("slurm.{key}={value}"))).collect()),
+    }
+}
+
+/// SIGINT or SIGTERM once asks the trainer to stop after its step; twice ends the process. A scheduler's `task` only stops: it is signalled again at its end, which must not keep it
+/// from its checkpoint, and killed soon after.
+fn stop_signals(task: bool) -> Result<Arc<AtomicBool>, Failure> {
     let cancel = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag false and only sets it.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&cancel)).map_err(Failure::message)?;
+        if !task {
+            // Before the flag: the first signal finds it false and only sets it.
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&cancel)).map_err(Failure::message)?;
+        }
         signal_hook::flag::register(signal, Arc::clone(&cancel)).map_err(Failure::message)?;
     }
     Ok(cancel)
@@ -61,7 +88,7 @@ fn stop_signals() -> Result<Arc<AtomicBool>, Failure> {
 /// Every trial, how far it is, and how long it should take.
 fn dry_run(experiment: &Experiment, arguments: &Run) -> Result<(), Failure> {
     let states = experiment.states(&arguments.out).map_err(Failure::message)?;
-    let times = experiment.forecast(&arguments.out, &states);
+    let times = experiment.forecast(&arguments.out, &states).map_err(Failure::message)?;
     let mut table = super::table(["trial", "model", "seed", "differs", "state", "time left"]);
     for ((trial, state), time) in experiment.trials().iter().zip(&states).zip(&times) {
         let differs: Vec<_> = trial.differs.iter().filter(|(key, _)| *key != "model").map(|(key, value)| format!("{key}={value}")).collect();

@@ -16,7 +16,7 @@ use crate::{Error, Experiment, Observer, Result, Trial};
 
 /// Runs what is to do.
 pub(crate) fn run(experiment: &Experiment, options: &RunOptions, registry: &Registry, observer: &dyn Observer) -> Result<RunSummary> {
-    let store = Store::create(&options.out, experiment)?;
+    let store = if options.task { Store::new(&options.out, experiment) } else { Store::create(&options.out, experiment)? };
     let threads = if options.threads == 0 { std::thread::available_parallelism().map_or(1, Into::into) } else { options.threads };
     let prepared = pool(threads)?.install(|| prepare(experiment, &store, options.only.as_deref(), registry))?;
     let waiting = prepared.iter().filter(|prepared| matches!(prepared, Prepared::Waiting { .. })).count();
@@ -82,7 +82,9 @@ impl Queue<'_> {
             return self.failed(trial, index, &reason, "not run");
         };
         for attempt in 0..=self.experiment.retries() {
-            let lease = match self.store.take(trial, *again || attempt > 0) {
+            let again = *again || attempt > 0;
+            let taken = if self.options.task { self.store.take_from_silent(trial, again, &self.options.cancel) } else { self.store.take(trial, again) };
+            let lease = match taken {
                 Ok(Taken::Mine(lease)) => lease,
                 Ok(Taken::Ended) => return self.done_already(trial, index),
                 Ok(Taken::Held(said)) => {

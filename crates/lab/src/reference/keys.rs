@@ -148,6 +148,8 @@ pub(super) const RUN: &str = "How trials are run; nothing in it changes a result
 
 pub(super) const PRUNE: &str = "Trials are stopped early only where this table is there. Those on the same data are compared after the same number of steps; what is stopped is told as pruned, \
 and averaged with nothing. See [Many trials](many-trials.md#stopping-what-is-worse).";
+pub(super) const SLURM: &str =
+    "How `stn run FILE --executor slurm` asks a cluster for the trials; see [On a cluster](cluster.md). Flags of the same names go before it.";
 
 pub(super) const REPORT: &str = "What the report shows.\n\n\
 - `baseline`: the model that step times are compared with, by its label or the name of its table.\n\

@@ -9,7 +9,7 @@ use stn_data::DatasetDoc;
 use stn_nn::optimizer::{Adam, AdamW, Sgd};
 
 use crate::EarlyStop;
-use crate::spec::sections::{ModelSection, PruneSection, RandomSection, RunSection, SweepSection, TopLevel};
+use crate::spec::sections::{ModelSection, PruneSection, RandomSection, RunSection, SlurmSection, SweepSection, TopLevel};
 use crate::spec::train::TrainSection;
 use crate::store::schema::schema as tables;
 use markdown::{key_table, rows};
@@ -41,6 +41,7 @@ pub fn reference(registry: &Registry) -> String {
     page.push_str(&format!("\n{}", rows(&["distribution", "values"], keys::DISTRIBUTIONS)));
     section(&mut page, "`[run]`", keys::RUN, &key_table(&parameters::describe::<RunSection>()));
     section(&mut page, "`[prune]`", keys::PRUNE, &key_table(&parameters::describe::<PruneSection>()));
+    section(&mut page, "`[slurm]`", keys::SLURM, &key_table(&parameters::describe::<SlurmSection>()));
     section(&mut page, "`[report]`", keys::REPORT, "");
     section(&mut page, "Arguments", keys::ARGUMENTS, "");
     page

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::keys;
 use crate::EarlyStop;
-use crate::spec::sections::{ModelSection, RandomSection, SweepSection, TopLevel};
+use crate::spec::sections::{ModelSection, RandomSection, SlurmSection, SweepSection, TopLevel};
 use crate::spec::train::TrainSection;
 
 /// The JSON schema of experiment files, for editors: completion, and a word on every key. The program itself checks more than it can say.
@@ -28,6 +28,9 @@ pub fn json_schema() -> String {
     describe(&mut train, "How to train.");
     put(&mut top, "train", train);
     put(&mut top, "models", json!({ "type": "object", "description": "The networks, one table each.", "additionalProperties": model }));
+    let mut slurm = of::<SlurmSection>();
+    describe(&mut slurm, "How a Slurm cluster runs the trials; nothing in it changes a result.");
+    put(&mut top, "slurm", slurm);
     put(&mut top, "sweep", json!({ "description": "What to vary.", "anyOf": [sweep, { "type": "array", "items": sweep }] }));
     let kinds: Vec<String> = stn_data::catalogue().into_iter().map(|doc| doc.name).collect();
     let dataset = json!({ "type": "object", "description": "The data set.", "properties": { "kind": { "enum": kinds } }, "required": ["kind"] });

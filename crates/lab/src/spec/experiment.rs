@@ -16,7 +16,8 @@ use super::findings::Findings;
 use super::overrides;
 use super::planner::Planner;
 use super::resolve::{Resolved, locate};
-use super::sections::{ModelSection, PruneSection, RunSection, TopLevel};
+use super::sections::{ModelSection, PruneSection, RunSection, SlurmSection, TopLevel};
+use super::slurm;
 use super::sweep::{self, Block, Mistake};
 use super::trial::Trial;
 use super::trial_list::{TrialList, differs, in_words};
@@ -28,6 +29,7 @@ pub struct Experiment {
     description: String,
     run: RunSection,
     prune: Option<PruneSection>,
+    slurm: SlurmSection,
     trials: Vec<Trial>,
     document: Document,
     as_run: String,
@@ -54,6 +56,7 @@ impl Experiment {
         let mut document = Document::parse(Source { name: path.into(), text: text.into() })?;
         let mut reading = Reading { diagnostics: overrides::apply(&mut document, overrides), document: &document };
         let top = reading.top_level(stem);
+        let slurm = reading.slurm(&top.slurm.0);
         let blocks = reading.sweep();
         let trials = reading.trials(&blocks, registry);
         let diagnostics = reading.diagnostics;
@@ -66,6 +69,7 @@ impl Experiment {
             description: top.description.unwrap_or_default(),
             run: top.run,
             prune: top.prune,
+            slurm,
             trials,
             document,
             as_run,
@@ -82,8 +86,12 @@ impl Experiment {
     }
 
     /// The time that every trial still needs, by those of any experiment that were measured in the folder of results; `None` where none like it was.
-    pub fn forecast(&self, out: &Path, states: &[TrialState]) -> Vec<Option<Duration>> {
-        forecast(&self.trials, states, &Store::new(out, self).measured())
+    ///
+    /// # Errors
+    ///
+    /// Where the folder cannot be read.
+    pub fn forecast(&self, out: &Path, states: &[TrialState]) -> crate::Result<Vec<Option<Duration>>> {
+        Ok(forecast(&self.trials, states, &Store::new(out, self).measured()?))
     }
 
     /// The name, which is also the results folder's.
@@ -109,6 +117,11 @@ impl Experiment {
     /// How often a trial makes a checkpoint.
     pub fn checkpoint_every(&self) -> Duration {
         Duration::try_from_secs_f64(self.run.checkpoint_seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// How a Slurm cluster is asked to run the trials.
+    pub(crate) fn slurm(&self) -> &SlurmSection {
+        &self.slurm
     }
 
     /// Every trial, in the order of the file: the first swept key varies slowest, the seed fastest.
@@ -237,6 +250,14 @@ impl Reading<'_> {
             }
         }
         top
+    }
+
+    /// The `[slurm]` table; where it cannot be read, the defaults.
+    fn slurm(&mut self, table: &Table) -> SlurmSection {
+        slurm::read(table).unwrap_or_else(|faults| {
+            self.faults(faults, &["slurm"]);
+            SlurmSection::default()
+        })
     }
 
     /// The sweep's blocks; where it cannot be read, none.

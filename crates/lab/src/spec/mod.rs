@@ -12,6 +12,7 @@ pub(crate) mod overrides;
 pub(crate) mod planner;
 pub(crate) mod resolve;
 pub(crate) mod sections;
+pub(crate) mod slurm;
 pub(crate) mod sweep;
 pub(crate) mod train;
 pub(crate) mod trial;

@@ -85,6 +85,8 @@ pub(crate) struct TopLevel {
     pub run: RunSection,
     /// Whether trials that are worse than others are stopped early; they are told apart from those that are done, and averaged with none. Not stopped where not given.
     pub prune: Option<PruneSection>,
+    /// How a Slurm cluster runs the trials; nothing in it changes a result.
+    pub slurm: Section,
     /// What the report shows, such as a baseline and published numbers: kept as it is for the report.
     pub report: Section,
 }
@@ -135,6 +137,52 @@ pub(crate) struct PruneSection {
 impl Default for PruneSection {
     fn default() -> Self {
         Self { kind: PruneRule::Median, metric: Monitor::TestError, min_steps: 1000, min_trials: 3, reduction: 3 }
+    }
+}
+
+/// The `[slurm]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct SlurmSection {
+    /// The partition; the cluster's default unless given.
+    pub partition: Option<String>,
+    /// The account that is charged.
+    pub account: Option<String>,
+    /// The quality of service.
+    pub qos: Option<String>,
+    /// The longest that a task may take before it makes a checkpoint and queues again: minutes, `HH:MM:SS` or `D-HH:MM:SS`.
+    pub time: Option<String>,
+    /// Generic resources of each task, such as `gpu:1`.
+    pub gres: Option<String>,
+    /// Processors of each task, which are also its threads.
+    pub cpus_per_task: Option<u64>,
+    /// Memory of each task, such as `4G`.
+    pub mem: Option<String>,
+    /// How many tasks may run at once.
+    pub throttle: Option<u64>,
+    /// Seconds before the end of `time` at which a task makes a checkpoint and queues again. Slurm may be up to a minute early.
+    pub lead_seconds: u64,
+    /// Further options of sbatch: `["--constraint=avx512"]`.
+    pub extra: Vec<String>,
+    /// Lines of shell that each task runs first, such as `module load`.
+    pub setup: String,
+}
+
+impl Default for SlurmSection {
+    fn default() -> Self {
+        Self {
+            partition: None,
+            account: None,
+            qos: None,
+            time: None,
+            gres: None,
+            cpus_per_task: None,
+            mem: None,
+            throttle: None,
+            lead_seconds: 120,
+            extra: Vec::new(),
+            setup: String::new(),
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{Error, Result, machine};
 const BEAT: Duration = Duration::from_secs(2);
 /// A holder on another machine that was not heard of for so long is dead.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How often a trial is looked at that is held by one who may be dead.
+const LOOK: Duration = Duration::from_millis(500);
 /// The file in the folder.
 pub(crate) const LEASE: &str = "lease.json";
 /// How often a race for a trial is run again before it counts as lost.
@@ -46,6 +48,8 @@ pub struct Said {
     pub rate: Option<f64>,
     /// The job's number where a scheduler runs it.
     pub job: Option<String>,
+    /// How often the scheduler had started the job again by then.
+    pub restarts: u64,
 }
 
 /// A trial that is this process's to work at. Dropped without [`commit`](Self::commit), the folder stays for whoever goes on.
@@ -77,6 +81,7 @@ pub(crate) struct Progress {
     /// The bits of an `f64`; those of NaN before the first.
     loss: AtomicU64,
     job: Mutex<Option<String>>,
+    restarts: AtomicU64,
 }
 
 impl Progress {
@@ -135,6 +140,7 @@ impl Lease {
         let progress = Arc::new(Progress::default());
         progress.loss.store(f64::NAN.to_bits(), Ordering::Relaxed);
         *progress.job.lock().unwrap_or_else(PoisonError::into_inner) = machine::job();
+        progress.restarts.store(machine::restarts(), Ordering::Relaxed);
         let since = machine::now();
         say(dir, &progress, &since, None)?;
         files::sweep_out(dir)?;
@@ -219,8 +225,28 @@ impl Drop for Lease {
 pub(crate) fn living(dir: &Path) -> Option<Said> {
     let path = dir.join(LEASE);
     let said: Said = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
+    if earlier_life(&said, machine::job().as_deref(), machine::restarts()) {
+        return None;
+    }
     let lives = said.holder.lives().unwrap_or_else(|| age(&path).is_none_or(|age| age < SILENCE));
     lives.then_some(said)
+}
+
+/// Reaches for a trial again and again while it is held by one that says nothing new, until it speaks, and so lives, or counts as dead.
+pub(crate) fn outwait(cancel: &AtomicBool, mut take: impl FnMut() -> Result<Taken>) -> Result<Taken> {
+    let mut heard: Option<String> = None;
+    loop {
+        match take()? {
+            Taken::Held(said) if heard.as_ref().is_none_or(|at| *at == said.at) && !cancel.load(Ordering::Relaxed) => heard = Some(said.at),
+            taken => return Ok(taken),
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Whether a holder is this very job before the scheduler started it again. It is dead, or on a machine that the scheduler has given up.
+fn earlier_life(said: &Said, job: Option<&str>, restarts: u64) -> bool {
+    job.is_some() && said.job.as_deref() == job && said.restarts < restarts
 }
 
 /// The unfinished folder of a trial with its number, the highest where a race has left two.
@@ -281,6 +307,7 @@ fn say(dir: &Path, progress: &Progress, since: &str, rate: Option<f64>) -> Resul
         loss: progress.loss(),
         rate,
         job,
+        restarts: progress.restarts.load(Ordering::Relaxed),
     };
     let text = serde_json::to_vec(&said).map_err(|error| Error::Other(error.to_string()))?;
     files::write_bytes_unsynced(&dir.join(LEASE), &text)
@@ -383,6 +410,31 @@ mod tests {
         assert!(!late.commit().unwrap());
         assert_eq!(std::fs::read_to_string(holder.dir().join(LOG)).unwrap(), "before\n");
         assert!(holder.commit().unwrap());
+    }
+
+    #[test]
+    fn one_who_waits_gets_the_trial_of_a_silent_holder_and_not_of_one_who_speaks() {
+        let out = tempfile::tempdir().unwrap();
+        let lease = mine(out.path());
+        let wait = || outwait(&AtomicBool::new(false), || Ok(take(out.path()))).unwrap();
+        assert!(matches!(wait(), Taken::Held(_)), "this process speaks");
+        drop(lease);
+        let path = mine(out.path()).dir().join(LEASE);
+        let elsewhere = Said { holder: Holder { host: "elsewhere".into(), ..Holder::default() }, ..Said::default() };
+        std::fs::write(&path, serde_json::to_vec(&elsewhere).unwrap()).unwrap();
+        let nearly = std::time::SystemTime::now() - SILENCE + Duration::from_secs(1);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(nearly).unwrap();
+        assert!(matches!(take(out.path()), Taken::Held(_)));
+        assert!(matches!(wait(), Taken::Mine(_)));
+    }
+
+    #[test]
+    fn a_job_that_was_started_again_knows_its_earlier_life_and_no_other() {
+        let said = Said { job: Some("7_3".into()), restarts: 1, ..Said::default() };
+        assert!(earlier_life(&said, Some("7_3"), 2));
+        assert!(!earlier_life(&said, Some("7_3"), 1));
+        assert!(!earlier_life(&said, Some("7_4"), 2));
+        assert!(!earlier_life(&Said::default(), None, 2));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! OUT/EXPERIMENT/experiment.toml    the file as it was run
 //! OUT/EXPERIMENT/plan.parquet       the trials of the latest run, in order
+//! OUT/EXPERIMENT/slurm/N/           what was submitted to a cluster: see `executor::slurm`
 //! OUT/trials/ID/trial.log           what happened, with times
 //! OUT/trials/ID/metrics.parquet     loss and error over the steps
 //! OUT/trials/ID/warps.parquet       some test images before and after each transformer
@@ -21,6 +22,7 @@ pub(crate) mod frame;
 pub(crate) mod holder;
 pub(crate) mod lease;
 pub(crate) mod metrics;
+pub(crate) mod overview;
 pub(crate) mod plan;
 pub(crate) mod schema;
 pub(crate) mod tensors;
@@ -29,8 +31,7 @@ pub(crate) mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
 
 pub use holder::Holder;
 pub use lease::Said;
@@ -97,6 +98,12 @@ impl Store {
         Ok(store)
     }
 
+    /// The folders that `OUT/EXPERIMENT` is one of.
+    pub fn at(dir: &Path) -> Self {
+        let out = dir.parent().filter(|out| !out.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self { out: out.to_owned(), dir: dir.to_owned() }
+    }
+
     /// `OUT/EXPERIMENT`.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -109,30 +116,37 @@ impl Store {
 
     /// The state of every trial, in order.
     pub fn states(&self, trials: &[Trial]) -> Result<Vec<TrialState>> {
-        let mut unfinished: BTreeMap<String, PathBuf> = lease::all_unfinished(&self.out.join(WORK))?.into_iter().map(|(id, _, dir)| (id, dir)).collect();
-        let unfinished: Vec<Option<PathBuf>> = trials.iter().map(|trial| unfinished.remove(&trial.id)).collect();
-        Ok(trials.par_iter().zip(unfinished).map(|(trial, unfinished)| self.state(trial, unfinished)).collect())
+        self.states_of(&trials.iter().map(|trial| trial.id.as_str()).collect::<Vec<_>>())
     }
 
     /// Every trial in the folder that has ended well.
-    pub fn measured(&self) -> Vec<Measured> {
+    pub fn measured(&self) -> Result<Vec<Measured>> {
         let mut folders: Vec<PathBuf> = std::fs::read_dir(self.out.join(TRIALS)).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         folders.sort();
-        let measured = |folder: &PathBuf| {
+        let measured = on_threads(&folders, |folder| {
             let ended = facts::status(&folder.join(FACTS)).filter(|ended| ended.status == facts::DONE)?;
             Some(Measured { config: serde_json::from_str(&ended.config).ok()?, steps: ended.steps, seconds: ended.wall_seconds })
-        };
-        folders.par_iter().filter_map(measured).collect()
+        });
+        Ok(measured?.into_iter().flatten().collect())
     }
 
-    fn state(&self, trial: &Trial, unfinished: Option<PathBuf>) -> TrialState {
+    /// The state of the trial of every id, in order.
+    pub fn states_of(&self, ids: &[&str]) -> Result<Vec<TrialState>> {
+        let mut unfinished: BTreeMap<String, PathBuf> = lease::all_unfinished(&self.out.join(WORK))?.into_iter().map(|(id, _, dir)| (id, dir)).collect();
+        let unfinished: Vec<Option<PathBuf>> = ids.iter().map(|id| unfinished.remove(*id)).collect();
+        let todo: Vec<_> = ids.iter().zip(unfinished).collect();
+        on_threads(&todo, |(id, unfinished)| self.state(id, unfinished.as_deref()))
+    }
+
+    fn state(&self, id: &str, unfinished: Option<&Path>) -> TrialState {
+        let ended = self.out.join(TRIALS).join(id);
         if let Some(dir) = unfinished {
-            return match lease::living(&dir) {
+            return match lease::living(dir) {
                 Some(said) => TrialState::Running(Box::new(said)),
-                None => checkpoint::latest_step(&dir).map_or(TrialState::ToDo, TrialState::PartDone),
+                None => checkpoint::latest_step(dir).map_or(TrialState::ToDo, TrialState::PartDone),
             };
         }
-        match facts::status(&self.trial(trial).join(FACTS)) {
+        match facts::status(&ended.join(FACTS)) {
             Some(ended) if ended.status == facts::DONE => TrialState::Done { data_sha256: ended.data_sha256 },
             Some(ended) if ended.status.starts_with(facts::PRUNED) => TrialState::Pruned { reason: ended.status[facts::PRUNED.len()..].to_owned() },
             // Numbers that left the finite ones do so again, but perhaps not in another revision of the program.
@@ -140,7 +154,7 @@ impl Store {
                 for_good: ended.status.starts_with(facts::DIVERGED) && ended.revision == machine::REVISION,
                 reason: ended.status.trim_start_matches(facts::DIVERGED).trim_start_matches(facts::FAILED).to_owned(),
             },
-            None if self.trial(trial).is_dir() => TrialState::Failed { reason: "its facts cannot be read".into(), for_good: false },
+            None if ended.is_dir() => TrialState::Failed { reason: "its facts cannot be read".into(), for_good: false },
             None => TrialState::ToDo,
         }
     }
@@ -159,6 +173,27 @@ impl Store {
         }
         Lease::take(&work, &trial.id, &ended)
     }
+
+    /// Reaches for a trial as [`take`](Self::take) does, and where it is held, waits until it is known whether its holder lives.
+    pub fn take_from_silent(&self, trial: &Trial, again: bool, cancel: &AtomicBool) -> Result<Taken> {
+        // Reopened once at most: what has ended while this waited has ended well.
+        let mut again = again;
+        lease::outwait(cancel, || self.take(trial, std::mem::take(&mut again)))
+    }
+}
+
+/// What comes of each item, in order.
+///
+/// Threads of their own: within a pool, one that waits for Parquet's own pool would take up the next file on top of the one it waits for, until its stack is full.
+fn on_threads<T: Sync, R: Send>(items: &[T], of: impl Fn(&T) -> R + Sync) -> Result<Vec<R>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let of = &of;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> =
+            items.chunks(items.len().div_ceil(threads).max(1)).map(|part| scope.spawn(move || part.iter().map(of).collect::<Vec<_>>())).collect();
+        let joined = parts.into_iter().map(|thread| thread.join().map_err(|_| Error::Other("the results could not be read: a mistake in the program".into())));
+        Ok(joined.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    })
 }
 
 /// The folder of the trials that have ended.
