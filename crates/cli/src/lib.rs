@@ -18,6 +18,7 @@ mod progress;
 mod terminal;
 mod whole_file;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -72,7 +73,12 @@ pub fn run(registry: &Registry) -> ExitCode {
 /// Warnings go to standard error; `RUST_LOG` asks for more or less.
 fn log_to_stderr() {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).from_env_lossy();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().with_target(false);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .with_target(false);
     // A program with plugins of its own may have set up a subscriber already: then that one stays.
     let _ = subscriber.try_init();
 }

@@ -261,3 +261,86 @@ fn flags_for_a_cluster_without_one_are_a_mistake() {
     assert!(!done && words.contains("no experiment's folder"), "{words}");
     assert!(!folder.path().join("results").exists());
 }
+
+/// Programs of Slurm's names that do as they are told, in a folder of an experiment.
+struct Pretended(tempfile::TempDir);
+
+impl Pretended {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tiny.toml"), EXPERIMENT).unwrap();
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        let pretended = Self(folder);
+        pretended.program("sbatch", "printf '%s\\n' \"$@\" >>sbatch.txt; n=$(cat job 2>/dev/null || echo 40); echo $((n + 1)) | tee job");
+        pretended.program("scontrol", "echo 'MaxArraySize            = 3'");
+        pretended.program("squeue", "true");
+        pretended
+    }
+
+    fn program(&self, name: &str, does: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.0.path().join("bin").join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{does}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Whether it succeeded, and all that it printed.
+    fn stn(&self, arguments: &[&str]) -> (bool, String) {
+        let path = format!("{}:{}", self.0.path().join("bin").display(), std::env::var("PATH").unwrap_or_default());
+        let output = Command::new(assert_cmd::cargo::cargo_bin!("stn")).args(arguments).current_dir(self.0.path()).env("PATH", path).output().unwrap();
+        (output.status.success(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+#[test]
+fn arrays_longer_than_the_cluster_takes_are_split_and_flags_go_before_the_file() {
+    let slurm = Pretended::new();
+    let (done, words) = slurm.stn(&["run", "tiny.toml", "--executor", "slurm", "--time", "1:00:00", "--throttle", "2", "--threads", "3"]);
+    assert!(done && words.contains("job 41: 3 trials") && words.contains("job 42: 3 trials") && words.contains("job 43: 2 trials"), "{words}");
+    let options = std::fs::read_to_string(slurm.0.path().join("sbatch.txt")).unwrap();
+    assert!(
+        options.contains("--time=1:00:00") && !options.contains("--time=10\n") && options.contains("--array=0-2%2") && options.contains("--array=0-1%2"),
+        "{options}"
+    );
+    let script = std::fs::read_to_string(slurm.0.path().join("results/tiny/slurm/3/task.sh")).unwrap();
+    assert!(script.contains("export SET_UP=1\n") && script.contains("'--threads' '3'"), "{script}");
+}
+
+#[test]
+fn what_waits_in_the_queue_is_not_submitted_again_and_a_queue_that_does_not_answer_is_a_warning() {
+    let slurm = Pretended::new();
+    assert!(slurm.stn(&["run", "tiny.toml", "--executor", "slurm", "sweep.seeds=[0,1,2]"]).0);
+    slurm.program("squeue", "echo '41|0|PENDING|stn-tiny|(Resources)'; echo '41|1|COMPLETING|stn-tiny|n1'; echo '41|2|RUNNING|stn-other|n1'");
+    let (done, words) = slurm.stn(&["run", "tiny.toml", "--executor", "slurm", "sweep.seeds=[0,1,2]"]);
+    assert!(done && words.contains("job 42: 2 trials") && words.contains("1 in the queue already"), "{words}");
+    let (done, words) = slurm.stn(&["status", "results/tiny"]);
+    assert!(done && words.contains("3 to do") && words.contains("41_0 PENDING (Resources)"), "{words}");
+    slurm.program("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1");
+    let (done, words) = slurm.stn(&["status", "results/tiny"]);
+    assert!(done && words.contains("3 to do") && words.contains("warning") && words.contains("Unable to contact"), "{words}");
+    let (done, words) = slurm.stn(&["run", "tiny.toml", "--executor", "slurm", "sweep.seeds=[0,1,2]"]);
+    assert!(done && words.contains("job 43: 3 trials") && words.contains("Unable to contact"), "{words}");
+}
+
+#[test]
+fn a_job_that_slurm_refuses_leaves_nothing_and_is_told_in_its_words() {
+    let slurm = Pretended::new();
+    slurm.program("sbatch", "echo 'sbatch: error: invalid partition specified: no' >&2; exit 1");
+    let (done, words) = slurm.stn(&["run", "tiny.toml", "--executor", "slurm", "--partition", "no"]);
+    assert!(!done && words.contains("invalid partition specified"), "{words}");
+    assert_eq!(std::fs::read_dir(slurm.0.path().join("results/tiny/slurm")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_task_trains_its_trial_alone_and_makes_no_report() {
+    let slurm = Pretended::new();
+    let run = ["run", "tiny.toml", "--executor", "slurm", "train.steps=3", "sweep.seeds=[0,1]"];
+    assert!(slurm.stn(&run).0);
+    let task = || Command::new("bash").arg(slurm.0.path().join("results/tiny/slurm/1/task.sh")).env("SLURM_ARRAY_TASK_ID", "1").output().unwrap();
+    assert!(task().status.success());
+    let again = task();
+    assert!(again.status.success() && String::from_utf8_lossy(&again.stderr).contains("done already"));
+    assert!(!slurm.0.path().join("results/tiny/report").exists());
+    let (_, words) = slurm.stn(&["status", "results/tiny"]);
+    assert!(words.contains("2 trials: 1 done, 0 running, 0 part-done, 0 failed, 1 to do"), "{words}");
+}

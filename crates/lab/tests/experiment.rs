@@ -295,3 +295,9 @@ fn two_models_of_one_label_that_nothing_tells_apart_are_a_mistake() {
     let mistakes = Experiment::parse(&text, "x.toml", "x", &[], &stn_plugins::standard().unwrap()).unwrap_err().to_string();
     assert!(mistakes.contains("the models `fcn` and `cnn` have one label, `CNN`, and nothing else tells their trials apart"), "{mistakes}");
 }
+
+#[test]
+fn what_a_cluster_is_asked_for_changes_no_trial() {
+    let ids = |arguments: &[&str]| load(FILE, arguments).trials().iter().map(|trial| trial.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&[]), ids(&["slurm.partition=gpu", "slurm.time=\"1-0\"", "slurm.cpus_per_task=4"]));
+}

@@ -248,7 +248,8 @@ impl View {
                 format!("{}:{}{job}", said.holder.host, said.holder.pid),
             ])
         });
-        let widths = [Constraint::Fill(3), Constraint::Length(20), Constraint::Length(17), Constraint::Length(9), Constraint::Length(9), Constraint::Fill(1)];
+        let widths =
+            [Constraint::Fill(1), Constraint::Length(20), Constraint::Length(14), Constraint::Length(8), Constraint::Length(8), Constraint::Length(28)];
         let table = Table::new(rows, widths).header(Row::new(["trial", "", "steps", "a second", "loss", "where"]).bold()).block(Block::bordered().title(title));
         frame.render_widget(table, area);
     }

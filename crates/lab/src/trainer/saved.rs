@@ -24,7 +24,7 @@ impl TrainingState {
         saved.put("rows/step", &self.rows.iter().map(|row| row.step as i64).collect::<Vec<_>>())?;
         saved.put("rows/test", &self.rows.iter().map(|row| u8::from(row.split == metrics::TEST)).collect::<Vec<_>>())?;
         for (name, number) in numbers_of_rows() {
-            saved.put(name, &self.rows.iter().map(|row| number(row)).collect::<Vec<_>>())?;
+            saved.put(name, &self.rows.iter().map(number).collect::<Vec<_>>())?;
         }
         if let Some(stopper) = &self.stopper {
             let (best, worse) = stopper.held();
@@ -69,18 +69,23 @@ impl TrainingState {
     }
 }
 
+/// A number of a row.
+type Number = fn(&metrics::Row) -> f64;
+
 /// The columns of rows that are numbers.
-fn numbers_of_rows() -> [(&'static str, fn(&metrics::Row) -> f64); 3] {
+fn numbers_of_rows() -> [(&'static str, Number); 3] {
     [("rows/loss", |row| row.loss), ("rows/error", |row| row.error), ("rows/lr", |row| row.lr)]
 }
 
 fn rows(saved: &Tensors) -> Result<Vec<metrics::Row>> {
     let (steps, tests) = (saved.row::<i64>("rows/step")?, saved.row::<u8>("rows/test")?);
     let [losses, errors, lrs] = numbers_of_rows().map(|(name, _)| saved.row::<f64>(name));
-    let numbers = losses?.into_iter().zip(errors?).zip(lrs?);
-    let row = |((step, test), ((loss, error), lr)): ((i64, u8), ((f64, f64), f64))| {
-        let split = if test == 1 { metrics::TEST } else { metrics::TRAIN };
-        metrics::Row { step: step.unsigned_abs(), split, loss, error, lr }
-    };
-    Ok(steps.into_iter().zip(tests).zip(numbers).map(row).collect())
+    let (losses, errors, lrs) = (losses?, errors?, lrs?);
+    let lengths = [tests.len(), losses.len(), errors.len(), lrs.len()];
+    if lengths.iter().any(|length| *length != steps.len()) {
+        return Err(Error::Other("the rows of the checkpoint are not of one length".into()));
+    }
+    let split = |i: usize| if tests[i] == 1 { metrics::TEST } else { metrics::TRAIN };
+    let row = |i: usize| metrics::Row { step: steps[i].unsigned_abs(), split: split(i), loss: losses[i], error: errors[i], lr: lrs[i] };
+    Ok((0..steps.len()).map(row).collect())
 }
