@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const CLUSTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/slurm/cluster.sh");
 
 /// Long enough that something can be done to trials at work.
-const LONG: u64 = 24_000;
+const LONG: u64 = 40_000;
 
 const EXPERIMENT: &str = r#"
 [dataset]
@@ -118,12 +118,13 @@ impl Cluster {
     /// Waits until a task of the node has made a checkpoint, and says which.
     fn await_checkpoint_on(&self, node: &str) -> (u32, String) {
         let mut last = None;
-        until("a task on the node has a checkpoint", || {
+        until("a long task on the node has an early checkpoint", || {
             let tasks = self.tasks_on(node);
             let held = |dir: &Path, pid: u32| std::fs::read_to_string(dir.join("lease.json")).is_ok_and(|lease| lease.contains(&format!("\"pid\":{pid},")));
-            let kept = |dir: &Path| {
-                std::fs::read_dir(dir).is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("checkpoint.")))
-            };
+            // Of a long trial, and early enough to be met again.
+            let early =
+                |name: &str| name.strip_prefix("checkpoint.").and_then(|step| step.parse().ok()).is_some_and(|step: u64| (1001..=LONG / 3).contains(&step));
+            let kept = |dir: &Path| std::fs::read_dir(dir).is_ok_and(|files| files.flatten().any(|file| early(&file.file_name().to_string_lossy())));
             let work: Vec<PathBuf> = std::fs::read_dir(self.out("work")).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
             last = tasks.into_iter().find(|(pid, _)| work.iter().any(|dir| held(dir, *pid) && kept(dir)));
             last.is_some()
@@ -342,5 +343,5 @@ fn a_task_trains_its_trial_alone_and_makes_no_report() {
     assert!(again.status.success() && String::from_utf8_lossy(&again.stderr).contains("done already"));
     assert!(!slurm.0.path().join("results/tiny/report").exists());
     let (_, words) = slurm.stn(&["status", "results/tiny"]);
-    assert!(words.contains("2 trials: 1 done, 0 running, 0 part-done, 0 failed, 1 to do"), "{words}");
+    assert!(words.contains("2 trials: 1 done, 0 running, 0 part-done, 0 pruned, 0 failed, 1 to do"), "{words}");
 }
