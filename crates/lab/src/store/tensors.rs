@@ -68,8 +68,12 @@ impl Tensors {
 const TEXTS: &str = "texts";
 
 fn raw(tensor: &Tensor) -> Result<(Dtype, Vec<u8>)> {
+    // Hundreds of megabytes in a large network: whole numbers are copied, not bytes pushed one by one.
     fn bytes<T: WithDType, const N: usize>(tensor: &Tensor, bytes_of: impl Fn(T) -> [u8; N]) -> Result<Vec<u8>> {
-        Ok(tensor.flatten_all()?.to_vec1::<T>()?.into_iter().flat_map(bytes_of).collect())
+        let numbers = tensor.flatten_all()?.to_vec1::<T>()?;
+        let mut bytes = vec![0; numbers.len() * N];
+        bytes.as_chunks_mut().0.iter_mut().zip(numbers).for_each(|(bytes, number)| *bytes = bytes_of(number));
+        Ok(bytes)
     }
     Ok(match tensor.dtype() {
         DType::F64 => (Dtype::F64, bytes(tensor, f64::to_le_bytes)?),
