@@ -188,6 +188,33 @@ fn a_trial_that_does_not_fit_the_memory_is_refused_and_the_others_are_run() {
     assert!(summary.failed[0].1.contains("0.5 GiB may be used"), "{summary:?}");
 }
 
+/// Deletes a folder after the first trial's third step.
+struct Deletes<'a> {
+    folder: &'a Path,
+    deleted: Mutex<bool>,
+}
+
+impl Observer for Deletes<'_> {
+    fn step(&self, _: &Trial, step: u64, _: u64, _: f64) {
+        let mut deleted = self.deleted.lock().unwrap();
+        if step == 3 && !std::mem::replace(&mut *deleted, true) {
+            std::fs::remove_dir_all(self.folder).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_trial_whose_folder_is_deleted_fails_with_the_reason_and_the_next_is_run() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["sweep.seeds=[0, 1]"]));
+    let work = out.path().join("work");
+    let observer = Deletes { folder: &work, deleted: Mutex::new(false) };
+    let summary = run(&experiment, &RunOptions::new(out.path(), 1), &registry(), &observer).unwrap();
+    assert_eq!((summary.trained.len(), summary.failed.len()), (1, 1), "{summary:?}");
+    assert!(summary.failed[0].1.contains("was deleted while it ran"), "{summary:?}");
+    assert!(go(&experiment, &RunOptions::new(out.path(), 1)).failed.is_empty());
+    assert!(bytes(&experiment, out.path()) == in_one_piece(&experiment));
+}
+
 #[test]
 fn one_trial_can_be_asked_for() {
     let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["sweep.seeds=[0, 1]"]));

@@ -43,7 +43,8 @@ impl TrialRun<'_> {
     /// Trains and stores, in the folder of the lease.
     pub fn run(&self, lease: Lease) -> Ended {
         match self.attempt(&lease) {
-            Err(_) if lease.is_lost() => Ended::TakenOver,
+            Err(_) if lease.is_lost() && lease.is_elsewhere() => Ended::TakenOver,
+            Err(_) if lease.is_lost() => Ended::Failed { reason: format!("its folder {} was deleted while it ran", lease.dir().display()), for_good: false },
             Err(Error::Cancelled) => Ended::Cancelled,
             // What cannot be stored is told, and what there is of the trial stays for the next attempt.
             Err(error) => Ended::Failed { reason: error.to_string(), for_good: false },

@@ -185,6 +185,13 @@ impl Lease {
         self.lost.load(Ordering::Relaxed) || !self.dir.is_dir()
     }
 
+    /// Whether somebody else has the trial now, rather than its folder being gone altogether.
+    pub fn is_elsewhere(&self) -> bool {
+        let (work, name) = (self.dir.parent(), self.dir.file_name().and_then(|name| name.to_str()));
+        let id = name.and_then(|name| name.rsplit_once('.')).map(|(id, _)| id);
+        self.ended.is_dir() || work.zip(id).is_some_and(|(work, id)| unfinished(work, id).is_ok_and(|found| found.is_some()))
+    }
+
     /// Ends the trial: all that is in the folder appears under its final name at once. Whether it was still this process's.
     pub fn commit(mut self) -> Result<bool> {
         self.stop();
