@@ -71,7 +71,7 @@ impl TrialRun<'_> {
             let trained = trained.unwrap_or_else(|panic| Err(Error::Other(format!("a mistake in the program: {}", panic_text(panic.as_ref())))));
             match &trained {
                 Ok(evaluation) => tracing::info!(error = evaluation.error, seconds = facts.wall_seconds, "done"),
-                Err(error @ Error::Pruned(_)) => tracing::info!("{error}"),
+                Err(error @ (Error::Pruned(_) | Error::Cancelled)) => tracing::info!("{error}"),
                 Err(error) => tracing::error!("{error}"),
             }
             trained
