@@ -135,6 +135,16 @@ impl Observer for Progress {
         });
     }
 
+    fn trial_retried(&self, trial: &Trial, index: usize, reason: &str) {
+        self.with(|state| {
+            if let Some(at_work) = state.at_work.remove(&trial.id) {
+                at_work.bar.finish_and_clear();
+                self.all.set_position(self.all.position().saturating_sub(at_work.counted));
+            }
+            self.line(&format!("{}: failed, and is tried again: {reason}", heading(trial, index, self.trials)));
+        });
+    }
+
     fn trial_finished(&self, trial: &Trial, index: usize, outcome: &str) {
         self.with(|state| {
             let counted = state.at_work.remove(&trial.id).map_or(0, |at_work| {

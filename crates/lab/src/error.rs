@@ -76,6 +76,14 @@ pub enum Error {
         /// What the thread pool said.
         source: rayon::ThreadPoolBuildError,
     },
+    /// Slurm has taken a job that could not be written down here.
+    #[error("Slurm has taken the job {job}, but it could not be written down: {reason}; its tasks run all the same, and `scancel` ends them")]
+    Submitted {
+        /// Its number, or what sbatch said.
+        job: String,
+        /// Why not.
+        reason: String,
+    },
     /// The trial was worse than others.
     #[error("pruned: {0}")]
     Pruned(String),

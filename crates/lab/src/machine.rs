@@ -33,6 +33,11 @@ pub(crate) fn cpu_features() -> String {
     if names.is_empty() { std::env::consts::ARCH.to_owned() } else { names.join(" ") }
 }
 
+/// Milliseconds since 1970.
+pub(crate) fn milliseconds() -> u64 {
+    Utc::now().timestamp_millis().unsigned_abs()
+}
+
 /// The time of day as RFC 3339, in UTC.
 pub(crate) fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)

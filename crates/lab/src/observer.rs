@@ -24,6 +24,11 @@ pub trait Observer: Send + Sync {
         let _ = (trial, step, error);
     }
 
+    /// Trial number `index` has failed for this reason, and is tried again.
+    fn trial_retried(&self, trial: &Trial, index: usize, reason: &str) {
+        let _ = (trial, index, reason);
+    }
+
     /// Trial number `index` has ended, or was found done: what came of it, in words.
     fn trial_finished(&self, trial: &Trial, index: usize, outcome: &str) {
         let _ = (trial, index, outcome);

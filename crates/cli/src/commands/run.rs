@@ -12,7 +12,7 @@ use stn_lab::{Experiment, RunOptions, TrialState};
 use crate::Failure;
 use crate::arguments::{Executor, Run};
 use crate::progress::Progress;
-use crate::terminal::answer;
+use crate::terminal::{answer, tell};
 
 pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     let experiment = Experiment::load(&arguments.file, &overrides(arguments)?, registry).map_err(|d| Failure::Diagnosed(d.to_string()))?;
@@ -41,6 +41,9 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     }
     if summary.cancelled {
         return Err(Failure::Message("stopped before the end; the same command goes on from there".into()));
+    }
+    for trial in &summary.elsewhere {
+        tell(format!("at work elsewhere, and not in the report yet: {trial}"));
     }
     // Without a finished trial there is nothing to report but the failures.
     let reported = if summary.trained.is_empty() && summary.already_done.is_empty() { Ok(()) } else { super::report::write(&summary.dir) };

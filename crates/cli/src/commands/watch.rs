@@ -30,7 +30,9 @@ pub(crate) fn run(arguments: &Watch, registry: &Registry) -> Result<(), Failure>
     if !file.is_file() {
         return Err(Failure::Message(format!("there is no experiment in {}; name the folder of one, such as results/quickstart", arguments.dir.display())));
     }
-    let experiment = Experiment::load(&file, &[], registry).map_err(|diagnostics| Failure::Diagnosed(diagnostics.to_string()))?;
+    // The copy of a file that does not name its experiment: the folder does.
+    let named = folder_name(&arguments.dir).map(|name| format!("name={name}"));
+    let experiment = Experiment::load(&file, named.as_slice(), registry).map_err(|diagnostics| Failure::Diagnosed(diagnostics.to_string()))?;
     let out = folder_around(&arguments.dir);
     let first = View::read(&experiment, &out)?;
     if std::io::stdout().is_terminal() { on_terminal(&experiment, &out, first) } else { in_lines(&experiment, &out, first) }
@@ -39,6 +41,10 @@ pub(crate) fn run(arguments: &Watch, registry: &Registry) -> Result<(), Failure>
 /// The folder of results that an experiment's folder is in.
 fn folder_around(dir: &Path) -> PathBuf {
     dir.canonicalize().ok().and_then(|dir| dir.parent().map(Path::to_path_buf)).unwrap_or_else(|| dir.join(".."))
+}
+
+fn folder_name(dir: &Path) -> Option<String> {
+    Some(dir.canonicalize().ok()?.file_name()?.to_str()?.to_owned())
 }
 
 fn on_terminal(experiment: &Experiment, out: &Path, mut view: View) -> Result<(), Failure> {

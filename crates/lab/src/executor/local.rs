@@ -8,10 +8,10 @@ use stn_core::Registry;
 
 use super::memory::{Budget, need};
 use super::preparation::{Prepared, prepare};
-use super::pruning::Pruner;
+use super::pruning::{Pruner, stays_pruned};
 use super::trial::{Ended, TrialRun};
 use super::{RunOptions, RunSummary};
-use crate::store::{METRICS, Store, Taken};
+use crate::store::{METRICS, Store, Taken, TrialState};
 use crate::{Error, Experiment, Observer, Result, Trial};
 
 /// Runs what is to do.
@@ -73,7 +73,7 @@ impl Queue<'_> {
 
     /// Runs a trial, again where it fails and the file says so.
     fn trial(&self, trial: &Trial, index: usize, pool: &ThreadPool) {
-        let Some(Prepared::Waiting { dataset, plan, again }) = self.prepared.get(index) else { return };
+        let Some(Prepared::Waiting { dataset, plan }) = self.prepared.get(index) else { return };
         let Some(_held) = self.budget.hold(need(trial, plan), &self.options.cancel) else {
             if self.options.cancel.load(Ordering::Relaxed) {
                 return self.summarise(|summary| summary.cancelled = true);
@@ -81,12 +81,18 @@ impl Queue<'_> {
             let reason = self.budget.refusal(need(trial, plan));
             return self.failed(trial, index, &reason, "not run");
         };
+        // As it is now, and not as it was when this run began: somebody else may have brought it to its end.
+        let reopens = |state: &TrialState| match state {
+            TrialState::Done { data_sha256 } => *data_sha256 != dataset.provenance().sha256,
+            TrialState::Pruned { .. } => !stays_pruned(self.pruner.as_ref(), trial, state),
+            TrialState::Failed { for_good, .. } => !for_good,
+            _ => true,
+        };
         for attempt in 0..=self.experiment.retries() {
-            let again = *again || attempt > 0;
-            let taken = if self.options.task { self.store.take_from_silent(trial, again, &self.options.cancel) } else { self.store.take(trial, again) };
+            let taken = if self.options.task { self.store.take_from_silent(trial, reopens, &self.options.cancel) } else { self.store.take(trial, reopens) };
             let lease = match taken {
                 Ok(Taken::Mine(lease)) => lease,
-                Ok(Taken::Ended) => return self.done_already(trial, index),
+                Ok(Taken::Ended) => return self.ended_elsewhere(trial, index),
                 Ok(Taken::Held(said)) => {
                     let by = format!("{} (process {} on {})", trial.describe(), said.holder.pid, said.holder.host);
                     self.observer.trial_finished(trial, index, &format!("at work elsewhere: process {} on {}", said.holder.pid, said.holder.host));
@@ -106,14 +112,14 @@ impl Queue<'_> {
                 threads,
                 pruner: self.pruner.as_ref(),
             };
-            match pool.install(|| run.run(lease)) {
+            match pool.install(|| run.run(lease, self.store)) {
                 Ended::Well(words) => {
                     self.observer.trial_finished(trial, index, &words);
                     return self.summarise(|summary| summary.trained.push(trial.id.clone()));
                 }
                 Ended::Pruned(reason) => return self.pruned(trial, index, &reason),
                 Ended::Failed { reason, for_good } if for_good || attempt == self.experiment.retries() => return self.failed(trial, index, &reason, "failed"),
-                Ended::Failed { reason, .. } => self.observer.trial_finished(trial, index, &format!("failed, and is tried again: {reason}")),
+                Ended::Failed { reason, .. } => self.observer.trial_retried(trial, index, &reason),
                 Ended::Cancelled => {
                     self.observer.trial_finished(trial, index, "stopped; the same command goes on with it");
                     return self.summarise(|summary| summary.cancelled = true);
@@ -126,7 +132,19 @@ impl Queue<'_> {
         }
     }
 
+    /// Tells what a trial has come to that another run has brought to its end.
+    fn ended_elsewhere(&self, trial: &Trial, index: usize) {
+        match self.store.ended(trial) {
+            TrialState::Pruned { reason } => self.pruned(trial, index, &reason),
+            TrialState::Failed { reason, .. } => self.failed(trial, index, &reason, "failed elsewhere"),
+            _ => self.done_already(trial, index),
+        }
+    }
+
     fn done_already(&self, trial: &Trial, index: usize) {
+        if let Err(error) = self.store.tidy(trial) {
+            tracing::warn!(trial = trial.id, "what a killed run left is still there: {error}");
+        }
         self.observer.trial_finished(trial, index, "done already");
         self.summarise(|summary| summary.already_done.push(trial.id.clone()));
     }

@@ -1,5 +1,6 @@
 //! How much memory trials need, and how much they may take together.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -90,9 +91,13 @@ fn free() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let machine = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10;
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group = number("/sys/fs/cgroup/memory.max").zip(number("/sys/fs/cgroup/memory.current"));
-    Some(group.map_or(machine, |(most, used)| machine.min(most.saturating_sub(used))))
+    let number = |path: PathBuf| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    // The group that the process is in, and those around it: a scheduler's limit may stand on any.
+    let of_process = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let path = of_process.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let left = |group: &Path| Some(number(group.join("memory.max"))?.saturating_sub(number(group.join("memory.current"))?));
+    let groups = Path::new("/sys/fs/cgroup").join(path);
+    Some(groups.ancestors().take_while(|group| group.starts_with("/sys/fs/cgroup")).filter_map(left).fold(machine, u64::min))
 }
 
 #[cfg(test)]

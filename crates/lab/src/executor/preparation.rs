@@ -21,8 +21,8 @@ pub(crate) enum Prepared {
     Pruned(String),
     /// It has failed, and would fail in the same way.
     Failed(String),
-    /// It is to run; `again` where it has ended before.
-    Waiting { dataset: Arc<Dataset>, plan: Arc<Plan>, again: bool },
+    /// It is to run.
+    Waiting { dataset: Arc<Dataset>, plan: Arc<Plan> },
 }
 
 /// Prepares every trial, in order; where some are asked for by id, only those.
@@ -50,11 +50,7 @@ pub(crate) fn prepare(experiment: &Experiment, store: &Store, only: Option<&[Str
             (TrialState::Failed { reason, for_good: true }, _) => Prepared::Failed(reason.clone()),
             (_, None) => return Err(Error::Other(format!("the data set of trial {} was not opened", trial.id))),
             (_, Some(dataset)) => match plans.of(trial, dataset) {
-                Ok(plan) => Prepared::Waiting {
-                    dataset: Arc::clone(dataset),
-                    plan,
-                    again: matches!(state, TrialState::Done { .. } | TrialState::Pruned { .. } | TrialState::Failed { .. }),
-                },
+                Ok(plan) => Prepared::Waiting { dataset: Arc::clone(dataset), plan },
                 Err(faults) => {
                     misfits.push((trial, faults));
                     Prepared::NotAsked

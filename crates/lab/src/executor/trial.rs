@@ -8,7 +8,7 @@ use stn_nn::Plan;
 
 use super::RunOptions;
 use super::pruning::Pruner;
-use crate::store::{FACTS, LOG, Lease, METRICS, WARPS, WEIGHTS, checkpoint, facts, files, metrics, warps, weights};
+use crate::store::{FACTS, LOG, Lease, METRICS, Store, WARPS, WEIGHTS, checkpoint, facts, files, metrics, warps, weights};
 use crate::trainer::{Evaluation, Keeper, Measured, Stop, Trainer};
 use crate::trial_log::TrialLog;
 use crate::{Error, Experiment, Observer, Result, Trial, machine};
@@ -41,7 +41,7 @@ pub(crate) enum Ended {
 
 impl TrialRun<'_> {
     /// Trains and stores, in the folder of the lease.
-    pub fn run(&self, lease: Lease) -> Ended {
+    pub fn run(&self, lease: Lease, store: &Store) -> Ended {
         match self.attempt(&lease) {
             Err(_) if lease.is_lost() && lease.is_elsewhere() => Ended::TakenOver,
             Err(_) if lease.is_lost() => Ended::Failed { reason: format!("its folder {} was deleted while it ran", lease.dir().display()), for_good: false },
@@ -49,7 +49,13 @@ impl TrialRun<'_> {
             // What cannot be stored is told, and what there is of the trial stays for the next attempt.
             Err(error) => Ended::Failed { reason: error.to_string(), for_good: false },
             Ok(ended) => match lease.commit() {
-                Ok(true) => ended,
+                Ok(true) => {
+                    // Not before: what is not yet stored can still be gone on with. Left behind, they take room and do no harm.
+                    if let Ended::Well(_) | Ended::Failed { for_good: true, .. } = ended {
+                        let _ = checkpoint::clear(&store.trial(self.trial));
+                    }
+                    ended
+                }
                 Ok(false) => Ended::TakenOver,
                 Err(error) => Ended::Failed { reason: error.to_string(), for_good: false },
             },
@@ -86,9 +92,6 @@ impl TrialRun<'_> {
             Err(Error::Pruned(reason)) => format!("{}{reason}", facts::PRUNED),
             Err(error) => format!("{}{error}", if for_good { facts::DIVERGED } else { facts::FAILED }),
         };
-        if trained.is_ok() || for_good {
-            checkpoint::clear(folder)?;
-        }
         // A log that is not whole is a pity, and no reason to lose the trial.
         if let Err(error) = log.finish(&folder.join(LOG)) {
             tracing::warn!(trial = self.trial.id, "{error}");

@@ -14,14 +14,16 @@ const PREFIX: &str = "checkpoint.";
 /// The length of the hash.
 const HASH: usize = blake3::OUT_LEN;
 
-/// Writes a checkpoint after `step` steps, and deletes those before the latest two. One file a step: written anew, the second replaces the first.
+/// Writes a checkpoint after `step` steps, and deletes those before the latest two, and those of later steps, which a trial that began anew has left behind. One file a step: written
+/// anew, the second replaces the first.
 pub(crate) fn write(folder: &Path, step: u64, state: &Tensors) -> Result<()> {
     let mut bytes = state.to_bytes()?;
     bytes.extend_from_slice(blake3::hash(&bytes).as_bytes());
     // With leading zeros, names are in the order of steps.
     files::write_bytes(&folder.join(format!("{PREFIX}{step:012}")), &bytes)?;
     let all = all(folder)?;
-    all[..all.len().saturating_sub(2)].iter().try_for_each(|old| files::remove(old))
+    let here = all.iter().position(|path| step_of(path) == Some(step)).unwrap_or_default();
+    all[..here.saturating_sub(1)].iter().chain(&all[here + 1..]).try_for_each(|old| files::remove(old))
 }
 
 /// The latest checkpoint that is whole, or `None`. Why others are not goes into the log.
@@ -37,7 +39,12 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Tensors>> {
 
 /// The step of the latest checkpoint, by its name; `None` where there is none.
 pub(crate) fn latest_step(folder: &Path) -> Option<u64> {
-    all(folder).ok()?.last()?.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok()
+    all(folder).ok()?.last().and_then(|path| step_of(path))
+}
+
+/// The step of a checkpoint, by its name.
+fn step_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok()
 }
 
 /// Deletes every checkpoint.
@@ -86,6 +93,13 @@ mod tests {
         assert_eq!(all(folder.path()).unwrap().len(), 2);
         clear(folder.path()).unwrap();
         assert_eq!(found(folder.path()), None);
+    }
+
+    #[test]
+    fn those_of_later_steps_go_when_a_trial_has_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        [4900, 5000, 100].into_iter().for_each(|step| write(folder.path(), step, &state(step as f64)).unwrap());
+        assert_eq!((found(folder.path()), latest_step(folder.path())), (Some(100.0), Some(100)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -242,8 +242,11 @@ pub(crate) fn living(dir: &Path) -> Option<Said> {
 /// Reaches for a trial again and again while it is held by one that says nothing new, until it speaks, and so lives, or counts as dead.
 pub(crate) fn outwait(cancel: &AtomicBool, mut take: impl FnMut() -> Result<Taken>) -> Result<Taken> {
     let mut heard: Option<String> = None;
+    let begun = Instant::now();
     loop {
         match take()? {
+            // One that lives on this machine and yet says nothing, as it is stopped or its disk is full, would be waited for without end.
+            taken @ Taken::Held(_) if begun.elapsed() > 2 * SILENCE => return Ok(taken),
             Taken::Held(said) if heard.as_ref().is_none_or(|at| *at == said.at) && !cancel.load(Ordering::Relaxed) => heard = Some(said.at),
             taken => return Ok(taken),
         }

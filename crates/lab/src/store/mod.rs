@@ -140,7 +140,8 @@ impl Store {
 
     fn state(&self, id: &str, unfinished: Option<&Path>) -> TrialState {
         let ended = self.out.join(TRIALS).join(id);
-        if let Some(dir) = unfinished {
+        // Where both are there, one was killed just after it had begun a folder for a trial that had ended meanwhile.
+        if let Some(dir) = unfinished.filter(|_| !ended.is_dir()) {
             return match lease::living(dir) {
                 Some(said) => TrialState::Running(Box::new(said)),
                 None => checkpoint::latest_step(dir).map_or(TrialState::ToDo, TrialState::PartDone),
@@ -159,12 +160,14 @@ impl Store {
         }
     }
 
-    /// Reaches for a trial; one that has ended is reopened for it where it has to run `again`.
-    pub fn take(&self, trial: &Trial, again: bool) -> Result<Taken> {
+    /// Reaches for a trial; one that has ended is reopened where what it has come to by now asks for it.
+    pub fn take(&self, trial: &Trial, reopens: impl Fn(&TrialState) -> bool) -> Result<Taken> {
         let (work, ended) = (self.out.join(WORK), self.trial(trial));
-        if again {
+        if ended.is_dir() && reopens(&self.state(&trial.id, None)) {
             files::create_folder(&work)?;
-            match std::fs::rename(&ended, work.join(format!("{}.1", trial.id))) {
+            // A number that no folder of the trial had before: whoever still knows one of those must not find it again.
+            let number = machine::milliseconds();
+            match std::fs::rename(&ended, work.join(format!("{}.{number}", trial.id))) {
                 Ok(()) => {}
                 // Somebody else has reopened it, or works at it already.
                 Err(error) if lease::lost_race(&error) => {}
@@ -175,10 +178,20 @@ impl Store {
     }
 
     /// Reaches for a trial as [`take`](Self::take) does, and where it is held, waits until it is known whether its holder lives.
-    pub fn take_from_silent(&self, trial: &Trial, again: bool, cancel: &AtomicBool) -> Result<Taken> {
-        // Reopened once at most: what has ended while this waited has ended well.
-        let mut again = again;
-        lease::outwait(cancel, || self.take(trial, std::mem::take(&mut again)))
+    pub fn take_from_silent(&self, trial: &Trial, reopens: impl Fn(&TrialState) -> bool, cancel: &AtomicBool) -> Result<Taken> {
+        lease::outwait(cancel, || self.take(trial, &reopens))
+    }
+
+    /// What a trial that has ended has come to.
+    pub fn ended(&self, trial: &Trial) -> TrialState {
+        self.state(&trial.id, None)
+    }
+
+    /// Removes what one who was killed just after a trial had ended has left in its folder.
+    pub fn tidy(&self, trial: &Trial) -> Result<()> {
+        let folder = self.trial(trial);
+        checkpoint::clear(&folder)?;
+        files::remove(&folder.join(lease::LEASE))
     }
 }
 

@@ -53,6 +53,11 @@ impl<'a> Keeper<'a> {
         Ok(Some(saved))
     }
 
+    /// Deletes every checkpoint, where none is of use.
+    pub fn forget(&self) -> Result<()> {
+        checkpoint::clear(self.folder)
+    }
+
     /// The time spent on the trial, the runs before this one included.
     pub fn elapsed(&self) -> Duration {
         self.before + self.begun.elapsed()

@@ -78,6 +78,7 @@ impl Trainer<'_> {
                 Ok(()) => tracing::info!(step = state.step, "goes on from a checkpoint"),
                 Err(error) => {
                     tracing::warn!("starts anew: {error}");
+                    keeper.forget()?;
                     state = TrainingState::new(self.plan, self.trial, self.device)?;
                 }
             }

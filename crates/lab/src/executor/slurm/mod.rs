@@ -71,8 +71,10 @@ pub fn submit(experiment: &Experiment, options: &RunOptions, task: &TaskCommand,
         match submit_array(experiment, &array, trials) {
             Ok(job) => submitted.jobs.push((job, trials.len())),
             Err(error) => {
-                // Nothing came of it.
-                let _ = std::fs::remove_dir_all(&folder);
+                // Nothing came of it, unless Slurm has it: then its tasks read the folder.
+                if !matches!(error, Error::Submitted { .. }) {
+                    let _ = std::fs::remove_dir_all(&folder);
+                }
                 let before: Vec<&str> = submitted.jobs.iter().map(|(job, _)| job.as_str()).collect();
                 let before = if before.is_empty() { String::new() } else { format!("; submitted before that: {}", before.join(", ")) };
                 return Err(Error::Other(format!("{error}{before}")));
@@ -119,9 +121,10 @@ fn submit_array(experiment: &Experiment, array: &Array<'_>, trials: &[&str]) -> 
     // In a federation the cluster's name stands behind the number.
     let job = answer.lines().last().unwrap_or_default().split(';').next().unwrap_or_default().to_owned();
     if job.is_empty() || !job.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::Other(format!("sbatch gave no job's number, but `{answer}`")));
+        return Err(Error::Submitted { job: answer, reason: "sbatch gave no number".into() });
     }
-    submission::record(array.folder, &Record { job: job.clone(), submitted: machine::now(), sbatch })?;
+    let recorded = submission::record(array.folder, &Record { job: job.clone(), submitted: machine::now(), sbatch });
+    recorded.map_err(|error| Error::Submitted { job: job.clone(), reason: error.to_string() })?;
     Ok(job)
 }
 
