@@ -56,7 +56,7 @@ fn the_worse_one_is_stopped_at_the_first_step_that_counts_and_stays_so() {
     assert_eq!((first.trained.len(), first.pruned.len(), first.failed.len()), (2, 1, 0), "{first:?}");
     let (trial, reason) = &first.pruned[0];
     assert!(trial.contains("train.lr = 1e-9") && reason.contains("after 20 steps, above the median") && reason.contains("of 2 others"), "{reason}");
-    assert_eq!(experiment.states(out.path()).unwrap()[2], TrialState::Pruned { reason: reason.clone() });
+    assert!(matches!(&experiment.states(out.path()).unwrap()[2], TrialState::Pruned { reason: told, .. } if told == reason));
     let again = go(&experiment, out.path());
     assert_eq!((again.trained.len(), again.already_done.len()), (0, 2));
     assert_eq!(again.pruned, first.pruned);

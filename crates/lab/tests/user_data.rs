@@ -80,3 +80,19 @@ fn a_swept_value_that_does_not_fit_is_shown_in_the_sweep() {
     let error = go(&experiment(&text, &[]), folder.path()).unwrap_err().to_string();
     assert!(error.contains("own.toml:16:") && error.contains("1 mistake;"), "{error}");
 }
+
+#[test]
+fn a_trial_that_diverged_runs_again_where_its_data_has_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("own.npz");
+    write(&data, 0.5);
+    let experiment = experiment(&file(&data, "{ conv = [4, 5] }"), &["train.lr=1e38", "train.steps=5", "sweep.seeds=1"]);
+    let log = folder.path().join("trials").join(&experiment.trials()[0].id).join("trial.log");
+    let times_run = || {
+        assert_eq!(go(&experiment, folder.path()).unwrap().failed.len(), 1);
+        std::fs::read_to_string(&log).unwrap().matches(" data source=").count()
+    };
+    assert_eq!([times_run(), times_run()], [1, 1], "the same data");
+    write(&data, 0.25);
+    assert_eq!(times_run(), 2, "other data");
+}

@@ -110,8 +110,8 @@ fn dry_run(experiment: &Experiment, arguments: &Run) -> Result<(), Failure> {
 fn in_words(state: &TrialState) -> String {
     match state {
         TrialState::Done { .. } => "done".into(),
-        TrialState::Pruned { reason } => format!("pruned: {reason}"),
-        TrialState::Failed { reason, for_good: true } => format!("failed: {reason}"),
+        TrialState::Pruned { reason, .. } => format!("pruned: {reason}"),
+        TrialState::Failed { reason, for_good: true, .. } => format!("failed: {reason}"),
         TrialState::Failed { reason, .. } => format!("failed, and will be tried again: {reason}"),
         TrialState::Running(said) => format!("at work at step {} (process {} on {})", said.step, said.holder.pid, said.holder.host),
         TrialState::PartDone(step) => format!("part-done at step {step}"),

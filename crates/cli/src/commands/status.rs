@@ -53,7 +53,7 @@ fn row(trial: &TrialStatus) -> [String; 9] {
             format!("{} on {}", said.holder.pid, said.holder.host),
         ),
         TrialState::PartDone(step) => ("part-done".to_owned(), step.to_string(), nothing(), nothing()),
-        TrialState::Pruned { reason } => (format!("pruned: {reason}"), nothing(), nothing(), nothing()),
+        TrialState::Pruned { reason, .. } => (format!("pruned: {reason}"), nothing(), nothing(), nothing()),
         TrialState::Failed { reason, .. } => (format!("failed: {reason}"), nothing(), nothing(), nothing()),
         TrialState::ToDo => ("to do".to_owned(), nothing(), nothing(), nothing()),
         TrialState::Done { .. } => ("done".to_owned(), nothing(), nothing(), nothing()),

@@ -287,8 +287,8 @@ mod tests {
         let holder = Holder { host: "node7".into(), pid: 4711, ..Holder::default() };
         let said = Said { holder, step: 50, steps: 100, loss: Some(0.25), rate: Some(12.5), job: Some("8_1".into()), ..Said::default() };
         let second = if at_work { TrialState::Running(Box::new(said)) } else { TrialState::Done { data_sha256: String::new() } };
-        let failed = TrialState::Failed { reason: "no space left".into(), for_good: false };
-        let last = if at_work { TrialState::ToDo } else { TrialState::Pruned { reason: "worse".into() } };
+        let failed = TrialState::Failed { reason: "no space left".into(), for_good: false, data_sha256: String::new() };
+        let last = if at_work { TrialState::ToDo } else { TrialState::Pruned { reason: "worse".into(), data_sha256: String::new() } };
         let states = [TrialState::Done { data_sha256: String::new() }, second, failed, last];
         let time = |seconds| Some(Duration::from_secs(seconds));
         View::of("tiny", experiment.trials(), &states, &[time(0), time(30), time(0), time(60)])

@@ -82,10 +82,11 @@ impl Queue<'_> {
             return self.failed(trial, index, &reason, "not run");
         };
         // As it is now, and not as it was when this run began: somebody else may have brought it to its end.
+        let other_data = |sha256: &str| sha256 != dataset.provenance().sha256;
         let reopens = |state: &TrialState| match state {
-            TrialState::Done { data_sha256 } => *data_sha256 != dataset.provenance().sha256,
-            TrialState::Pruned { .. } => !stays_pruned(self.pruner.as_ref(), trial, state),
-            TrialState::Failed { for_good, .. } => !for_good,
+            TrialState::Done { data_sha256 } => other_data(data_sha256),
+            TrialState::Pruned { data_sha256, .. } => other_data(data_sha256) || !stays_pruned(self.pruner.as_ref(), trial, state),
+            TrialState::Failed { for_good, data_sha256, .. } => !for_good || other_data(data_sha256),
             _ => true,
         };
         for attempt in 0..=self.experiment.retries() {
@@ -135,7 +136,7 @@ impl Queue<'_> {
     /// Tells what a trial has come to that another run has brought to its end.
     fn ended_elsewhere(&self, trial: &Trial, index: usize) {
         match self.store.ended(trial) {
-            TrialState::Pruned { reason } => self.pruned(trial, index, &reason),
+            TrialState::Pruned { reason, .. } => self.pruned(trial, index, &reason),
             TrialState::Failed { reason, .. } => self.failed(trial, index, &reason, "failed elsewhere"),
             _ => self.done_already(trial, index),
         }

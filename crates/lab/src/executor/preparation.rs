@@ -46,8 +46,14 @@ pub(crate) fn prepare(experiment: &Experiment, store: &Store, only: Option<&[Str
         prepared.push(match (state, dataset) {
             _ if !asked(trial) => Prepared::NotAsked,
             (TrialState::Done { data_sha256, .. }, dataset) if dataset.is_none_or(|dataset| same_data(trial, data_sha256, dataset)) => Prepared::Done,
-            (TrialState::Pruned { reason }, _) if stays_pruned(pruner.as_ref(), trial, state) => Prepared::Pruned(reason.clone()),
-            (TrialState::Failed { reason, for_good: true }, _) => Prepared::Failed(reason.clone()),
+            (TrialState::Pruned { reason, data_sha256 }, dataset)
+                if stays_pruned(pruner.as_ref(), trial, state) && dataset.is_none_or(|dataset| same_data(trial, data_sha256, dataset)) =>
+            {
+                Prepared::Pruned(reason.clone())
+            }
+            (TrialState::Failed { reason, for_good: true, data_sha256 }, dataset) if dataset.is_none_or(|dataset| same_data(trial, data_sha256, dataset)) => {
+                Prepared::Failed(reason.clone())
+            }
             (_, None) => return Err(Error::Other(format!("the data set of trial {} was not opened", trial.id))),
             (_, Some(dataset)) => match plans.of(trial, dataset) {
                 Ok(plan) => Prepared::Waiting { dataset: Arc::clone(dataset), plan },
@@ -86,7 +92,7 @@ fn open<'a>(trials: impl Iterator<Item = (&'a Trial, &'a TrialState)>, registry:
 fn same_data(trial: &Trial, before: &str, dataset: &Dataset) -> bool {
     let now = &dataset.provenance().sha256;
     if now != before {
-        tracing::warn!(trial = trial.id, before, now, "the data has changed since this trial was done: it runs again ({})", trial.describe());
+        tracing::warn!(trial = trial.id, before, now, "the data has changed since this trial ended: it runs again ({})", trial.describe());
     }
     now == before
 }

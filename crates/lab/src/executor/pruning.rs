@@ -115,7 +115,7 @@ impl Pruner {
 
 /// Whether a trial that was stopped early stays so in this experiment.
 pub(crate) fn stays_pruned(pruner: Option<&Pruner>, trial: &Trial, state: &TrialState) -> bool {
-    matches!(state, TrialState::Pruned { reason } if pruner.is_some_and(|pruner| pruner.has_stopped(trial, reason)))
+    matches!(state, TrialState::Pruned { reason, .. } if pruner.is_some_and(|pruner| pruner.has_stopped(trial, reason)))
 }
 
 fn read(path: &Path) -> Option<Judged> {

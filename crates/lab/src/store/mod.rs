@@ -58,13 +58,17 @@ pub enum TrialState {
     Pruned {
         /// Why.
         reason: String,
+        /// The SHA-256 of the data that it ran on.
+        data_sha256: String,
     },
     /// It has failed.
     Failed {
         /// Why.
         reason: String,
-        /// Whether the same would come of trying again.
+        /// Whether the same would come of trying again on the same data.
         for_good: bool,
+        /// The SHA-256 of the data that it ran on.
+        data_sha256: String,
     },
     /// Somebody works at it.
     Running(Box<Said>),
@@ -149,13 +153,16 @@ impl Store {
         }
         match facts::status(&ended.join(FACTS)) {
             Some(ended) if ended.status == facts::DONE => TrialState::Done { data_sha256: ended.data_sha256 },
-            Some(ended) if ended.status.starts_with(facts::PRUNED) => TrialState::Pruned { reason: ended.status[facts::PRUNED.len()..].to_owned() },
+            Some(ended) if ended.status.starts_with(facts::PRUNED) => {
+                TrialState::Pruned { reason: ended.status[facts::PRUNED.len()..].to_owned(), data_sha256: ended.data_sha256 }
+            }
             // Numbers that left the finite ones do so again, but perhaps not in another revision of the program.
             Some(ended) => TrialState::Failed {
+                data_sha256: ended.data_sha256,
                 for_good: ended.status.starts_with(facts::DIVERGED) && ended.revision == machine::REVISION,
                 reason: ended.status.trim_start_matches(facts::DIVERGED).trim_start_matches(facts::FAILED).to_owned(),
             },
-            None if ended.is_dir() => TrialState::Failed { reason: "its facts cannot be read".into(), for_good: false },
+            None if ended.is_dir() => TrialState::Failed { reason: "its facts cannot be read".into(), for_good: false, data_sha256: String::new() },
             None => TrialState::ToDo,
         }
     }
