@@ -1,5 +1,6 @@
 //! Runs the trials of an experiment.
 
+pub(crate) mod device;
 mod forecast;
 mod local;
 mod memory;
@@ -12,11 +13,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use candle_core::Device;
 use stn_core::Registry;
 
 use crate::{Experiment, Observer, Result};
 
+pub use device::DeviceName;
 pub(crate) use forecast::forecast;
 
 /// How and where to run.
@@ -26,7 +27,7 @@ pub struct RunOptions {
     pub out: PathBuf,
     /// Threads to compute with, all trials together; 0 for as many as the machine has. Never changes a result.
     pub threads: usize,
-    /// Trials to run at once, each with its share of the threads; at least 1.
+    /// Trials to run at once, each with its share of the threads and one of the devices; at least 1.
     pub jobs: usize,
     /// Bytes of memory that the trials may take together; what is free when the run begins unless given.
     pub memory: Option<u64>,
@@ -36,14 +37,14 @@ pub struct RunOptions {
     pub task: bool,
     /// Set it from anywhere to stop the run; it is looked at every step.
     pub cancel: Arc<AtomicBool>,
-    /// Where tensors live and are computed.
-    pub device: Device,
+    /// The devices to compute on: the jobs take them in turn, so that each serves as many jobs as the next, or one more.
+    pub devices: Vec<DeviceName>,
 }
 
 impl RunOptions {
     /// Into `out`, with `threads` threads (0 for all), on the CPU.
     pub fn new(out: impl Into<PathBuf>, threads: usize) -> Self {
-        Self { out: out.into(), threads, jobs: 1, memory: None, only: None, task: false, cancel: Arc::default(), device: Device::Cpu }
+        Self { out: out.into(), threads, jobs: 1, memory: None, only: None, task: false, cancel: Arc::default(), devices: vec![DeviceName::Cpu] }
     }
 }
 

@@ -31,8 +31,9 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     let given = arguments.threads.map(usize::from).or_else(|| stn_lab::task_threads().filter(|_| task));
     let threads = given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
     let only = (!arguments.trials.is_empty()).then(|| arguments.trials.clone());
-    let jobs = usize::from(arguments.jobs);
-    let options = RunOptions { cancel, jobs, memory: arguments.memory, only, task, ..RunOptions::new(&arguments.out, threads) };
+    let devices = arguments.devices.clone();
+    let jobs = arguments.jobs.map_or(devices.len(), usize::from);
+    let options = RunOptions { cancel, jobs, devices, memory: arguments.memory, only, task, ..RunOptions::new(&arguments.out, threads) };
     let progress = Progress::new(&experiment);
     let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(failure)?;
     progress.finish();

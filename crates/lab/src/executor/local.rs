@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use candle_core::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use stn_core::Registry;
 
@@ -10,7 +11,7 @@ use super::memory::{Budget, need};
 use super::preparation::{Prepared, prepare};
 use super::pruning::{Pruner, stays_pruned};
 use super::trial::{Ended, TrialRun};
-use super::{RunOptions, RunSummary};
+use super::{DeviceName, RunOptions, RunSummary, device};
 use crate::store::{METRICS, Store, Taken, TrialState};
 use crate::{Error, Experiment, Observer, Result, Trial};
 
@@ -18,17 +19,18 @@ use crate::{Error, Experiment, Observer, Result, Trial};
 pub(crate) fn run(experiment: &Experiment, options: &RunOptions, registry: &Registry, observer: &dyn Observer) -> Result<RunSummary> {
     let store = if options.task { Store::new(&options.out, experiment) } else { Store::create(&options.out, experiment)? };
     let threads = if options.threads == 0 { std::thread::available_parallelism().map_or(1, Into::into) } else { options.threads };
+    let devices = device::open(&options.devices)?;
     let prepared = pool(threads)?.install(|| prepare(experiment, &store, options.only.as_deref(), registry))?;
     let waiting = prepared.iter().filter(|prepared| matches!(prepared, Prepared::Waiting { .. })).count();
     let jobs = options.jobs.clamp(1, waiting.max(1)).min(threads);
-    let pools = (0..jobs).map(|job| pool(threads / jobs + usize::from(job < threads % jobs))).collect::<Result<Vec<_>>>()?;
+    let places = (0..jobs).map(|job| Place::new(job, jobs, threads, &devices)).collect::<Result<Vec<_>>>()?;
     let summary = Mutex::new(RunSummary { dir: store.dir().to_owned(), ..RunSummary::default() });
     let (budget, pruner) = (Budget::new(options.memory), Pruner::new(experiment, store.dir()));
     let queue = Queue { experiment, options, store: &store, prepared: &prepared, next: AtomicUsize::new(0), budget, pruner, observer, summary };
     queue.learn();
     std::thread::scope(|scope| {
-        for pool in &pools {
-            scope.spawn(|| queue.work(pool));
+        for place in &places {
+            scope.spawn(|| queue.work(place));
         }
     });
     Ok(queue.summary.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -36,6 +38,18 @@ pub(crate) fn run(experiment: &Experiment, options: &RunOptions, registry: &Regi
 
 fn pool(threads: usize) -> Result<ThreadPool> {
     ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| Error::Threads { threads, source })
+}
+
+/// What one job of several computes with: its share of the threads, and a device.
+struct Place<'a> {
+    pool: ThreadPool,
+    device: &'a (DeviceName, Device),
+}
+
+impl<'a> Place<'a> {
+    fn new(job: usize, jobs: usize, threads: usize, devices: &'a [(DeviceName, Device)]) -> Result<Self> {
+        Ok(Self { pool: pool(threads / jobs + usize::from(job < threads % jobs))?, device: &devices[job % devices.len()] })
+    }
 }
 
 /// The trials of a run, handed out in order.
@@ -53,7 +67,7 @@ struct Queue<'a> {
 
 impl Queue<'_> {
     /// Takes trials until there is none left or the run is stopped.
-    fn work(&self, pool: &ThreadPool) {
+    fn work(&self, place: &Place<'_>) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some((trial, prepared)) = self.experiment.trials().get(index).zip(self.prepared.get(index)) else { return };
@@ -66,13 +80,13 @@ impl Queue<'_> {
                 Prepared::Done => self.done_already(trial, index),
                 Prepared::Pruned(reason) => self.pruned(trial, index, reason),
                 Prepared::Failed(reason) => self.failed(trial, index, reason, "failed before"),
-                Prepared::Waiting { .. } => self.trial(trial, index, pool),
+                Prepared::Waiting { .. } => self.trial(trial, index, place),
             }
         }
     }
 
     /// Runs a trial, again where it fails and the file says so.
-    fn trial(&self, trial: &Trial, index: usize, pool: &ThreadPool) {
+    fn trial(&self, trial: &Trial, index: usize, place: &Place<'_>) {
         let Some(Prepared::Waiting { dataset, plan }) = self.prepared.get(index) else { return };
         let Some(_held) = self.budget.hold(need(trial, plan), &self.options.cancel) else {
             if self.options.cancel.load(Ordering::Relaxed) {
@@ -102,7 +116,7 @@ impl Queue<'_> {
                 Err(error) => return self.failed(trial, index, &error.to_string(), "failed"),
             };
             self.observer.trial_started(trial, index, trial.config.train.steps);
-            let threads = pool.current_num_threads();
+            let threads = place.pool.current_num_threads();
             let run = TrialRun {
                 experiment: self.experiment,
                 trial,
@@ -111,9 +125,10 @@ impl Queue<'_> {
                 observer: self.observer,
                 options: self.options,
                 threads,
+                device: place.device,
                 pruner: self.pruner.as_ref(),
             };
-            match pool.install(|| run.run(lease, self.store)) {
+            match place.pool.install(|| run.run(lease, self.store)) {
                 Ended::Well(words) => {
                     self.observer.trial_finished(trial, index, &words);
                     return self.summarise(|summary| summary.trained.push(trial.id.clone()));
@@ -173,5 +188,18 @@ impl Queue<'_> {
     fn summarise(&self, note: impl FnOnce(&mut RunSummary)) {
         // A poisoned lock only means that another thread panicked between two notes.
         note(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_share_the_threads_and_take_the_devices_in_turn() {
+        let devices = [(DeviceName::Cuda(0), Device::Cpu), (DeviceName::Cuda(1), Device::Cpu)];
+        let places: Vec<_> = (0..3).map(|job| Place::new(job, 3, 4, &devices).unwrap()).collect();
+        let shares: Vec<_> = places.iter().map(|place| (place.pool.current_num_threads(), place.device.0)).collect();
+        assert_eq!(shares, [(2, DeviceName::Cuda(0)), (1, DeviceName::Cuda(1)), (1, DeviceName::Cuda(0))]);
     }
 }
