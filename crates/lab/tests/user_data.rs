@@ -96,3 +96,20 @@ fn a_trial_that_diverged_runs_again_where_its_data_has_changed() {
     write(&data, 0.25);
     assert_eq!(times_run(), 2, "other data");
 }
+
+#[test]
+fn a_trial_is_not_compared_with_those_on_other_data_under_the_same_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("own.npz");
+    write(&data, 0.5);
+    let rule = r#"prune={ kind = "median", metric = "train_loss", min_steps = 10, min_trials = 2 }"#;
+    let steps = ["train.steps=20", "train.log_every=10"];
+    let experiment = experiment(&file(&data, "\"relu\""), &[rule, steps[0], steps[1], "sweep.seeds=1", "sweep.grid.train.lr=[1e-9, 1e-8, 1.0]"]);
+    let first = go(&experiment, folder.path()).unwrap();
+    assert_eq!((first.trained.len(), first.pruned.len()), (2, 1), "{first:?}");
+    write(&data, 0.25);
+    let worst = vec![experiment.trials()[2].id.clone()];
+    let options = RunOptions { only: Some(worst.clone()), ..RunOptions::new(folder.path(), 1) };
+    let alone = run(&experiment, &options, &stn_plugins::standard().unwrap(), &Silent).unwrap();
+    assert_eq!(alone.trained, worst, "nobody else came so far on this data: {alone:?}");
+}

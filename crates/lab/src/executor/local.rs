@@ -63,7 +63,7 @@ impl Queue<'_> {
             }
             match prepared {
                 Prepared::NotAsked => {}
-                Prepared::Done => self.done_already(trial, index),
+                Prepared::Done { .. } => self.done_already(trial, index),
                 Prepared::Pruned(reason) => self.pruned(trial, index, reason),
                 Prepared::Failed(reason) => self.failed(trial, index, reason, "failed before"),
                 Prepared::Waiting { .. } => self.trial(trial, index, pool),
@@ -153,8 +153,9 @@ impl Queue<'_> {
     /// Those that come are compared with the trials that are done, too.
     fn learn(&self) {
         let Some(pruner) = &self.pruner else { return };
-        for (trial, _) in self.experiment.trials().iter().zip(self.prepared).filter(|(_, prepared)| matches!(prepared, Prepared::Done)) {
-            if let Err(error) = pruner.learn(trial, &self.store.trial(trial).join(METRICS)) {
+        for (trial, prepared) in self.experiment.trials().iter().zip(self.prepared) {
+            let Prepared::Done { data_sha256 } = prepared else { continue };
+            if let Err(error) = pruner.learn(trial, data_sha256, &self.store.trial(trial).join(METRICS)) {
                 tracing::warn!(trial = trial.id, "others are not compared with it: {error}");
             }
         }
