@@ -90,8 +90,7 @@ fn stop_signals(task: bool) -> Result<Arc<AtomicBool>, Failure> {
 
 /// Every trial, how far it is, and how long it should take.
 fn dry_run(experiment: &Experiment, arguments: &Run) -> Result<(), Failure> {
-    let states = experiment.states(&arguments.out).map_err(Failure::message)?;
-    let times = experiment.forecast(&arguments.out, &states).map_err(Failure::message)?;
+    let (states, times) = experiment.forecast(&arguments.out).map_err(Failure::message)?;
     let mut table = super::table(["trial", "model", "seed", "differs", "state", "time left"]);
     for ((trial, state), time) in experiment.trials().iter().zip(&states).zip(&times) {
         let differs: Vec<_> = trial.differs.iter().filter(|(key, _)| *key != "model").map(|(key, value)| format!("{key}={value}")).collect();
