@@ -1,9 +1,11 @@
 //! Trials that are stopped, shared or tried again: their bytes are those of a run in one piece.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
+use polars::prelude::{Column, ParquetReader, ParquetWriter, SerReader};
 use stn_core::Registry;
 use stn_lab::{Experiment, Observer, RunOptions, RunSummary, Silent, Trial, TrialState, run};
 
@@ -142,6 +144,108 @@ fn two_runs_in_one_folder_share_the_trials() {
     let mut all: Vec<&String> = experiment.trials().iter().map(|trial| &trial.id).collect();
     all.sort();
     assert_eq!(trained, all, "each trial once: {summaries:?}");
+    for summary in summaries {
+        assert_eq!(summary.trained.len() + summary.already_done.len(), all.len(), "each has waited for the other's: {summary:?}");
+    }
+}
+
+/// Makes somebody elsewhere the holder of a trial, who was silent for so long, and the folder of the trial.
+fn hold(out: &Path, trial: &Trial, silent: Duration) -> PathBuf {
+    let folder = out.join("work").join(format!("{}.1", trial.id));
+    std::fs::create_dir_all(&folder).unwrap();
+    let lease = folder.join("lease.json");
+    std::fs::write(&lease, r#"{ "holder": { "host": "elsewhere", "pid": 7 } }"#).unwrap();
+    std::fs::File::options().write(true).open(&lease).unwrap().set_modified(SystemTime::now() - silent).unwrap();
+    folder
+}
+
+/// Acts once a run waits for the trials of others, and remembers who held them.
+struct Waits<F> {
+    act: F,
+    held: Mutex<Vec<String>>,
+}
+
+impl<F: Fn() + Send + Sync> Waits<F> {
+    fn and(act: F) -> Self {
+        Self { act, held: Mutex::default() }
+    }
+}
+
+impl<F: Fn() + Send + Sync> Observer for Waits<F> {
+    fn trial_held(&self, _: &Trial, index: usize, by: &str) {
+        self.held.lock().unwrap().push(format!("{index}: {by}"));
+    }
+
+    fn waiting(&self, trials: usize) {
+        assert_eq!(trials, self.held.lock().unwrap().len());
+        (self.act)();
+    }
+}
+
+#[test]
+fn a_run_waits_for_a_silent_holder_until_it_may_go_on_with_the_trial() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["sweep.seeds=[0, 1]"]));
+    hold(out.path(), &experiment.trials()[0], Duration::from_secs(59));
+    let observer = Waits::and(|| {});
+    let summary = run(&experiment, &RunOptions::new(out.path(), 1), &registry(), &observer).unwrap();
+    let ids = [1, 0].map(|trial: usize| experiment.trials()[trial].id.clone());
+    assert_eq!(summary.trained, ids, "the one that was held comes last");
+    assert_eq!(observer.held.into_inner().unwrap(), ["0: process 7 on elsewhere"]);
+}
+
+/// A mistake in a plugin, once.
+#[derive(Default)]
+struct Panics(AtomicBool);
+
+impl Observer for Panics {
+    fn step(&self, _: &Trial, _: u64, _: u64, _: f64) {
+        assert!(self.0.swap(true, Ordering::Relaxed), "a mistake, once");
+    }
+}
+
+#[test]
+fn a_trial_that_was_waited_for_is_tried_again_as_often_as_any_other() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["run.retries=1"]));
+    hold(out.path(), &experiment.trials()[0], Duration::from_secs(59));
+    let summary = run(&experiment, &RunOptions::new(out.path(), 1), &registry(), &Panics::default()).unwrap();
+    assert_eq!((summary.trained.len(), summary.failed.len()), (1, 0), "{summary:?}");
+}
+
+/// Makes facts those of a trial that failed, not for good.
+fn say_failed(facts: &Path) {
+    let mut frame = ParquetReader::new(std::fs::File::open(facts).unwrap()).finish().unwrap();
+    frame.with_column(Column::new("status".into(), ["failed: the disk is full"])).unwrap();
+    ParquetWriter::new(std::fs::File::create(facts).unwrap()).finish(&mut frame).unwrap();
+}
+
+#[test]
+fn a_run_takes_note_of_a_trial_that_ended_elsewhere_while_it_waited() {
+    for failed in [false, true] {
+        let (out, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let experiment = experiment(&[]);
+        let trial = &experiment.trials()[0];
+        go(&experiment, &RunOptions::new(other.path(), 1));
+        if failed {
+            say_failed(&other.path().join("trials").join(&trial.id).join("facts.parquet"));
+        }
+        let folder = hold(out.path(), trial, Duration::ZERO);
+        let ended = || {
+            std::fs::remove_dir_all(&folder).unwrap();
+            std::fs::rename(other.path().join("trials").join(&trial.id), out.path().join("trials").join(&trial.id)).unwrap();
+        };
+        let summary = run(&experiment, &RunOptions::new(out.path(), 1), &registry(), &Waits::and(ended)).unwrap();
+        assert_eq!((summary.trained.len(), summary.already_done.len(), summary.failed.len()), (0, usize::from(!failed), usize::from(failed)), "{summary:?}");
+    }
+}
+
+#[test]
+fn a_run_that_waits_can_be_stopped_and_says_for_what_it_waited() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&[]));
+    hold(out.path(), &experiment.trials()[0], Duration::ZERO);
+    let options = RunOptions::new(out.path(), 1);
+    let summary = run(&experiment, &options, &registry(), &Waits::and(|| options.cancel.store(true, Ordering::Relaxed))).unwrap();
+    assert!(summary.cancelled && summary.trained.is_empty());
+    assert_eq!(summary.elsewhere, [experiment.trials()[0].describe()]);
 }
 
 #[test]

@@ -40,10 +40,8 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
         return super::slurm::end_task(&summary);
     }
     if summary.cancelled {
+        summary.elsewhere.iter().for_each(|trial| tell(format!("still at work elsewhere: {trial}")));
         return Err(Failure::Message("stopped before the end; the same command goes on from there".into()));
-    }
-    for trial in &summary.elsewhere {
-        tell(format!("at work elsewhere, and not in the report yet: {trial}"));
     }
     // Without a finished trial there is nothing to report but the failures.
     let reported = if summary.trained.is_empty() && summary.already_done.is_empty() { Ok(()) } else { super::report::write(&summary.dir) };
