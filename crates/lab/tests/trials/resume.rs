@@ -6,46 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use polars::prelude::{Column, ParquetReader, ParquetWriter, SerReader};
-use stn_core::Registry;
 use stn_lab::{Experiment, Observer, RunOptions, RunSummary, Silent, Trial, TrialState, run};
 
-const FILE: &str = r#"
-name = "tiny"
-[dataset]
-kind = "mnist"
-source = "embedded"
-distortion = "R"
-train_limit = 120
-test_limit = 50
-[train]
-steps = 9
-batch = 16
-lr = 0.05
-optimizer = "adam"
-schedule = "cosine"
-log_every = 2
-evaluate_every = 3
-[models.st]
-layers = [{ st = { transform = "affine", localiser = [{ fc = 8 }, "relu"] } }, { conv = [4, 5] }, "relu", { max = 2 }, { dropout = 0.5 }, { fc = "classes" }]
-"#;
+use crate::tiny::{self, folder_of, go, go_with, registry};
 
-fn registry() -> Registry {
-    stn_plugins::standard().unwrap()
-}
-
+/// An optimiser that keeps more, and a schedule, over more steps.
 fn experiment(overrides: &[&str]) -> Experiment {
-    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
-    Experiment::parse(FILE, "tiny.toml", "tiny", &overrides, &registry()).unwrap_or_else(|faults| panic!("{faults}"))
-}
-
-fn go(experiment: &Experiment, options: &RunOptions) -> RunSummary {
-    run(experiment, options, &registry(), &Silent).unwrap()
+    let state = ["train.steps=9", "train.optimizer=adam", "train.schedule=cosine", "train.evaluate_every=3"];
+    tiny::experiment(&[&state, overrides].concat())
 }
 
 /// The files of every trial that must not depend on how it was run.
 fn bytes(experiment: &Experiment, out: &Path) -> Vec<Vec<u8>> {
     let files = |trial: &Trial| {
-        let folder = out.join("trials").join(&trial.id);
+        let folder = folder_of(out, trial);
         ["metrics.parquet", "warps.parquet", "weights.safetensors"].map(|name| std::fs::read(folder.join(name)).unwrap())
     };
     experiment.trials().iter().flat_map(files).collect()
@@ -54,7 +28,7 @@ fn bytes(experiment: &Experiment, out: &Path) -> Vec<Vec<u8>> {
 /// The bytes of a run in one piece.
 fn in_one_piece(experiment: &Experiment) -> Vec<Vec<u8>> {
     let out = tempfile::tempdir().unwrap();
-    go(experiment, &RunOptions::new(out.path(), 1));
+    go(experiment, out.path());
     bytes(experiment, out.path())
 }
 
@@ -119,14 +93,14 @@ fn a_stopped_run_says_where_its_trial_is_and_reports_no_result() {
     let summary = run(&experiment, &options, &registry(), &StopsAfter { options: options.clone(), left: Mutex::new(4) }).unwrap();
     assert!(summary.cancelled && summary.trained.is_empty() && summary.failed.is_empty());
     assert_eq!(experiment.states(out.path()).unwrap(), [TrialState::PartDone(4)]);
-    assert!(!out.path().join("trials").join(&experiment.trials()[0].id).exists());
+    assert!(!folder_of(out.path(), &experiment.trials()[0]).exists());
 }
 
 #[test]
 fn several_trials_at_once_give_the_same_bytes_as_one_after_another() {
     let experiment = experiment(&["sweep.seeds=[0, 1, 2, 3]"]);
     let out = tempfile::tempdir().unwrap();
-    let summary = go(&experiment, &RunOptions { jobs: 3, ..RunOptions::new(out.path(), 4) });
+    let summary = go_with(&experiment, &RunOptions { jobs: 3, ..RunOptions::new(out.path(), 4) });
     assert_eq!(summary.trained.len(), 4);
     assert!(bytes(&experiment, out.path()) == in_one_piece(&experiment));
 }
@@ -136,7 +110,7 @@ fn two_runs_in_one_folder_share_the_trials() {
     let experiment = experiment(&["sweep.seeds=[0, 1, 2, 3, 4, 5]", "train.steps=30"]);
     let out = tempfile::tempdir().unwrap();
     let summaries: Vec<RunSummary> = std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| go(&experiment, &RunOptions::new(out.path(), 1)))).collect();
+        let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| go(&experiment, out.path()))).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     let mut trained: Vec<&String> = summaries.iter().flat_map(|summary| &summary.trained).collect();
@@ -224,14 +198,14 @@ fn a_run_takes_note_of_a_trial_that_ended_elsewhere_while_it_waited() {
         let (out, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let experiment = experiment(&[]);
         let trial = &experiment.trials()[0];
-        go(&experiment, &RunOptions::new(other.path(), 1));
+        go(&experiment, other.path());
         if failed {
-            say_failed(&other.path().join("trials").join(&trial.id).join("facts.parquet"));
+            say_failed(&folder_of(other.path(), trial).join("facts.parquet"));
         }
         let folder = hold(out.path(), trial, Duration::ZERO);
         let ended = || {
             std::fs::remove_dir_all(&folder).unwrap();
-            std::fs::rename(other.path().join("trials").join(&trial.id), out.path().join("trials").join(&trial.id)).unwrap();
+            std::fs::rename(folder_of(other.path(), trial), folder_of(out.path(), trial)).unwrap();
         };
         let summary = run(&experiment, &RunOptions::new(out.path(), 1), &registry(), &Waits::and(ended)).unwrap();
         assert_eq!((summary.trained.len(), summary.already_done.len(), summary.failed.len()), (0, usize::from(!failed), usize::from(failed)), "{summary:?}");
@@ -251,9 +225,9 @@ fn a_run_that_waits_can_be_stopped_and_says_for_what_it_waited() {
 #[test]
 fn another_experiment_in_the_same_folder_does_not_train_a_trial_again() {
     let out = tempfile::tempdir().unwrap();
-    go(&experiment(&[]), &RunOptions::new(out.path(), 1));
+    go(&experiment(&[]), out.path());
     let other = experiment(&["name=other", "description=\"the same trials\""]);
-    let summary = go(&other, &RunOptions::new(out.path(), 1));
+    let summary = go(&other, out.path());
     assert_eq!((summary.trained.len(), summary.already_done.len()), (0, 1));
     assert!(out.path().join("other/plan.parquet").is_file());
 }
@@ -269,7 +243,7 @@ fn a_torn_checkpoint_falls_back_to_the_one_before() {
     let last = folder.join("checkpoint.000000000006");
     let whole = std::fs::read(&last).unwrap();
     std::fs::write(&last, &whole[..whole.len() / 3]).unwrap();
-    go(&experiment, &RunOptions::new(out.path(), 1));
+    go(&experiment, out.path());
     assert!(bytes(&experiment, out.path()) == in_one_piece(&experiment));
 }
 
@@ -277,17 +251,17 @@ fn a_torn_checkpoint_falls_back_to_the_one_before() {
 fn a_trial_that_diverged_is_not_tried_again_by_the_same_program() {
     let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["train.lr=1e30", "run.retries=3"]));
     for how in ["is not finite at step", "is not finite at step"] {
-        let summary = go(&experiment, &RunOptions::new(out.path(), 1));
+        let summary = go(&experiment, out.path());
         assert!(summary.failed.len() == 1 && summary.failed[0].1.contains(how), "{summary:?}");
     }
-    let log = std::fs::read_to_string(out.path().join("trials").join(&experiment.trials()[0].id).join("trial.log")).unwrap();
+    let log = std::fs::read_to_string(folder_of(out.path(), &experiment.trials()[0]).join("trial.log")).unwrap();
     assert_eq!(log.matches(" data source=").count(), 1, "{log}");
 }
 
 #[test]
 fn a_trial_that_does_not_fit_the_memory_is_refused_and_the_others_are_run() {
     let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["sweep.grid.train.batch=[16, 100_000]"]));
-    let summary = go(&experiment, &RunOptions { memory: Some(512 << 20), ..RunOptions::new(out.path(), 1) });
+    let summary = go_with(&experiment, &RunOptions { memory: Some(512 << 20), ..RunOptions::new(out.path(), 1) });
     assert_eq!((summary.trained.len(), summary.failed.len()), (1, 1));
     assert!(summary.failed[0].1.contains("0.5 GiB may be used"), "{summary:?}");
 }
@@ -315,7 +289,7 @@ fn a_trial_whose_folder_is_deleted_fails_with_the_reason_and_the_next_is_run() {
     let summary = run(&experiment, &RunOptions::new(out.path(), 1), &registry(), &observer).unwrap();
     assert_eq!((summary.trained.len(), summary.failed.len()), (1, 1), "{summary:?}");
     assert!(summary.failed[0].1.contains("was deleted while it ran"), "{summary:?}");
-    assert!(go(&experiment, &RunOptions::new(out.path(), 1)).failed.is_empty());
+    assert!(go(&experiment, out.path()).failed.is_empty());
     assert!(bytes(&experiment, out.path()) == in_one_piece(&experiment));
 }
 
@@ -323,7 +297,7 @@ fn a_trial_whose_folder_is_deleted_fails_with_the_reason_and_the_next_is_run() {
 fn one_trial_can_be_asked_for() {
     let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["sweep.seeds=[0, 1]"]));
     let only = Some(vec![experiment.trials()[1].id.clone()]);
-    let summary = go(&experiment, &RunOptions { only: only.clone(), ..RunOptions::new(out.path(), 1) });
+    let summary = go_with(&experiment, &RunOptions { only: only.clone(), ..RunOptions::new(out.path(), 1) });
     assert_eq!(Some(summary.trained), only);
     let nobody = RunOptions { only: Some(vec!["nobody".into()]), ..RunOptions::new(out.path(), 1) };
     let error = run(&experiment, &nobody, &registry(), &Silent).unwrap_err().to_string();
