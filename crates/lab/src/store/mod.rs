@@ -203,7 +203,7 @@ impl Store {
 
     /// Reaches for a trial as [`take`](Self::take) does, and where it is held, waits until it is known whether its holder lives.
     pub fn take_from_silent(&self, trial: &Trial, reopens: impl Fn(&TrialState) -> bool, cancel: &AtomicBool) -> Result<Taken> {
-        lease::outwait(cancel, || self.take(trial, &reopens))
+        lease::outwait(lease::PATIENCE, cancel, || self.take(trial, &reopens))
     }
 
     /// What a trial that has ended has come to.
@@ -247,3 +247,30 @@ pub(crate) const WARPS: &str = "warps.parquet";
 pub(crate) const WEIGHTS: &str = "weights.safetensors";
 /// The file of a trial's log.
 pub(crate) const LOG: &str = "trial.log";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "[dataset]\nkind = \"mnist\"\nsource = \"embedded\"\n[models.fcn]\nlayers = [{ fc = \"classes\" }]\n";
+
+    #[test]
+    fn a_trial_that_is_reopened_has_a_folder_that_no_late_writer_knows() {
+        let out = tempfile::tempdir().unwrap();
+        let experiment = Experiment::parse(FILE, "x.toml", "x", &[], &stn_plugins::standard().unwrap()).unwrap();
+        let (store, trial) = (Store::create(out.path(), &experiment).unwrap(), &experiment.trials()[0]);
+        let reach = || match store.take(trial, |_| true).unwrap() {
+            Taken::Mine(lease) => lease,
+            other => panic!("{other:?}"),
+        };
+        // The second to hold it: a reopened folder is taken over as well, so the number after its own counts.
+        drop(reach());
+        let late = reach();
+        // Somebody else has taken over, and brought the trial to its end.
+        files::remove(&late.dir().join(lease::LEASE)).unwrap();
+        std::fs::rename(late.dir(), store.trial(trial)).unwrap();
+        let again = reach();
+        assert!(late.is_lost() && !again.is_lost());
+        assert!(!late.commit().unwrap() && again.commit().unwrap());
+    }
+}

@@ -93,6 +93,8 @@ fn a_stopped_run_says_where_its_trial_is_and_reports_no_result() {
     let summary = run(&experiment, &options, &registry(), &StopsAfter { options: options.clone(), left: Mutex::new(4) }).unwrap();
     assert!(summary.cancelled && summary.trained.is_empty() && summary.failed.is_empty());
     assert_eq!(experiment.states(out.path()).unwrap(), [TrialState::PartDone(4)]);
+    let log = std::fs::read_to_string(out.path().join("work").join(format!("{}.1", experiment.trials()[0].id)).join("trial.log")).unwrap();
+    assert!(log.contains("stopped") && !log.contains("ERROR"), "{log}");
     assert!(!folder_of(out.path(), &experiment.trials()[0]).exists());
 }
 
@@ -210,6 +212,53 @@ fn a_run_takes_note_of_a_trial_that_ended_elsewhere_while_it_waited() {
         let summary = run(&experiment, &RunOptions::new(out.path(), 1), &registry(), &Waits::and(ended)).unwrap();
         assert_eq!((summary.trained.len(), summary.already_done.len(), summary.failed.len()), (0, usize::from(!failed), usize::from(failed)), "{summary:?}");
     }
+}
+
+/// Acts once, when a run begins its first trial.
+struct Meanwhile<F>(F);
+
+impl<F: Fn() + Send + Sync> Observer for Meanwhile<F> {
+    fn trial_started(&self, _: &Trial, index: usize, _: u64) {
+        if index == 0 {
+            self.0();
+        }
+    }
+}
+
+#[test]
+fn a_trial_is_run_again_by_what_it_has_come_to_and_not_by_what_it_was_when_the_run_began() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["sweep.seeds=[0, 1]"]));
+    let [first, second] = [0, 1].map(|trial: usize| experiment.trials()[trial].id.clone());
+    let only = |id: &String| RunOptions { only: Some(vec![id.clone()]), ..RunOptions::new(out.path(), 1) };
+    go_with(&experiment, &only(&second));
+    say_failed(&folder_of(out.path(), &experiment.trials()[1]).join("facts.parquet"));
+    let tried_again = || assert_eq!(go_with(&experiment, &only(&second)).trained, std::slice::from_ref(&second));
+    let summary = run(&experiment, &RunOptions::new(out.path(), 1), &registry(), &Meanwhile(tried_again)).unwrap();
+    assert_eq!((summary.trained, summary.already_done), (vec![first], vec![second]));
+}
+
+/// Puts a file where trials go that have ended, once a trial is at its end.
+struct Blocks<'a>(&'a Path);
+
+impl Observer for Blocks<'_> {
+    fn evaluated(&self, trial: &Trial, step: u64, _: f64) {
+        if step == trial.config.train.steps {
+            std::fs::remove_dir(self.0).unwrap();
+            std::fs::write(self.0, "").unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_trial_that_cannot_be_stored_keeps_its_checkpoint() {
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["run.checkpoint_seconds=0.0"]));
+    let ended = out.path().join("trials");
+    let summary = run(&experiment, &RunOptions::new(out.path(), 1), &registry(), &Blocks(&ended)).unwrap();
+    assert!(summary.failed.len() == 1 && summary.failed[0].1.contains("trials"), "{summary:?}");
+    std::fs::remove_file(&ended).unwrap();
+    let states = experiment.states(out.path()).unwrap();
+    assert!(matches!(states[..], [TrialState::PartDone(_)]), "{states:?}");
+    assert_eq!(go(&experiment, out.path()).trained.len(), 1);
 }
 
 #[test]
