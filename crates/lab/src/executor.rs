@@ -8,6 +8,7 @@ mod preparation;
 pub(crate) mod pruning;
 pub(crate) mod slurm;
 mod trial;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,19 +56,20 @@ pub struct RunSummary {
     pub dir: PathBuf,
     /// Ids of the trials that were trained now.
     pub trained: Vec<String>,
-    /// Ids of the trials that were done before.
+    /// Ids of the trials that were done before, or meanwhile by somebody else.
     pub already_done: Vec<String>,
     /// The trials that failed, in words, and why.
     pub failed: Vec<(String, String)>,
     /// The trials that were stopped early, as they were worse than others, and why.
     pub pruned: Vec<(String, String)>,
-    /// The trials that somebody else works at, in words.
+    /// The trials that somebody else works at, in words: of a run that was stopped while it waited for them, or of a task that waits for a limited time.
     pub elsewhere: Vec<String>,
     /// Whether the run was stopped before its end.
     pub cancelled: bool,
 }
 
-/// Runs every trial of the experiment that is not done yet, or was done on data that is not the same any more, and stores what it measures.
+/// Runs every trial of the experiment that is not done yet, or was done on data that is not the same any more, and stores what it measures. Trials that others work at come last: the
+/// run waits until they have ended, or goes on with them where whoever worked at them has stopped or is dead.
 ///
 /// # Errors
 ///
