@@ -1,7 +1,7 @@
 //! The backward pass: the records in reverse, each dropped as soon as it is done with.
 
 use candle_core::{Tensor, Var};
-use stn_ops::{GridWanted, Wanted, accumulate, sample_grid_gradients, sample_structured_gradients};
+use stn_ops::{GridWanted, Wanted, accumulate, backward_from, sample_grid_gradients, sample_structured_gradients};
 
 use super::super::{Parameter, forward::in_layer};
 use super::forward::dropout;
@@ -134,7 +134,7 @@ impl Warped<'_> {
             }
             None => sample_grid_gradients(input, &placed, &self.transformer.sampler, upstream, GridWanted { input: tracked, grid: true })?,
         };
-        let gradients = to_placed.filter(|_| self.placed.track_op()).map(|gradient| (&self.placed * gradient)?.backward()).transpose()?;
+        let gradients = to_placed.filter(|_| self.placed.track_op()).map(|gradient| backward_from(&self.placed, &gradient)).transpose()?;
         let theta = match gradients.as_ref().and_then(|gradients| gradients.get(&self.theta)) {
             Some(theta) => theta.clone(),
             None => self.theta.zeros_like()?,
@@ -148,7 +148,7 @@ fn taped(input: Option<Var>, output: &Tensor, upstream: &Tensor, parameters: &[P
     if !output.track_op() {
         return Ok(None);
     }
-    let gradients = (output * upstream)?.backward()?;
+    let gradients = backward_from(output, upstream)?;
     for parameter in parameters {
         if let Some(gradient) = gradients.get(&parameter.var) {
             found(&parameter.var, GradientPart { first: 0, numbers: gradient.clone() })?;
