@@ -198,12 +198,24 @@ mod tests {
     fn columns_of_tasks_make_whole_rows() {
         let numbers = filled_by_columns(3, 5, 2, |columns, part: &mut [usize]| {
             for (row, line) in part.chunks_exact_mut(columns.len()).enumerate() {
-                line.iter_mut().zip(columns.clone()).for_each(|(number, column)| *number += 10 * row + column);
+                line.iter_mut().zip(columns.clone()).for_each(|(number, column)| *number = 10 * row + column);
             }
         });
         assert_eq!(numbers, [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24]);
         assert!(filled_by_columns::<f32>(0, 4, 3, |_, part| assert!(part.is_empty())).is_empty());
         assert!(filled_by_columns::<f32>(3, 0, 3, |_, _| unreachable!("no column")).is_empty());
+    }
+
+    #[test]
+    fn columns_are_added_to_what_there_is() {
+        let mut numbers = [100, 200, 300, 400, 500, 600];
+        added_by_columns(&mut numbers, 3, 2, |columns, part: &mut [i32]| {
+            for (row, line) in part.chunks_exact_mut(columns.len()).enumerate() {
+                line.iter_mut().zip(columns.clone()).for_each(|(number, column)| *number = (10 * row + column) as i32);
+            }
+        });
+        assert_eq!(numbers, [100, 201, 302, 410, 511, 612]);
+        added_by_columns::<i32>(&mut [], 0, 3, |_, _| unreachable!("no column"));
     }
 
     #[test]

@@ -186,12 +186,15 @@ mod linear_block {
         uniform(name, shape, -3.49, 3.49).round().unwrap().to_dtype(dtype).unwrap()
     }
 
-    /// To the input, to the weight in two parts, to the bias.
-    fn gradients(block: &LinearBlock, x: &Tensor, weight: &Tensor, output: &Tensor, upstream: &Tensor) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
+    /// To the input, the same added to itself, to the weight in two parts, to the bias.
+    fn gradients(block: &LinearBlock, x: &Tensor, weight: &Tensor, output: &Tensor, upstream: &Tensor) -> candle_core::Result<[Tensor; 4]> {
         let gradient = block.gradient(output, upstream)?;
         let (outputs, middle) = (weight.dim(0)?, weight.dim(0)? / 3);
         let parts = [block.weight_gradient(x, &gradient, 0..middle)?, block.weight_gradient(x, &gradient, middle..outputs)?];
-        Ok((block.input_gradient(weight, &gradient)?, Tensor::cat(&parts, 0)?, block.bias_gradient(&gradient)?))
+        let to_input = block.input_gradient(weight, &gradient)?;
+        let twice = to_input.copy()?;
+        block.add_input_gradient(weight, &gradient, &twice)?;
+        Ok([to_input, twice, Tensor::cat(&parts, 0)?, block.bias_gradient(&gradient)?])
     }
 
     fn assert_same([samples, inputs, outputs]: [usize; 3], rectified: bool) {
@@ -200,7 +203,7 @@ mod linear_block {
         let upstream = whole("upstream", &[samples, outputs], DType::F32);
         let [x, weight, bias] = tensors(DType::F32);
         let output = block.forward(&x, &weight, &bias).unwrap();
-        let (to_input, to_weight, to_bias) = gradients(&block, &x, &weight, &output, &upstream).unwrap();
+        let [to_input, twice, to_weight, to_bias] = gradients(&block, &x, &weight, &output, &upstream).unwrap();
         let [x, weight, bias] = tensors(DType::F64).map(|tensor| Var::from_tensor(&tensor).unwrap());
         let mut expected = linear(&x, &weight, Some(&bias)).unwrap();
         if rectified {
@@ -210,6 +213,7 @@ mod linear_block {
         let pairs = [
             (output, expected.detach()),
             (to_input, tape.get(&x).unwrap().clone()),
+            (twice, (tape.get(&x).unwrap() * 2.0).unwrap()),
             (to_weight, tape.get(&weight).unwrap().clone()),
             (to_bias, tape.get(&bias).unwrap().clone()),
         ];
@@ -250,8 +254,17 @@ mod linear_block {
         let (block, bias) = (LinearBlock { rectified: true }, bias.squeeze(0).unwrap());
         same_bits(|| {
             let output = block.forward(&x, &weight, &bias)?;
-            let (to_input, to_weight, to_bias) = gradients(&block, &x, &weight, &output, &upstream)?;
-            Ok(vec![output, to_input, to_weight, to_bias])
+            let gradients = gradients(&block, &x, &weight, &output, &upstream)?;
+            Ok([output].into_iter().chain(gradients).collect())
         });
+    }
+
+    #[test]
+    fn a_sum_of_another_size_is_an_error() {
+        let zeros = |shape: (usize, usize)| Tensor::zeros(shape, DType::F32, &candle_core::Device::Cpu).unwrap();
+        let (block, weight, gradient) = (LinearBlock { rectified: false }, zeros((2, 3)), zeros((4, 2)));
+        assert!(block.add_input_gradient(&weight, &gradient, &zeros((4, 3))).is_ok());
+        assert!(block.add_input_gradient(&weight, &gradient, &zeros((4, 2))).is_err());
+        assert!(block.add_input_gradient(&weight, &zeros((4, 3)), &zeros((4, 3))).is_err());
     }
 }

@@ -52,29 +52,38 @@ widest! {
 
 #[inline(always)]
 fn read_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[T], values: &mut [T]) {
-    let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
     let window = places.window(source);
-    for (i, values) in values.chunks_mut(WIDE).enumerate().take(TILE / WIDE) {
-        let mut sum = [T::zero(); WIDE];
-        for (z, wz) in wz.iter().enumerate() {
-            let mut plane = [T::zero(); WIDE];
-            for (y, wy) in wy.iter().enumerate() {
-                let mut line = [T::zero(); WIDE];
-                for (x, wx) in wx.chunks(4).enumerate() {
-                    let taps = fetch::<T, LEVEL>(places, window, i, [4 * x, y, z]);
-                    for (t, (wx, tap)) in wx.iter().zip(&taps).enumerate() {
-                        gather::<T, LEVEL>(&mut line, part(wx, i), tap, x + t);
-                    }
-                }
-                gather::<T, LEVEL>(&mut plane, part(wy, i), &line, y);
-            }
-            gather::<T, LEVEL>(&mut sum, part(wz, i), &plane, z);
-        }
-        match values.first_chunk_mut() {
-            Some(all) => *all = sum,
-            None => values.iter_mut().zip(&sum).for_each(|(value, &sum)| *value = sum),
-        }
+    let (whole, rest) = values.as_chunks_mut();
+    // A vector is stored as one: a loop that serves the last few, too, would become a call of `memcpy` for each.
+    for (i, values) in whole.iter_mut().enumerate().take(TILE / WIDE) {
+        *values = read_wide::<T, S, Z, LEVEL>(places, window, i);
     }
+    if !rest.is_empty() && whole.len() < TILE / WIDE {
+        let sum = read_wide::<T, S, Z, LEVEL>(places, window, whole.len());
+        rest.copy_from_slice(&sum[..rest.len()]);
+    }
+}
+
+/// The pixels from `WIDE * i` on.
+#[inline(always)]
+fn read_wide<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, window: Window<'_, T>, i: usize) -> Wide<T> {
+    let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
+    let mut sum = [T::zero(); WIDE];
+    for (z, wz) in wz.iter().enumerate() {
+        let mut plane = [T::zero(); WIDE];
+        for (y, wy) in wy.iter().enumerate() {
+            let mut line = [T::zero(); WIDE];
+            for (x, wx) in wx.chunks(4).enumerate() {
+                let taps = fetch::<T, LEVEL>(places, window, i, [4 * x, y, z]);
+                for (t, (wx, tap)) in wx.iter().zip(&taps).enumerate() {
+                    gather::<T, LEVEL>(&mut line, part(wx, i), tap, x + t);
+                }
+            }
+            gather::<T, LEVEL>(&mut plane, part(wy, i), &line, y);
+        }
+        gather::<T, LEVEL>(&mut sum, part(wz, i), &plane, z);
+    }
+    sum
 }
 
 #[inline(always)]

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::transformation::{Window, check_theta};
 use stn_core::{Error, Fault, Plugin, Registry, Result, Transformation};
+use stn_ops::deinterleave;
 
 use spline::Spline;
 
@@ -97,7 +98,7 @@ impl Transformation for ThinPlateSpline {
 
     fn matrix(&self, theta: &Tensor) -> Result<Tensor> {
         check_theta(Self::NAME, theta, self.theta_len())?;
-        Ok(theta.reshape(((), self.points * self.points, 2))?.transpose(1, 2)?.contiguous()?)
+        Ok(deinterleave(theta, 2)?)
     }
 
     fn theta_len(&self) -> usize {
