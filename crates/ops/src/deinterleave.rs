@@ -42,7 +42,11 @@ impl CustomOp1 for Deinterleave {
             let from = numbers::<T>(storage, layout)?;
             let mut to = Vec::with_capacity(from.len());
             for sample in from.chunks_exact(columns.max(1)) {
-                (0..self.kinds).for_each(|kind| to.extend(sample[kind..].iter().step_by(self.kinds)));
+                match self.kinds {
+                    // Most often so: pairs, which the compiler takes several at a time.
+                    2 => (0..2).for_each(|kind| to.extend(sample.as_chunks::<2>().0.iter().map(|pair| pair[kind]))),
+                    kinds => (0..kinds).for_each(|kind| to.extend(sample[kind..].iter().step_by(kinds))),
+                }
             }
             Ok((T::to_cpu_storage_owned(to), (samples, self.kinds, length).into()))
         })
@@ -62,9 +66,15 @@ impl CustomOp1 for Interleave {
         let (samples, kinds, length) = layout.shape().dims3()?;
         by_number!(self.name(), storage, T => {
             let from = numbers::<T>(storage, layout)?;
-            let mut to = Vec::with_capacity(from.len());
-            for sample in from.chunks_exact((kinds * length).max(1)) {
-                (0..length).for_each(|i| to.extend(sample[i..].iter().step_by(length)));
+            let mut to = from.to_vec();
+            for (to, from) in to.chunks_exact_mut((kinds * length).max(1)).zip(from.chunks_exact((kinds * length).max(1))) {
+                match kinds {
+                    2 => {
+                        let (xs, ys) = from.split_at(length);
+                        to.as_chunks_mut().0.iter_mut().zip(xs.iter().zip(ys)).for_each(|(pair, (&x, &y))| *pair = [x, y]);
+                    }
+                    _ => to.iter_mut().enumerate().for_each(|(i, number)| *number = from[i % kinds * length + i / kinds]),
+                }
             }
             Ok((T::to_cpu_storage_owned(to), (samples, kinds * length).into()))
         })

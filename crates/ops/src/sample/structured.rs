@@ -231,7 +231,8 @@ fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const LEVEL: usize>
     }
     for (chunk, basis) in warp.chunks(pixels).enumerate() {
         let basis: &[Chunk<T>; K] = basis[k..].first_chunk().expect("K rows are left");
-        for v in 0..CHUNK / WIDE {
+        // Of the last chunk, the vectors that hold pixels.
+        for v in 0..(pixels.len() - chunk * CHUNK).div_ceil(WIDE).min(CHUNK / WIDE) {
             for (t, basis) in basis.iter().enumerate() {
                 for (held, gradient) in held.iter_mut().zip(&gradients) {
                     T::add_product::<LEVEL>(&mut held[t], vector(part(gradient, chunk), v), vector(&basis.0, v));
