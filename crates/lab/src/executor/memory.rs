@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use stn_nn::Plan;
 
 use crate::Trial;
@@ -69,8 +70,8 @@ impl Budget {
         let limit = self.limit.unwrap_or_default();
         format!(
             "it needs about {} of memory and {} may be used: take a smaller train.batch or network, or allow more with --memory",
-            gibibytes(bytes),
-            gibibytes(limit)
+            ByteSize(bytes),
+            ByteSize(limit)
         )
     }
 }
@@ -80,10 +81,6 @@ impl Drop for Held<'_> {
         *self.budget.used.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
         self.budget.freed.notify_all();
     }
-}
-
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 /// The memory that is free now: the machine's, or what is left of the group's that the process is in.
@@ -123,6 +120,7 @@ mod tests {
         let budget = Budget::new(Some(1 << 30));
         assert!(budget.hold(3 << 30, &AtomicBool::new(false)).is_none());
         let words = budget.refusal(3 << 30);
+        assert!(budget.refusal(70 << 20).contains("70.0 MiB"));
         assert!(words.contains("3.0 GiB") && words.contains("1.0 GiB") && words.contains("--memory"), "{words}");
     }
 
