@@ -1,0 +1,24 @@
+//! House numbers from street views: SVHN, from its files to memory.
+//!
+//! Netzer, Wang, Coates, Bissacco, Wu, Ng, *Reading Digits in Natural Images with Unsupervised Feature Learning*, NIPS Workshop on Deep Learning and
+//! Unsupervised Feature Learning, 2011. It comes as photographs with a box around each digit ([`archive`], or [`table::full_numbers`] from the Hugging Face hub)
+//! and as single digits of 32 x 32 pixels ([`mat5`], or [`table::cropped_digits`]).
+
+pub(crate) mod archive;
+pub(crate) mod crop;
+pub(crate) mod mat5;
+pub(crate) mod table;
+
+mod digit_struct;
+mod element;
+mod number;
+mod numbers;
+
+pub(crate) use number::{Bounds, Digit, MOST_DIGITS, NO_DIGIT, Sequence};
+pub(crate) use numbers::Numbers;
+
+/// What is said of the data set's licence wherever its source is named.
+pub(crate) const LICENCE: &str = "non-commercial use only (Stanford, http://ufldl.stanford.edu/housenumbers)";
+
+#[cfg(test)]
+pub(crate) mod samples;
