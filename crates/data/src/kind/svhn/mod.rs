@@ -21,4 +21,5 @@ pub(crate) use numbers::Numbers;
 pub(crate) const LICENCE: &str = "non-commercial use only (Stanford, http://ufldl.stanford.edu/housenumbers)";
 
 #[cfg(test)]
+#[cfg(test)]
 pub(crate) mod samples;

@@ -4,9 +4,10 @@
 //! label: list of digits}. The 0 is the 0. Its lists of four have a type of their own, which only a reader row by row knows how to read here.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row};
 
 use super::numbers::Cutter;
@@ -37,18 +38,27 @@ pub(crate) fn full_numbers(paths: &[PathBuf], crop: Crop, sum: &mut Checksum) ->
     let mut rank = 0;
     for path in paths {
         sum.add_file(path)?;
-        let broken = |e: parquet::errors::ParquetError| {
-            Error::file(path, format!("cannot be read as Parquet ({e}); it is cut off or something else: delete it and download it again"))
-        };
-        let reader = SerializedFileReader::new(File::open(path).map_err(Error::io("read", path))?).map_err(broken)?;
-        for (index, row) in reader.get_row_iter(None).map_err(broken)?.enumerate() {
+        let broken =
+            |e: String| Error::file(path, format!("cannot be read as Parquet ({e}); it is cut off or something else: delete it and download it again"));
+        let mut rows = fenced(|| SerializedFileReader::new(File::open(path)?).map(|reader| reader.into_iter())).map_err(broken)?;
+        let mut index = 0;
+        while let Some(row) = fenced(|| rows.next().transpose()).map_err(broken)? {
             let name = PathBuf::from(format!("{}, row {index}", path.display()));
-            let (encoded, digits) = number(&row.map_err(broken)?).map_err(|e| Error::file(&name, e))?;
+            let (encoded, digits) = number(&row).map_err(|e| Error::file(&name, e))?;
             cutter.add(rank, name, encoded, &digits)?;
-            rank += 1;
+            (index, rank) = (index + 1, rank + 1);
         }
     }
     cutter.finish()
+}
+
+/// Runs the Parquet reader, which panics on some damaged files.
+fn fenced<T>(read: impl FnOnce() -> parquet::errors::Result<T>) -> std::result::Result<T, String> {
+    // Whatever is left half done is never looked at again.
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(done) => done.map_err(|e| e.to_string()),
+        Err(_) => Err("it is damaged".into()),
+    }
 }
 
 /// The encoded image and the digits of a row.
@@ -105,6 +115,8 @@ fn list<'a>(row: &'a Row, name: &str) -> std::result::Result<&'a [Field], String
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::kind::svhn::{archive, samples};
 
@@ -161,5 +173,24 @@ mod tests {
     fn a_file_that_is_cut_off_says_what_to_do() {
         let found = error(&samples::FULL_NUMBERS[..3000]);
         assert!(found.contains("cannot be read as Parquet") && found.ends_with("download it again"), "{found}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let found = full_numbers(&["nowhere.parquet".into()], SMALL, &mut Checksum::default()).unwrap_err().to_string();
+        assert!(found.starts_with("cannot read nowhere.parquet"), "{found}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn damage_is_an_error_at_most(at: prop::sample::Index, flip in 1_u8..) {
+            let mut bytes = samples::FULL_NUMBERS.to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+            let (_folder, paths) = files(&[&bytes]);
+            let _ = full_numbers(&paths, SMALL, &mut Checksum::default());
+        }
     }
 }
