@@ -3,6 +3,7 @@
 //! The group `digitStruct` has two columns of references, a row an image: `name` points at the letters of the file's name, `bbox` at a group with the columns `label`,
 //! `left`, `top`, `width` and `height`. Such a column holds the number itself where there is one digit, else a reference to each digit's number.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use hdf5_pure::{DType, Dataset, File, Group, Object};
@@ -57,7 +58,12 @@ fn parse(bytes: Vec<u8>) -> Read<Vec<Annotation>> {
         let digits = columns.digits(boxes).map_err(|e| format!("{name}: {e}"))?;
         Ok(Annotation { name, digits })
     };
-    names.iter().zip(&boxes).map(row).collect()
+    let annotations = names.iter().zip(&boxes).map(row).collect::<Read<Vec<Annotation>>>()?;
+    let mut seen = HashSet::new();
+    match annotations.iter().find(|annotation| !seen.insert(annotation.name.as_str())) {
+        Some(twice) => Err(format!("{} twice", twice.name)),
+        None => Ok(annotations),
+    }
 }
 
 fn words(error: hdf5_pure::Error) -> String {
@@ -139,7 +145,7 @@ fn digit(label: f64, place: [f64; 4]) -> Read<Digit> {
     if label.fract() != 0.0 || !(1.0..=10.0).contains(&label) {
         return Err(format!("a label {label}; labels are 1 to 10, of which 10 is the digit 0"));
     }
-    if let Some(number) = place.iter().find(|number| !(number.abs() <= FARTHEST)) {
+    if let Some(number) = place.iter().find(|number| !(-FARTHEST..=FARTHEST).contains(*number)) {
         return Err(format!("a box with {number} in it"));
     }
     let [left, top, width, height] = place.map(|number| number as f32);
