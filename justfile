@@ -17,7 +17,7 @@ report dir:
 
 # Time our own works: just bench step.tutorial sample.bilinear (all of them unless named; `stn bench --list` lists them)
 bench *works:
-    cargo run --release -- bench ${@:-step limit sample}
+    cargo run --release -- bench ${@:-step limit sample trials}
 
 # Time them beside PyTorch, JAX, stock candle and Burn, interleaved, and print the ratios: just bench-peers --rounds 5 step
 bench-peers *arguments:

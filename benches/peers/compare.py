@@ -190,6 +190,7 @@ def main():
     if unknown:
         parser.error(f"unknown peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
     listed = subprocess.run([options.stn, "bench", "--list"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    listed = [work for work in listed if not work.startswith("trials.")]  # No peer runs a sweep.
     chosen = [work for work in listed if not options.works or any(work.startswith(prefix) for prefix in options.works)]
     if not chosen:
         parser.error(f"no work begins with {' or '.join(options.works)}")

@@ -6,6 +6,7 @@ use stn_core::parameters::nearest;
 use crate::limit::{Gemm, MemoryCopy};
 use crate::sample::{SampleWork, Warp};
 use crate::step::{NETWORKS, TimedNetwork, Training};
+use crate::trials::{Order, Trials};
 use crate::{Amount, Error, Job, Result};
 
 /// The sources that are sampled, N x C x H x W: digits, photographs, feature maps, large photographs.
@@ -22,6 +23,7 @@ pub struct Work {
 enum Kind {
     Step(&'static TimedNetwork),
     Sample(SampleWork),
+    Trials(Order),
     Gemm,
     MemoryCopy,
 }
@@ -37,15 +39,17 @@ impl Work {
         match &self.kind {
             Kind::Step(network) => network.amount(registry),
             Kind::Sample(work) => Some(work.amount()),
+            Kind::Trials(_) => None,
             Kind::Gemm => Some(Gemm::AMOUNT),
             Kind::MemoryCopy => Some(MemoryCopy::AMOUNT),
         }
     }
 
-    pub(crate) fn build(&self, registry: &Registry) -> Result<Box<dyn Job>> {
+    pub(crate) fn build<'a>(&self, registry: &'a Registry) -> Result<Box<dyn Job + 'a>> {
         Ok(match &self.kind {
             Kind::Step(network) => Box::new(Training::new(&self.name, network, registry)?),
             Kind::Sample(work) => Box::new(work.build(&self.name, registry)?),
+            Kind::Trials(order) => Box::new(Trials::new(*order, registry)?),
             Kind::Gemm => Box::new(Gemm::new()?),
             Kind::MemoryCopy => Box::new(MemoryCopy::new()),
         })
@@ -56,7 +60,8 @@ impl Work {
 pub fn works() -> Vec<Work> {
     let steps = NETWORKS.iter().map(|network| Work { name: format!("step.{}", network.name), kind: Kind::Step(network) });
     let limits = [("limit.gemm", Kind::Gemm), ("limit.memory", Kind::MemoryCopy)].map(|(name, kind)| Work { name: name.into(), kind });
-    steps.chain(samples()).chain(limits).collect()
+    let trials = [Order::OneAfterAnother, Order::SideBySide].map(|order| Work { name: order.name().into(), kind: Kind::Trials(order) });
+    steps.chain(samples()).chain(trials).chain(limits).collect()
 }
 
 fn samples() -> impl Iterator<Item = Work> {

@@ -25,6 +25,23 @@ pub enum Error {
     /// A work whose numbers ran away: its time says nothing.
     #[error("{0}: the result is not a finite number, so the time it took says nothing")]
     NotFinite(String),
+    /// Trials that cannot be planned; a mistake in the file that comes with this crate, or a registry without its plugins.
+    #[error("the trials that are timed: {0}")]
+    Experiment(stn_lab::Diagnostics),
+    /// A trial that failed: its time says nothing.
+    #[error("the trial {trial} failed: {reason}")]
+    Trial {
+        /// Which.
+        trial: String,
+        /// Why.
+        reason: String,
+    },
+    /// A folder for results that cannot be made.
+    #[error("cannot make a folder for the results of the trials: {0}")]
+    Folder(std::io::Error),
+    /// An error of the trials' run.
+    #[error(transparent)]
+    Lab(#[from] stn_lab::Error),
     /// Threads that could not be started.
     #[error("cannot start {threads} threads: {source}")]
     Threads {

@@ -4,6 +4,7 @@
 //!
 //! - `step.NETWORK`: a whole training step, forward, loss, backward and update, on a fixed batch of random images;
 //! - `sample.KERNEL.SHAPE`: grid generator and sampler alone, forward and backward;
+//! - `trials.ORDER`: small trials of a sweep from their file to their results, one after another or side by side;
 //! - `limit.gemm`, `limit.memory`: what the machine does at best.
 //!
 //! The same works stand in `benches/peers` in other frameworks.
@@ -15,6 +16,7 @@ mod measurement;
 mod memory;
 mod sample;
 mod step;
+mod trials;
 
 pub use catalogue::{Work, select, works};
 pub use error::{Error, Result};

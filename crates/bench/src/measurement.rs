@@ -40,6 +40,21 @@ pub struct Measurement {
     pub peak_bytes: u64,
 }
 
+impl Measurement {
+    /// Several rounds of one work as one measurement: the medians of their times, the largest of their peaks; `None` of no round.
+    pub fn of_rounds(rounds: &[Self]) -> Option<Self> {
+        let work = rounds.first()?.work.clone();
+        let median = |time: fn(&Self) -> f64| median(rounds.iter().map(time));
+        let peak_bytes = rounds.iter().map(|round| round.peak_bytes).max()?;
+        Some(Self { work, median_ms: median(|round| round.median_ms), p10_ms: median(|round| round.p10_ms), peak_bytes })
+    }
+
+    /// How long a work takes in proportion to another: the median, over the rounds, of the ratio of the two times of a round.
+    pub fn ratio(rounds: &[Self], to: &[Self]) -> f64 {
+        median(rounds.iter().zip(to).map(|(ours, other)| ours.median_ms / other.median_ms))
+    }
+}
+
 /// What one run of a work amounts to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Amount {
@@ -96,6 +111,12 @@ fn repeat(job: &mut dyn Job, enough: impl Fn(usize) -> bool) -> Result<Vec<f64>>
     Ok(times)
 }
 
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    quantile(&values, 0.5)
+}
+
 /// The value below which this share of the sorted values lies, interpolated between neighbours; 0 of none.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * sorted.len().saturating_sub(1) as f64;
@@ -117,6 +138,17 @@ mod tests {
         assert_eq!(quantile(&values, 1.0), 5.0);
         assert!((quantile(&values, 0.1) - 1.3).abs() < 1e-12);
         assert_eq!(quantile(&[], 0.5), 0.0);
+    }
+
+    #[test]
+    fn rounds_are_held_against_those_of_the_same_turn() {
+        let rounds =
+            |times: [f64; 3]| times.map(|median_ms| Measurement { work: "a".into(), median_ms, p10_ms: median_ms / 2.0, peak_bytes: median_ms as u64 });
+        // The third turn was slow for both.
+        let (ours, other) = (rounds([2.0, 3.0, 40.0]), rounds([4.0, 4.0, 80.0]));
+        assert_eq!(Measurement::ratio(&ours, &other), 0.5);
+        assert_eq!(Measurement::of_rounds(&ours).unwrap(), Measurement { work: "a".into(), median_ms: 3.0, p10_ms: 1.5, peak_bytes: 40 });
+        assert!(Measurement::of_rounds(&[]).is_none());
     }
 
     #[test]

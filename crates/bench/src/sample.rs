@@ -141,7 +141,7 @@ impl Sampling {
         let wanted = Wanted { input: self.to_input, matrix: true, basis: false };
         let gradients = stn_ops::sample_structured_gradients(&self.input, &numbers, &self.basis, &self.target, &self.sampler, &self.upstream, wanted)?;
         let Some(to_matrix) = gradients.1 else { return Ok(None) };
-        Ok((matrix * to_matrix)?.backward()?.remove(self.theta.as_tensor()))
+        Ok(stn_ops::backward_from(&matrix, &to_matrix)?.remove(self.theta.as_tensor()))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use stn_lab::DeviceName;
 
 /// Spatial transformer networks: experiments from a TOML file to figures.
 #[derive(Debug, Parser)]
@@ -28,7 +29,7 @@ pub(crate) enum Command {
     Plugins(Plugins),
     /// Apply a grid generator or a sampler to .npy files.
     Op(Op),
-    /// Time training steps, samplers and the machine's limits.
+    /// Time training steps, samplers, small sweeps and the machine's limits.
     Bench(Bench),
     /// Print a page of the manual that is made from the code.
     Reference(Reference),
@@ -47,9 +48,12 @@ pub(crate) struct Run {
     /// Threads for the arithmetic, all trials together; results do not depend on it. All cores unless given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) threads: Option<u16>,
-    /// Trials to run at once, each with its share of the threads.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=512))]
-    pub(crate) jobs: u16,
+    /// Trials to run at once, each with its share of the threads and one of the devices. One a device unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) jobs: Option<u16>,
+    /// The devices to compute on: cpu, cuda:0 or several, such as cuda:0,cuda:1, which the jobs take in turn.
+    #[arg(long = "device", value_name = "LIST", value_delimiter = ',', default_value = "cpu")]
+    pub(crate) devices: Vec<DeviceName>,
     /// Memory that the trials may take together, such as 8GiB. What is free unless given.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) memory: Option<u64>,
@@ -204,6 +208,9 @@ pub(crate) struct Bench {
     /// How many runs are timed; as many as fit three seconds unless given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) reps: Option<u32>,
+    /// Time all of them in turns, so many times, and compare the first with the others.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rounds: u16,
     /// Threads for the arithmetic. All cores unless given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) threads: Option<u16>,

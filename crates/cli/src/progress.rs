@@ -66,6 +66,14 @@ impl Progress {
         if self.terminal { self.bars.suspend(|| tell(text)) } else { tell(text) }
     }
 
+    /// Counts nothing of a trial any more.
+    fn put_back(&self, state: &mut State, trial: &Trial) {
+        if let Some(at_work) = state.at_work.remove(&trial.id) {
+            at_work.bar.finish_and_clear();
+            self.all.set_position(self.all.position().saturating_sub(at_work.counted));
+        }
+    }
+
     fn show_all(&self, state: &State) {
         self.all.set_prefix(format!("{} of {} trials", state.ended, self.trials));
     }
@@ -135,12 +143,21 @@ impl Observer for Progress {
         });
     }
 
+    fn trial_held(&self, trial: &Trial, index: usize, by: &str) {
+        self.with(|state| {
+            self.put_back(state, trial);
+            self.line(&format!("{}: comes last, at work elsewhere: {by}", heading(trial, index, self.trials)));
+        });
+    }
+
+    fn waiting(&self, trials: usize) {
+        let trials = if trials == 1 { "a trial".to_owned() } else { format!("{trials} trials") };
+        self.line(&format!("waiting for {trials} at work elsewhere; Ctrl-C ends the wait"));
+    }
+
     fn trial_retried(&self, trial: &Trial, index: usize, reason: &str) {
         self.with(|state| {
-            if let Some(at_work) = state.at_work.remove(&trial.id) {
-                at_work.bar.finish_and_clear();
-                self.all.set_position(self.all.position().saturating_sub(at_work.counted));
-            }
+            self.put_back(state, trial);
             self.line(&format!("{}: failed, and is tried again: {reason}", heading(trial, index, self.trials)));
         });
     }

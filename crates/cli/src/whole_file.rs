@@ -1,33 +1,20 @@
-//! Files that appear whole under their name or not at all.
+//! Files that a user names, which may be links or pipes.
 
 use std::fs::File;
 use std::path::Path;
 
 use crate::Failure;
 
-/// Writes a file under a temporary name beside its own, and renames it once it is safely there. What is no regular file, such as a pipe, is written straight through;
+/// Writes a file that appears whole or not at all. What is no regular file, such as a pipe, is written straight through;
 /// a link stays, and the file it leads to is written.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Failure> {
     let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let written = if target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         File::create(&target).and_then(|mut file| fill(&mut file))
     } else {
-        replace(&target, fill)
+        stn_data::whole_file::write_with(&target, fill)
     };
     written.map_err(|e| Failure::Message(format!("{}: {e}", path.display())))
-}
-
-fn replace(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    // As any file that is made: the umask takes away what it takes away.
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    fill(file.as_file_mut())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -44,6 +44,19 @@ fn without_json_there_is_a_table() {
 }
 
 #[test]
+fn rounds_compare_every_work_with_the_first() {
+    bench(&format!("{WORK} {WORK}.to_theta --reps 1 --rounds 2")).success().stdout(contains("of the first").and(contains("1.00")));
+    let lines = lines(bench(&format!("{WORK} --reps 1 --rounds 2 --json")));
+    assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn small_trials_are_timed_from_the_file_to_the_results() {
+    let lines = lines(bench("trials.side_by_side --reps 1 --json"));
+    assert!(lines[0]["median_ms"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
 fn an_unknown_name_is_an_error_with_the_nearest() {
     bench("step.tutoral").failure().stderr(contains("Did you mean `step.tutorial`?").and(contains("--list")));
 }

@@ -5,6 +5,7 @@
 //! trainer on threads of its own. The published [`distortion`]s are made on the fly, through the project's own sampler.
 
 pub mod distortion;
+pub mod whole_file;
 
 mod catalogue;
 mod checksum;

@@ -76,6 +76,14 @@ pub enum Error {
         /// What the thread pool said.
         source: rayon::ThreadPoolBuildError,
     },
+    /// A device that is not there.
+    #[error("cannot compute on {device}: {reason}")]
+    Device {
+        /// Which.
+        device: crate::DeviceName,
+        /// Why not.
+        reason: String,
+    },
     /// Slurm has taken a job that could not be written down here.
     #[error("Slurm has taken the job {job}, but it could not be written down: {reason}; its tasks run all the same, and `scancel` ends them")]
     Submitted {

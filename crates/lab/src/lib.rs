@@ -15,7 +15,7 @@ mod trial_log;
 
 pub use error::{Error, Result};
 pub use executor::slurm::{QueuedTask, Stopped, Submitted, TaskCommand, requeue_task, submit, task_threads};
-pub use executor::{RunOptions, RunSummary, run};
+pub use executor::{DeviceName, RunOptions, RunSummary, run};
 pub use observer::{Observer, Silent};
 pub use reference::{json_schema, reference, results_reference};
 pub use spec::diagnostics::{Diagnostic, Diagnostics};

@@ -1,6 +1,5 @@
 //! What a trial ran on: versions, device, time of day, memory.
 
-use candle_core::{Device, DeviceLocation};
 use chrono::{SecondsFormat, Utc};
 
 /// The version of this project.
@@ -9,15 +8,6 @@ pub(crate) const STN_VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) const CANDLE_VERSION: &str = "0.11.1";
 /// The revision of the source code this program was built from, with `-dirty` where files were changed; "unknown" outside a git checkout.
 pub(crate) const REVISION: &str = git_version::git_version!(args = ["--always", "--dirty=-dirty", "--abbrev=12"], fallback = "unknown");
-
-/// A device's name: `cpu`, `cuda:0`, `metal:0`.
-pub(crate) fn device_name(device: &Device) -> String {
-    match device.location() {
-        DeviceLocation::Cpu => "cpu".into(),
-        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
-    }
-}
 
 /// The processor's features that choose how matrices are multiplied, and so how sums are rounded; the architecture where there are none of them.
 pub(crate) fn cpu_features() -> String {
@@ -83,8 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_and_processors_have_a_name() {
-        assert_eq!(device_name(&Device::Cpu), "cpu");
+    fn processors_have_a_name() {
         assert!(!cpu_features().is_empty());
     }
 

@@ -29,6 +29,16 @@ pub trait Observer: Send + Sync {
         let _ = (trial, index, reason);
     }
 
+    /// Somebody else works at trial number `index`: `by`, in words. It comes last.
+    fn trial_held(&self, trial: &Trial, index: usize, by: &str) {
+        let _ = (trial, index, by);
+    }
+
+    /// Nothing is left to begin but so many trials that others work at: the run waits for them.
+    fn waiting(&self, trials: usize) {
+        let _ = trials;
+    }
+
     /// Trial number `index` has ended, or was found done: what came of it, in words.
     fn trial_finished(&self, trial: &Trial, index: usize, outcome: &str) {
         let _ = (trial, index, outcome);

@@ -1,7 +1,7 @@
 //! New vectors, filled in parallel.
 
 use std::mem::MaybeUninit;
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -107,7 +107,7 @@ pub(crate) unsafe fn filled_unset<T: Send>(length: usize, chunk: usize, fill: im
     numbers
 }
 
-/// Makes `rows x columns` numbers, some columns a task and in parallel: `fill(columns, numbers)` gets its part row by row, all zero, in memory of its own that stays in its cache.
+/// Makes `rows x columns` numbers, some columns a task and in parallel: `fill(columns, numbers)` writes all of its part, row by row, in memory of its own that stays in its cache.
 pub(crate) fn filled_by_columns<T: Copy + Default + Send + Sync>(
     rows: usize,
     columns: usize,
@@ -116,20 +116,46 @@ pub(crate) fn filled_by_columns<T: Copy + Default + Send + Sync>(
 ) -> Vec<T> {
     let mut numbers = Vec::<T>::with_capacity(rows * columns);
     let place = Place(numbers.as_mut_ptr());
-    let width = width.max(1);
-    (0..columns.div_ceil(width)).into_par_iter().for_each_init(Vec::new, |part, task| {
-        let mine = task * width..columns.min((task + 1) * width);
-        part.clear();
-        part.resize(rows * mine.len(), T::default());
-        fill(mine.clone(), part);
-        for (row, from) in part.chunks_exact(mine.len().max(1)).enumerate() {
-            // SAFETY: the row's columns of this task lie inside the capacity, no other task writes them, and nobody reads before all tasks are done.
-            unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), place.get().add(row * columns + mine.start), mine.len()) };
-        }
+    by_columns(rows, columns, width, fill, |first, part| {
+        // SAFETY: these numbers lie inside the capacity, they are this task's alone, and nobody reads before all tasks are done.
+        unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), place.get().add(first), part.len()) };
     });
     // SAFETY: the tasks have written every column of every row.
     unsafe { numbers.set_len(rows * columns) };
     numbers
+}
+
+/// [`filled_by_columns`], added to numbers that there are, `columns` a row.
+pub(crate) fn added_by_columns<T: Copy + Default + Send + Sync + AddAssign>(
+    numbers: &mut [T],
+    columns: usize,
+    width: usize,
+    fill: impl Fn(Range<usize>, &mut [T]) + Sync,
+) {
+    let (rows, place) = (numbers.len() / columns.max(1), Place(numbers.as_mut_ptr()));
+    by_columns(rows, columns, width, fill, |first, part| {
+        // SAFETY: these numbers are among those lent, and this task's alone.
+        let sums = unsafe { std::slice::from_raw_parts_mut(place.get().add(first), part.len()) };
+        sums.iter_mut().zip(part).for_each(|(sum, &more)| *sum += more);
+    });
+}
+
+/// Has parts of `rows` rows filled, `width` columns a task, and hands on each row of each: `store(first, part)`, the number of its first among all `rows x columns`. No number is
+/// handed on twice, and all are.
+fn by_columns<T: Copy + Default + Send + Sync>(
+    rows: usize,
+    columns: usize,
+    width: usize,
+    fill: impl Fn(Range<usize>, &mut [T]) + Sync,
+    store: impl Fn(usize, &[T]) + Sync,
+) {
+    let width = width.max(1);
+    (0..columns.div_ceil(width)).into_par_iter().for_each_init(Vec::new, |part, task| {
+        let mine = task * width..columns.min((task + 1) * width);
+        part.resize(rows * mine.len(), T::default());
+        fill(mine.clone(), part);
+        part.chunks_exact(mine.len().max(1)).enumerate().for_each(|(row, part)| store(row * columns + mine.start, part));
+    });
 }
 
 /// Where tasks write, each its own numbers.

@@ -178,7 +178,7 @@ fn each<T: Number, const N: usize>(mut targets: [&mut [T]; N], source: &[T], upd
 }
 
 /// Lends some numbers of a contiguous tensor for writing.
-fn mutate<T: Number, R>(tensor: &Tensor, numbers: Range<usize>, work: impl FnOnce(&mut [T]) -> Result<R>) -> Result<R> {
+pub(crate) fn mutate<T: Number, R>(tensor: &Tensor, numbers: Range<usize>, work: impl FnOnce(&mut [T]) -> Result<R>) -> Result<R> {
     let op = Mutate { work: RefCell::new(Some(work)), result: RefCell::new(None), numbers, number: PhantomData::<T> };
     tensor.inplace_op1(&op)?;
     match op.result.into_inner() {

@@ -1,9 +1,10 @@
-//! Files that are either whole or not there.
+//! The folder that a report is written to.
 
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use stn_data::whole_file;
 
 /// A folder that files are written to.
 #[derive(Debug)]
@@ -22,15 +23,10 @@ impl Output {
         Ok(Self { folder, files: Vec::new(), lock })
     }
 
-    /// Writes a file under a temporary name, then gives it its own.
+    /// Writes a file.
     pub fn put(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.folder.join(name);
-        let temporary = self.folder.join(format!(".{name}{UNFINISHED}"));
-        let written = write_through(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, &path));
-        if let Err(source) = written {
-            let _ = std::fs::remove_file(&temporary);
-            return Err(Error::Io { action: "write", path, source });
-        }
+        whole_file::write(&path, bytes).map_err(|source| Error::Io { action: "write", path: path.clone(), source })?;
         self.files.push(path);
         Ok(())
     }
@@ -44,7 +40,7 @@ impl Output {
         for entry in std::fs::read_dir(&self.folder).map_err(failed("list", &self.folder))? {
             let entry = entry.map_err(failed("list", &self.folder))?;
             let path = entry.path();
-            let stale = entry.file_name().to_str().is_some_and(|name| match name.strip_suffix(UNFINISHED).and_then(|name| name.strip_prefix('.')) {
+            let stale = entry.file_name().to_str().is_some_and(|name| match whole_file::name_of_unfinished(name) {
                 Some(unfinished) => self.lock.is_some() && is_of_a_report(unfinished),
                 None => !self.files.contains(&path) && is_of_a_report(name),
             });
@@ -61,15 +57,6 @@ impl Output {
         self.files
     }
 }
-
-fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// How the names of unfinished files end; they begin with a dot.
-const UNFINISHED: &str = ".unfinished";
 
 /// Figures whose names do not depend on the results.
 const FIGURES: [&str; 2] = ["comparison", "learning_curves"];
@@ -139,8 +126,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let old = montage_name("kind = R, degrees = 45");
         let stale = ["montage_P.svg".to_string(), "montage_P.csv".into(), "comparison.png".into(), format!("{old}.svg")];
-        let stale = [stale.as_slice(), &[".montage_R.csv.unfinished".into(), ".table.md.unfinished".into()]].concat();
-        let others = [".mine.unfinished", "montage_R_edited.svg", "montage_mine.png", "table.xlsx", "comparison.pdf", "notes.md", "montage_P"];
+        let stale = [stale.as_slice(), &[".montage_R.csv.a1B2c3.unfinished".into(), ".table.md.x.unfinished".into()]].concat();
+        let others = [
+            ".mine.unfinished",
+            ".mine.md.a1B2c3.unfinished",
+            "montage_R_edited.svg",
+            "montage_mine.png",
+            "table.xlsx",
+            "comparison.pdf",
+            "notes.md",
+            "montage_P",
+        ];
         for name in stale.iter().map(String::as_str).chain(others) {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }

@@ -15,17 +15,19 @@ pub(crate) fn run(arguments: &Bench, registry: &Registry) -> Result<(), Failure>
         return Ok(());
     }
     let works = selected(&arguments.names)?;
-    if !arguments.json {
-        let measured = works.iter().map(|work| {
-            tell(work.name());
-            one(work, works.len(), arguments, registry).map(|measured| (work, measured))
-        });
-        answer(table(&measured.collect::<Result<Vec<_>, _>>()?, registry));
-        return Ok(());
+    let mut rounds = vec![Vec::new(); works.len()];
+    for round in 0..usize::from(arguments.rounds) {
+        // Each round begins with another work: whatever slows the machine for a while does not always hit the same.
+        for place in (0..works.len()).map(|place| (place + round) % works.len()) {
+            let measured = one(&works[place], works.len() > 1 || arguments.rounds > 1, arguments, registry)?;
+            if arguments.json {
+                answer(serde_json::to_string(&measured).map_err(Failure::message)?);
+            }
+            rounds[place].push(measured);
+        }
     }
-    for work in &works {
-        let measured = one(work, works.len(), arguments, registry)?;
-        answer(serde_json::to_string(&measured).map_err(Failure::message)?);
+    if !arguments.json {
+        answer(table(&works, &rounds, registry));
     }
     Ok(())
 }
@@ -45,10 +47,13 @@ fn selected(names: &[String]) -> Result<Vec<Work>, Failure> {
     Ok(works)
 }
 
-/// Times one work of several: each in a process of its own, so that none finds memory that another has left.
-fn one(work: &Work, of: usize, arguments: &Bench, registry: &Registry) -> Result<Measurement, Failure> {
+/// Times one work; where there are others, in a process of its own, so that it does not find memory that another has left.
+fn one(work: &Work, among_others: bool, arguments: &Bench, registry: &Registry) -> Result<Measurement, Failure> {
+    if !arguments.json {
+        tell(work.name());
+    }
     let settings = Settings { reps: arguments.reps.map(|reps| reps as usize), threads: arguments.threads.map_or(0, usize::from) };
-    if of == 1 {
+    if !among_others {
         return stn_bench::measure(work, settings, registry).map_err(Failure::message);
     }
     let mut command = Command::new(std::env::current_exe().map_err(Failure::message)?);
@@ -66,13 +71,16 @@ fn one(work: &Work, of: usize, arguments: &Bench, registry: &Registry) -> Result
     serde_json::from_slice(&output.stdout).map_err(Failure::message)
 }
 
-/// Times and memory, and the rate of arithmetic or of memory traffic that the times come to.
-fn table(measured: &[(&Work, Measurement)], registry: &Registry) -> comfy_table::Table {
-    let mut table = super::table(["work", "median ms", "p10 ms", "peak MB", "rate"]);
-    for (work, measured) in measured {
-        let Measurement { work: name, median_ms, p10_ms, peak_bytes } = measured;
-        let rate = work.amount(registry).map(|amount| amount.rate(*median_ms)).unwrap_or_default();
-        table.add_row([name.clone(), format!("{median_ms:.3}"), format!("{p10_ms:.3}"), format!("{:.1}", *peak_bytes as f64 / 1e6), rate]);
+/// Times and memory, and the rate of arithmetic or of memory traffic that the times come to; after several rounds, the time in proportion to the first work's.
+fn table(works: &[Work], rounds: &[Vec<Measurement>], registry: &Registry) -> comfy_table::Table {
+    let several = rounds.iter().any(|rounds| rounds.len() > 1);
+    let mut table = super::table(["work", "median ms", "p10 ms", "peak MB", if several { "of the first" } else { "rate" }]);
+    let first = rounds.first().map_or(&[][..], Vec::as_slice);
+    for (work, rounds) in works.iter().zip(rounds) {
+        let Some(Measurement { work: name, median_ms, p10_ms, peak_bytes }) = Measurement::of_rounds(rounds) else { continue };
+        let rate = work.amount(registry).map(|amount| amount.rate(median_ms)).unwrap_or_default();
+        let last = if several { format!("{:.2}", Measurement::ratio(rounds, first)) } else { rate };
+        table.add_row([name, format!("{median_ms:.3}"), format!("{p10_ms:.3}"), format!("{:.1}", peak_bytes as f64 / 1e6), last]);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(comfy_table::CellAlignment::Right);

@@ -31,8 +31,9 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     let given = arguments.threads.map(usize::from).or_else(|| stn_lab::task_threads().filter(|_| task));
     let threads = given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
     let only = (!arguments.trials.is_empty()).then(|| arguments.trials.clone());
-    let jobs = usize::from(arguments.jobs);
-    let options = RunOptions { cancel, jobs, memory: arguments.memory, only, task, ..RunOptions::new(&arguments.out, threads) };
+    let devices = arguments.devices.clone();
+    let jobs = arguments.jobs.map_or(devices.len(), usize::from);
+    let options = RunOptions { cancel, jobs, devices, memory: arguments.memory, only, task, ..RunOptions::new(&arguments.out, threads) };
     let progress = Progress::new(&experiment);
     let summary = stn_lab::run(&experiment, &options, registry, &progress).map_err(failure)?;
     progress.finish();
@@ -40,10 +41,8 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
         return super::slurm::end_task(&summary);
     }
     if summary.cancelled {
+        summary.elsewhere.iter().for_each(|trial| tell(format!("still at work elsewhere: {trial}")));
         return Err(Failure::Message("stopped before the end; the same command goes on from there".into()));
-    }
-    for trial in &summary.elsewhere {
-        tell(format!("at work elsewhere, and not in the report yet: {trial}"));
     }
     // Without a finished trial there is nothing to report but the failures.
     let reported = if summary.trained.is_empty() && summary.already_done.is_empty() { Ok(()) } else { super::report::write(&summary.dir) };
@@ -90,8 +89,7 @@ fn stop_signals(task: bool) -> Result<Arc<AtomicBool>, Failure> {
 
 /// Every trial, how far it is, and how long it should take.
 fn dry_run(experiment: &Experiment, arguments: &Run) -> Result<(), Failure> {
-    let states = experiment.states(&arguments.out).map_err(Failure::message)?;
-    let times = experiment.forecast(&arguments.out, &states).map_err(Failure::message)?;
+    let (states, times) = experiment.forecast(&arguments.out).map_err(Failure::message)?;
     let mut table = super::table(["trial", "model", "seed", "differs", "state", "time left"]);
     for ((trial, state), time) in experiment.trials().iter().zip(&states).zip(&times) {
         let differs: Vec<_> = trial.differs.iter().filter(|(key, _)| *key != "model").map(|(key, value)| format!("{key}={value}")).collect();

@@ -1,7 +1,7 @@
 //! `stn run --executor slurm`: trials as tasks of a cluster, and the end of such a task.
 
 use stn_core::Registry;
-use stn_lab::{Experiment, RunOptions, RunSummary, Stopped, TaskCommand};
+use stn_lab::{DeviceName, Experiment, RunOptions, RunSummary, Stopped, TaskCommand};
 
 use crate::Failure;
 use crate::arguments::Run;
@@ -9,13 +9,17 @@ use crate::terminal::{answer, tell};
 
 /// Submits what is to do, and says what to type next.
 pub(crate) fn submit(arguments: &Run, experiment: &Experiment, registry: &Registry) -> Result<(), Failure> {
-    if arguments.jobs != 1 {
+    if arguments.jobs.is_some_and(|jobs| jobs != 1) {
         return Err(Failure::Message("each task of a cluster runs one trial: leave --jobs out, and bound the tasks at once with --throttle".into()));
     }
+    let [device] = arguments.devices.as_slice() else {
+        return Err(Failure::Message("each task of a cluster runs one trial, on one device: give --device one name, as a task sees it".into()));
+    };
     let program = std::env::current_exe().map_err(Failure::message)?;
     let threads = arguments.threads.map(|threads| ["--threads".to_owned(), threads.to_string()]);
     let memory = arguments.memory.map(|bytes| ["--memory".to_owned(), format!("{bytes}B")]);
-    let task = TaskCommand { program, arguments: threads.into_iter().chain(memory).flatten().collect() };
+    let device = (*device != DeviceName::Cpu).then(|| ["--device".to_owned(), device.to_string()]);
+    let task = TaskCommand { program, arguments: threads.into_iter().chain(memory).chain(device).flatten().collect() };
     let only = (!arguments.trials.is_empty()).then(|| arguments.trials.clone());
     let options = RunOptions { only, ..RunOptions::new(&arguments.out, 0) };
     let submitted = stn_lab::submit(experiment, &options, &task, registry).map_err(super::run::failure)?;

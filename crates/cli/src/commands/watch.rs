@@ -134,8 +134,7 @@ struct AtWork {
 impl View {
     fn read(experiment: &Experiment, out: &Path) -> Result<Self, Failure> {
         let begun = Instant::now();
-        let states = experiment.states(out).map_err(Failure::message)?;
-        let times = experiment.forecast(out, &states).map_err(Failure::message)?;
+        let (states, times) = experiment.forecast(out).map_err(Failure::message)?;
         Ok(Self { took: begun.elapsed(), ..Self::of(experiment.name(), experiment.trials(), &states, &times) })
     }
 

@@ -14,7 +14,9 @@ use crate::store::{Measured, TrialState};
 pub(crate) fn forecast(trials: &[Trial], states: &[TrialState], measured: &[Measured]) -> Vec<Option<Duration>> {
     let mut seconds_a_step: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for measured in measured.iter().filter(|measured| measured.steps > 0) {
-        seconds_a_step.entry(cost(&measured.config)).or_default().push(measured.seconds / measured.steps as f64);
+        if let Some(cost) = cost(&measured.config) {
+            seconds_a_step.entry(cost).or_default().push(measured.seconds / measured.steps as f64);
+        }
     }
     seconds_a_step.values_mut().for_each(|seconds| seconds.sort_by(f64::total_cmp));
     let left = |(trial, state): (&Trial, &TrialState)| {
@@ -25,14 +27,16 @@ pub(crate) fn forecast(trials: &[Trial], states: &[TrialState], measured: &[Meas
             TrialState::Running(said) => steps.saturating_sub(said.step),
             TrialState::Failed { .. } | TrialState::ToDo => steps,
         };
-        let seconds = seconds_a_step.get(&cost(&serde_json::from_str(&trial.config.canonical()).ok()?))?;
+        let seconds = seconds_a_step.get(&cost(&trial.config.canonical())?)?;
         Duration::try_from_secs_f64(seconds[seconds.len() / 2] * left as f64).ok()
     };
     trials.iter().zip(states).map(left).collect()
 }
 
-/// What a step's time depends on, of a configuration.
-fn cost(config: &Value) -> String {
+/// What a step's time depends on, of a canonical configuration; `None` where it is none.
+fn cost(config: &str) -> Option<String> {
+    let config: Value = serde_json::from_str(config).ok()?;
     let train = |key: &str| config["train"][key].clone();
-    json!([config["dataset"], config["network"], train("batch"), train("precision"), train("optimizer"), train("evaluate_every")]).to_string()
+    let of = json!([config["dataset"], config["network"], train("batch"), train("precision"), train("optimizer"), train("evaluate_every")]);
+    Some(of.to_string())
 }

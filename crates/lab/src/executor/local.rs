@@ -1,8 +1,9 @@
 //! On this machine, several trials at once.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use candle_core::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use stn_core::Registry;
 
@@ -10,41 +11,63 @@ use super::memory::{Budget, need};
 use super::preparation::{Prepared, prepare};
 use super::pruning::{Pruner, stays_pruned};
 use super::trial::{Ended, TrialRun};
-use super::{RunOptions, RunSummary};
-use crate::store::{METRICS, Store, Taken, TrialState};
+use super::waiting::Waiting;
+use super::{DeviceName, RunOptions, RunSummary, device};
+use crate::store::{METRICS, Said, Store, Taken, TrialState};
 use crate::{Error, Experiment, Observer, Result, Trial};
 
 /// Runs what is to do.
 pub(crate) fn run(experiment: &Experiment, options: &RunOptions, registry: &Registry, observer: &dyn Observer) -> Result<RunSummary> {
     let store = if options.task { Store::new(&options.out, experiment) } else { Store::create(&options.out, experiment)? };
     let threads = if options.threads == 0 { std::thread::available_parallelism().map_or(1, Into::into) } else { options.threads };
+    let devices = device::open(&options.devices)?;
     let prepared = pool(threads)?.install(|| prepare(experiment, &store, options.only.as_deref(), registry))?;
     let waiting = prepared.iter().filter(|prepared| matches!(prepared, Prepared::Waiting { .. })).count();
     let jobs = options.jobs.clamp(1, waiting.max(1)).min(threads);
-    let pools = (0..jobs).map(|job| pool(threads / jobs + usize::from(job < threads % jobs))).collect::<Result<Vec<_>>>()?;
+    let places = (0..jobs).map(|job| Place::new(job, jobs, threads, &devices)).collect::<Result<Vec<_>>>()?;
     let summary = Mutex::new(RunSummary { dir: store.dir().to_owned(), ..RunSummary::default() });
     let (budget, pruner) = (Budget::new(options.memory), Pruner::new(experiment, store.dir()));
-    let queue = Queue { experiment, options, store: &store, prepared: &prepared, next: AtomicUsize::new(0), budget, pruner, observer, summary };
+    let (next, held, waits) = (AtomicUsize::new(0), Waiting::default(), AtomicBool::new(false));
+    let queue = Queue { experiment, options, store: &store, prepared: &prepared, next, held, waits, budget, pruner, observer, summary };
     queue.learn();
     std::thread::scope(|scope| {
-        for pool in &pools {
-            scope.spawn(|| queue.work(pool));
+        for place in &places {
+            scope.spawn(|| queue.work(place));
         }
     });
-    Ok(queue.summary.into_inner().unwrap_or_else(PoisonError::into_inner))
+    // Left where the run was stopped while it waited.
+    let left = queue.held.left();
+    let mut summary = queue.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary.elsewhere.extend(left.into_iter().filter_map(|index| experiment.trials().get(index)).map(Trial::describe));
+    Ok(summary)
 }
 
 fn pool(threads: usize) -> Result<ThreadPool> {
     ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| Error::Threads { threads, source })
 }
 
-/// The trials of a run, handed out in order.
+/// What one job of several computes with: its share of the threads, and a device.
+struct Place<'a> {
+    pool: ThreadPool,
+    device: &'a (DeviceName, Device),
+}
+
+impl<'a> Place<'a> {
+    fn new(job: usize, jobs: usize, threads: usize, devices: &'a [(DeviceName, Device)]) -> Result<Self> {
+        Ok(Self { pool: pool(threads / jobs + usize::from(job < threads % jobs))?, device: &devices[job % devices.len()] })
+    }
+}
+
+/// The trials of a run, handed out in order; those that others work at come last.
 struct Queue<'a> {
     experiment: &'a Experiment,
     options: &'a RunOptions,
     store: &'a Store,
     prepared: &'a [Prepared],
     next: AtomicUsize,
+    held: Waiting,
+    /// Whether it was told that the run waits.
+    waits: AtomicBool,
     budget: Budget,
     pruner: Option<Pruner>,
     observer: &'a dyn Observer,
@@ -52,27 +75,37 @@ struct Queue<'a> {
 }
 
 impl Queue<'_> {
-    /// Takes trials until there is none left or the run is stopped.
-    fn work(&self, pool: &ThreadPool) {
+    /// Takes trials until every one has ended or the run is stopped.
+    fn work(&self, place: &Place<'_>) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some((trial, prepared)) = self.experiment.trials().get(index).zip(self.prepared.get(index)) else { return };
+            let Some((trial, prepared)) = self.experiment.trials().get(index).zip(self.prepared.get(index)) else { break };
             if self.options.cancel.load(Ordering::Relaxed) {
                 self.summarise(|summary| summary.cancelled = true);
                 return;
             }
             match prepared {
                 Prepared::NotAsked => {}
-                Prepared::Done => self.done_already(trial, index),
+                Prepared::Done { .. } => self.done(trial, index, "done already"),
                 Prepared::Pruned(reason) => self.pruned(trial, index, reason),
                 Prepared::Failed(reason) => self.failed(trial, index, reason, "failed before"),
-                Prepared::Waiting { .. } => self.trial(trial, index, pool),
+                Prepared::Waiting { .. } => self.trial(trial, index, place, false),
             }
+        }
+        let held = self.held.left().len();
+        if held > 0 && !self.waits.swap(true, Ordering::Relaxed) {
+            self.observer.waiting(held);
+        }
+        while let Some((trial, index)) = self.held.next(&self.options.cancel).and_then(|index| Some((self.experiment.trials().get(index)?, index))) {
+            self.trial(trial, index, place, true);
+        }
+        if !self.held.left().is_empty() {
+            self.summarise(|summary| summary.cancelled = true);
         }
     }
 
-    /// Runs a trial, again where it fails and the file says so.
-    fn trial(&self, trial: &Trial, index: usize, pool: &ThreadPool) {
+    /// Runs a trial, again where it fails and the file says so; `waited` for where somebody else was at work at it.
+    fn trial(&self, trial: &Trial, index: usize, place: &Place<'_>, waited: bool) {
         let Some(Prepared::Waiting { dataset, plan }) = self.prepared.get(index) else { return };
         let Some(_held) = self.budget.hold(need(trial, plan), &self.options.cancel) else {
             if self.options.cancel.load(Ordering::Relaxed) {
@@ -83,26 +116,24 @@ impl Queue<'_> {
         };
         // As it is now, and not as it was when this run began: somebody else may have brought it to its end.
         let other_data = |sha256: &str| sha256 != dataset.provenance().sha256;
-        let reopens = |state: &TrialState| match state {
+        let reopens = |state: &TrialState, attempt: u64| match state {
             TrialState::Done { data_sha256 } => other_data(data_sha256),
             TrialState::Pruned { data_sha256, .. } => other_data(data_sha256) || !stays_pruned(self.pruner.as_ref(), trial, state),
-            TrialState::Failed { for_good, data_sha256, .. } => !for_good || other_data(data_sha256),
+            // What has failed elsewhere while this run waited was tried just now.
+            TrialState::Failed { for_good, data_sha256, .. } => !(*for_good || waited && attempt == 0) || other_data(data_sha256),
             _ => true,
         };
         for attempt in 0..=self.experiment.retries() {
+            let reopens = |state: &TrialState| reopens(state, attempt);
             let taken = if self.options.task { self.store.take_from_silent(trial, reopens, &self.options.cancel) } else { self.store.take(trial, reopens) };
             let lease = match taken {
                 Ok(Taken::Mine(lease)) => lease,
                 Ok(Taken::Ended) => return self.ended_elsewhere(trial, index),
-                Ok(Taken::Held(said)) => {
-                    let by = format!("{} (process {} on {})", trial.describe(), said.holder.pid, said.holder.host);
-                    self.observer.trial_finished(trial, index, &format!("at work elsewhere: process {} on {}", said.holder.pid, said.holder.host));
-                    return self.summarise(|summary| summary.elsewhere.push(by));
-                }
+                Ok(Taken::Held(said)) => return self.held(trial, index, &who(&said), waited),
                 Err(error) => return self.failed(trial, index, &error.to_string(), "failed"),
             };
             self.observer.trial_started(trial, index, trial.config.train.steps);
-            let threads = pool.current_num_threads();
+            let threads = place.pool.current_num_threads();
             let run = TrialRun {
                 experiment: self.experiment,
                 trial,
@@ -111,9 +142,10 @@ impl Queue<'_> {
                 observer: self.observer,
                 options: self.options,
                 threads,
+                device: place.device,
                 pruner: self.pruner.as_ref(),
             };
-            match pool.install(|| run.run(lease, self.store)) {
+            match place.pool.install(|| run.run(lease, self.store)) {
                 Ended::Well(words) => {
                     self.observer.trial_finished(trial, index, &words);
                     return self.summarise(|summary| summary.trained.push(trial.id.clone()));
@@ -125,12 +157,21 @@ impl Queue<'_> {
                     self.observer.trial_finished(trial, index, "stopped; the same command goes on with it");
                     return self.summarise(|summary| summary.cancelled = true);
                 }
-                Ended::TakenOver => {
-                    self.observer.trial_finished(trial, index, "taken over by another run");
-                    return self.summarise(|summary| summary.elsewhere.push(trial.describe()));
-                }
+                Ended::TakenOver => return self.held(trial, index, "another run, which took it over", false),
             }
         }
+    }
+
+    /// Puts off a trial that somebody else works at. A task of many has no other trial, and has waited for as long as it should.
+    fn held(&self, trial: &Trial, index: usize, by: &str, told: bool) {
+        if self.options.task {
+            self.observer.trial_finished(trial, index, &format!("at work elsewhere: {by}"));
+            return self.summarise(|summary| summary.elsewhere.push(format!("{} ({by})", trial.describe())));
+        }
+        if !told {
+            self.observer.trial_held(trial, index, by);
+        }
+        self.held.put(index);
     }
 
     /// Tells what a trial has come to that another run has brought to its end.
@@ -138,23 +179,24 @@ impl Queue<'_> {
         match self.store.ended(trial) {
             TrialState::Pruned { reason, .. } => self.pruned(trial, index, &reason),
             TrialState::Failed { reason, .. } => self.failed(trial, index, &reason, "failed elsewhere"),
-            _ => self.done_already(trial, index),
+            _ => self.done(trial, index, "done elsewhere"),
         }
     }
 
-    fn done_already(&self, trial: &Trial, index: usize) {
+    fn done(&self, trial: &Trial, index: usize, how: &str) {
         if let Err(error) = self.store.tidy(trial) {
             tracing::warn!(trial = trial.id, "what a killed run left is still there: {error}");
         }
-        self.observer.trial_finished(trial, index, "done already");
+        self.observer.trial_finished(trial, index, how);
         self.summarise(|summary| summary.already_done.push(trial.id.clone()));
     }
 
     /// Those that come are compared with the trials that are done, too.
     fn learn(&self) {
         let Some(pruner) = &self.pruner else { return };
-        for (trial, _) in self.experiment.trials().iter().zip(self.prepared).filter(|(_, prepared)| matches!(prepared, Prepared::Done)) {
-            if let Err(error) = pruner.learn(trial, &self.store.trial(trial).join(METRICS)) {
+        for (trial, prepared) in self.experiment.trials().iter().zip(self.prepared) {
+            let Prepared::Done { data_sha256 } = prepared else { continue };
+            if let Err(error) = pruner.learn(trial, data_sha256, &self.store.trial(trial).join(METRICS)) {
                 tracing::warn!(trial = trial.id, "others are not compared with it: {error}");
             }
         }
@@ -173,5 +215,23 @@ impl Queue<'_> {
     fn summarise(&self, note: impl FnOnce(&mut RunSummary)) {
         // A poisoned lock only means that another thread panicked between two notes.
         note(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Who works at a trial, in words.
+fn who(said: &Said) -> String {
+    if said.holder.pid == 0 { "another run".into() } else { format!("process {} on {}", said.holder.pid, said.holder.host) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_share_the_threads_and_take_the_devices_in_turn() {
+        let devices = [(DeviceName::Cuda(0), Device::Cpu), (DeviceName::Cuda(1), Device::Cpu)];
+        let places: Vec<_> = (0..3).map(|job| Place::new(job, 3, 4, &devices).unwrap()).collect();
+        let shares: Vec<_> = places.iter().map(|place| (place.pool.current_num_threads(), place.device.0)).collect();
+        assert_eq!(shares, [(2, DeviceName::Cuda(0)), (1, DeviceName::Cuda(1)), (1, DeviceName::Cuda(0))]);
     }
 }

@@ -15,8 +15,8 @@ use crate::{Error, Experiment, Result, Trial};
 pub(crate) enum Prepared {
     /// It was not asked for.
     NotAsked,
-    /// It has run to its end on the same data.
-    Done,
+    /// It has run to its end on the same data, which has this SHA-256.
+    Done { data_sha256: String },
     /// It was stopped early.
     Pruned(String),
     /// It has failed, and would fail in the same way.
@@ -45,7 +45,9 @@ pub(crate) fn prepare(experiment: &Experiment, store: &Store, only: Option<&[Str
         let dataset = datasets.get(&key(trial));
         prepared.push(match (state, dataset) {
             _ if !asked(trial) => Prepared::NotAsked,
-            (TrialState::Done { data_sha256, .. }, dataset) if dataset.is_none_or(|dataset| same_data(trial, data_sha256, dataset)) => Prepared::Done,
+            (TrialState::Done { data_sha256 }, dataset) if dataset.is_none_or(|dataset| same_data(trial, data_sha256, dataset)) => {
+                Prepared::Done { data_sha256: data_sha256.clone() }
+            }
             (TrialState::Pruned { reason, data_sha256 }, dataset)
                 if stays_pruned(pruner.as_ref(), trial, state) && dataset.is_none_or(|dataset| same_data(trial, data_sha256, dataset)) =>
             {

@@ -37,12 +37,12 @@ impl Pruner {
         Some(Self { rule, folder: dir.join("pruning").join(name) })
     }
 
-    /// Shows the values of a trial that was done before to those that come.
-    pub fn learn(&self, trial: &Trial, path: &Path) -> Result<()> {
+    /// Shows the values of a trial that was done before, on data of this SHA-256, to those that come.
+    pub fn learn(&self, trial: &Trial, sha256: &str, path: &Path) -> Result<()> {
         let split = if self.rule.metric == Monitor::TestError { metrics::TEST } else { metrics::TRAIN };
         for row in metrics::read(path)?.into_iter().filter(|row| row.split == split && self.decides_after(row.step)) {
             let value = if self.rule.metric == Monitor::TestError { row.error } else { row.loss };
-            let path = self.path(trial, row.step);
+            let path = self.path(trial, sha256, row.step);
             if !path.exists() {
                 self.keep(&path, &Judged { value, stops: None })?;
             }
@@ -50,22 +50,22 @@ impl Pruner {
         Ok(())
     }
 
-    /// Whether a trial was stopped by this very rule before.
-    pub fn has_stopped(&self, trial: &Trial, reason: &str) -> bool {
-        let steps = std::fs::read_dir(self.of_data(trial)).into_iter().flatten().flatten();
+    /// Whether a trial was stopped by this very rule before, on data of this SHA-256.
+    pub fn has_stopped(&self, trial: &Trial, sha256: &str, reason: &str) -> bool {
+        let steps = std::fs::read_dir(self.of_data(trial, sha256)).into_iter().flatten().flatten();
         steps.filter_map(|step| read(&step.path().join(format!("{}.json", trial.id)))).any(|judged| judged.stops.as_deref() == Some(reason))
     }
 
-    /// Takes a trial's value after a step; why it is to be stopped, where it is.
-    pub fn judge(&self, trial: &Trial, step: u64, metric: Monitor, value: f64) -> Result<Option<String>> {
+    /// Takes a trial's value after a step, on data of this SHA-256; why it is to be stopped, where it is.
+    pub fn judge(&self, trial: &Trial, sha256: &str, step: u64, metric: Monitor, value: f64) -> Result<Option<String>> {
         if metric != self.rule.metric || !self.decides_after(step) {
             return Ok(None);
         }
-        let path = self.path(trial, step);
+        let path = self.path(trial, sha256, step);
         if let Some(before) = read(&path) {
             return Ok(before.stops);
         }
-        let mut others = self.others(trial, step);
+        let mut others = self.others(trial, sha256, step);
         others.sort_by(f64::total_cmp);
         let stops = match self.rule.kind {
             PruneRule::Median => median_stops(value, &others, self.rule.min_trials),
@@ -92,19 +92,21 @@ impl Pruner {
     }
 
     /// The values of the other trials on the same data after as many steps.
-    fn others(&self, trial: &Trial, step: u64) -> Vec<f64> {
-        let entries = std::fs::read_dir(self.of_data(trial).join(step.to_string())).into_iter().flatten().flatten().map(|entry| entry.path());
+    fn others(&self, trial: &Trial, sha256: &str, step: u64) -> Vec<f64> {
+        let entries = std::fs::read_dir(self.of_data(trial, sha256).join(step.to_string())).into_iter().flatten().flatten().map(|entry| entry.path());
         let others =
             entries.filter(|path| path.extension().is_some_and(|ending| ending == "json") && path.file_stem().is_none_or(|id| id != trial.id.as_str()));
         others.filter_map(|path| read(&path)).map(|judged| judged.value).collect()
     }
 
-    fn of_data(&self, trial: &Trial) -> PathBuf {
-        self.folder.join(short_hash(&serde_json::to_string(&trial.config.dataset).unwrap_or_default()))
+    /// The values on the same data: the same settings, and the same content, as files may change under one name.
+    fn of_data(&self, trial: &Trial, sha256: &str) -> PathBuf {
+        let settings = serde_json::to_string(&trial.config.dataset).unwrap_or_default();
+        self.folder.join(short_hash(&format!("{settings} {sha256}")))
     }
 
-    fn path(&self, trial: &Trial, step: u64) -> PathBuf {
-        self.of_data(trial).join(step.to_string()).join(format!("{}.json", trial.id))
+    fn path(&self, trial: &Trial, sha256: &str, step: u64) -> PathBuf {
+        self.of_data(trial, sha256).join(step.to_string()).join(format!("{}.json", trial.id))
     }
 
     fn keep(&self, path: &Path, judged: &Judged) -> Result<()> {
@@ -115,7 +117,7 @@ impl Pruner {
 
 /// Whether a trial that was stopped early stays so in this experiment.
 pub(crate) fn stays_pruned(pruner: Option<&Pruner>, trial: &Trial, state: &TrialState) -> bool {
-    matches!(state, TrialState::Pruned { reason, .. } if pruner.is_some_and(|pruner| pruner.has_stopped(trial, reason)))
+    matches!(state, TrialState::Pruned { reason, data_sha256 } if pruner.is_some_and(|pruner| pruner.has_stopped(trial, data_sha256, reason)))
 }
 
 fn read(path: &Path) -> Option<Judged> {

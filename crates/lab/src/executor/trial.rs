@@ -3,11 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use candle_core::Device;
 use stn_data::Dataset;
 use stn_nn::Plan;
 
-use super::RunOptions;
 use super::pruning::Pruner;
+use super::{DeviceName, RunOptions};
 use crate::store::{FACTS, LOG, Lease, METRICS, Store, WARPS, WEIGHTS, checkpoint, facts, files, metrics, warps, weights};
 use crate::trainer::{Evaluation, Keeper, Measured, Stop, Trainer};
 use crate::trial_log::TrialLog;
@@ -22,6 +23,7 @@ pub(crate) struct TrialRun<'a> {
     pub observer: &'a dyn Observer,
     pub options: &'a RunOptions,
     pub threads: usize,
+    pub device: &'a (DeviceName, Device),
     pub pruner: Option<&'a Pruner>,
 }
 
@@ -69,7 +71,7 @@ impl TrialRun<'_> {
             files::remove(&folder.join(name))?;
         }
         let log = TrialLog::open(&folder.join(LOG))?;
-        let device = machine::device_name(&self.options.device);
+        let device = self.device.0.to_string();
         let mut facts = facts::Facts { started: machine::now(), threads: self.threads as i64, device, ..facts::Facts::default() };
         let trained = log.record(|| {
             // A panic is a mistake of ours or of a plugin's; the other trials are run all the same.
@@ -118,7 +120,7 @@ impl TrialRun<'_> {
         let stop = Stop { cancel: &self.options.cancel, lost: lease.lost() };
         let observer = Reporting { lease, observer: self.observer };
         let trainer =
-            Trainer { trial, plan: self.plan, dataset: self.dataset, observer: &observer, pruner: self.pruner, stop, device: &self.options.device, workers };
+            Trainer { trial, plan: self.plan, dataset: self.dataset, observer: &observer, pruner: self.pruner, stop, device: &self.device.1, workers };
         let mut keeper = Keeper::new(folder, &trial.id, &provenance.sha256, self.experiment.checkpoint_every());
         let mut measured = Measured::default();
         let trained = trainer.train(&mut keeper, &mut measured);

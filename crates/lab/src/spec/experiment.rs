@@ -85,16 +85,15 @@ impl Experiment {
         Store::new(out, self).states(&self.trials)
     }
 
-    /// The time that every trial still needs, by those of any experiment that were measured in the folder of results; `None` where none like it was.
+    /// How far every trial is in a folder of results, in order, and the time that it still needs, by those of any experiment that were measured there; `None` where none like it was.
     ///
     /// # Errors
     ///
     /// Where the folder cannot be read.
-    pub fn forecast(&self, out: &Path, states: &[TrialState]) -> crate::Result<Vec<Option<Duration>>> {
-        // Ten thousand trials take a second to read: only where something is left to foretell.
-        let left = states.iter().any(|state| !matches!(state, TrialState::Done { .. } | TrialState::Pruned { .. }));
-        let measured = if left { Store::new(out, self).measured()? } else { Vec::new() };
-        Ok(forecast(&self.trials, states, &measured))
+    pub fn forecast(&self, out: &Path) -> crate::Result<(Vec<TrialState>, Vec<Option<Duration>>)> {
+        let (states, measured) = Store::new(out, self).states_and_measured(&self.trials)?;
+        let times = forecast(&self.trials, &states, &measured);
+        Ok((states, times))
     }
 
     /// The name, which is also the results folder's.

@@ -21,6 +21,8 @@ use crate::{Error, Result, machine};
 const BEAT: Duration = Duration::from_secs(2);
 /// A holder on another machine that was not heard of for so long is dead.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long one is waited for who lives on this machine and yet says nothing, as it is stopped or its disk is full.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a trial is looked at that is held by one who may be dead.
 const LOOK: Duration = Duration::from_millis(500);
 /// The file in the folder.
@@ -195,6 +197,15 @@ impl Lease {
     /// Ends the trial: all that is in the folder appears under its final name at once. Whether it was still this process's.
     pub fn commit(mut self) -> Result<bool> {
         self.stop();
+        let committed = self.give_name();
+        if committed.is_err() {
+            // Free for the next attempt, which may be this process's own.
+            let _ = files::remove(&self.dir.join(LEASE));
+        }
+        committed
+    }
+
+    fn give_name(&self) -> Result<bool> {
         files::create_folder(self.ended.parent().unwrap_or(Path::new(".")))?;
         match std::fs::rename(&self.dir, &self.ended) {
             Ok(()) => {
@@ -239,14 +250,13 @@ pub(crate) fn living(dir: &Path) -> Option<Said> {
     lives.then_some(said)
 }
 
-/// Reaches for a trial again and again while it is held by one that says nothing new, until it speaks, and so lives, or counts as dead.
-pub(crate) fn outwait(cancel: &AtomicBool, mut take: impl FnMut() -> Result<Taken>) -> Result<Taken> {
+/// Reaches for a trial again and again while it is held by one that says nothing new, until it speaks, and so lives, or counts as dead; for so long at most.
+pub(crate) fn outwait(most: Duration, cancel: &AtomicBool, mut take: impl FnMut() -> Result<Taken>) -> Result<Taken> {
     let mut heard: Option<String> = None;
     let begun = Instant::now();
     loop {
         match take()? {
-            // One that lives on this machine and yet says nothing, as it is stopped or its disk is full, would be waited for without end.
-            taken @ Taken::Held(_) if begun.elapsed() > 2 * SILENCE => return Ok(taken),
+            taken @ Taken::Held(_) if begun.elapsed() > most => return Ok(taken),
             Taken::Held(said) if heard.as_ref().is_none_or(|at| *at == said.at) && !cancel.load(Ordering::Relaxed) => heard = Some(said.at),
             taken => return Ok(taken),
         }
@@ -426,7 +436,7 @@ mod tests {
     fn one_who_waits_gets_the_trial_of_a_silent_holder_and_not_of_one_who_speaks() {
         let out = tempfile::tempdir().unwrap();
         let lease = mine(out.path());
-        let wait = || outwait(&AtomicBool::new(false), || Ok(take(out.path()))).unwrap();
+        let wait = || outwait(PATIENCE, &AtomicBool::new(false), || Ok(take(out.path()))).unwrap();
         assert!(matches!(wait(), Taken::Held(_)), "this process speaks");
         drop(lease);
         let path = mine(out.path()).dir().join(LEASE);
@@ -436,6 +446,17 @@ mod tests {
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(nearly).unwrap();
         assert!(matches!(take(out.path()), Taken::Held(_)));
         assert!(matches!(wait(), Taken::Mine(_)));
+    }
+
+    #[test]
+    fn one_who_waits_for_a_holder_that_says_nothing_gives_up_in_time() {
+        let mut looks = 0;
+        let silent = || {
+            looks += 1;
+            assert!(looks < 3, "the time is over");
+            Ok(Taken::Held(Box::default()))
+        };
+        assert!(matches!(outwait(Duration::ZERO, &AtomicBool::new(false), silent), Ok(Taken::Held(_))));
     }
 
     #[test]

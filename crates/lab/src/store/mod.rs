@@ -29,7 +29,7 @@ pub(crate) mod tensors;
 pub(crate) mod warps;
 pub(crate) mod weights;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -81,9 +81,17 @@ pub enum TrialState {
 /// A trial that has ended well, of whatever experiment: what it was, and how long it took.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
-    pub config: serde_json::Value,
+    /// The canonical configuration.
+    pub config: String,
     pub steps: u64,
     pub seconds: f64,
+}
+
+impl Measured {
+    /// What facts say of a trial that ended well; `None` of any other.
+    fn of(ended: facts::Ended) -> Option<Self> {
+        (ended.status == facts::DONE).then_some(Self { config: ended.config, steps: ended.steps, seconds: ended.wall_seconds })
+    }
 }
 
 impl Store {
@@ -123,36 +131,44 @@ impl Store {
         self.states_of(&trials.iter().map(|trial| trial.id.as_str()).collect::<Vec<_>>())
     }
 
-    /// Every trial in the folder that has ended well.
-    pub fn measured(&self) -> Result<Vec<Measured>> {
-        let mut folders: Vec<PathBuf> = std::fs::read_dir(self.out.join(TRIALS)).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        folders.sort();
-        let measured = on_threads(&folders, |folder| {
-            let ended = facts::status(&folder.join(FACTS)).filter(|ended| ended.status == facts::DONE)?;
-            Some(Measured { config: serde_json::from_str(&ended.config).ok()?, steps: ended.steps, seconds: ended.wall_seconds })
-        });
-        Ok(measured?.into_iter().flatten().collect())
+    /// The state of every trial, in order; and every trial in the folder that has ended well, where one of these has not. Each file of facts is read once.
+    pub fn states_and_measured(&self, trials: &[Trial]) -> Result<(Vec<TrialState>, Vec<Measured>)> {
+        let ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+        let (states, mut measured): (Vec<_>, Vec<_>) = self.look_at(&ids)?.into_iter().unzip();
+        if states.iter().all(|state| matches!(state, TrialState::Done { .. } | TrialState::Pruned { .. })) {
+            return Ok((states, Vec::new()));
+        }
+        let known: BTreeSet<&str> = ids.into_iter().collect();
+        let folders = std::fs::read_dir(self.out.join(TRIALS)).into_iter().flatten().flatten();
+        let others: Vec<PathBuf> = folders.filter(|entry| entry.file_name().to_str().is_none_or(|id| !known.contains(id))).map(|entry| entry.path()).collect();
+        measured.extend(on_threads(&others, |folder| facts::status(&folder.join(FACTS)).and_then(Measured::of))?);
+        Ok((states, measured.into_iter().flatten().collect()))
     }
 
     /// The state of the trial of every id, in order.
     pub fn states_of(&self, ids: &[&str]) -> Result<Vec<TrialState>> {
+        Ok(self.look_at(ids)?.into_iter().map(|(state, _)| state).collect())
+    }
+
+    /// The state of the trial of every id, in order, and what was measured of it where it has ended well.
+    fn look_at(&self, ids: &[&str]) -> Result<Vec<(TrialState, Option<Measured>)>> {
         let mut unfinished: BTreeMap<String, PathBuf> = lease::all_unfinished(&self.out.join(WORK))?.into_iter().map(|(id, _, dir)| (id, dir)).collect();
         let unfinished: Vec<Option<PathBuf>> = ids.iter().map(|id| unfinished.remove(*id)).collect();
         let todo: Vec<_> = ids.iter().zip(unfinished).collect();
-        on_threads(&todo, |(id, unfinished)| self.state(id, unfinished.as_deref()))
+        on_threads(&todo, |(id, unfinished)| self.look(id, unfinished.as_deref()))
     }
 
-    fn state(&self, id: &str, unfinished: Option<&Path>) -> TrialState {
+    fn look(&self, id: &str, unfinished: Option<&Path>) -> (TrialState, Option<Measured>) {
         let ended = self.out.join(TRIALS).join(id);
         // Where both are there, one was killed just after it had begun a folder for a trial that had ended meanwhile.
         if let Some(dir) = unfinished.filter(|_| !ended.is_dir()) {
-            return match lease::living(dir) {
-                Some(said) => TrialState::Running(Box::new(said)),
-                None => checkpoint::latest_step(dir).map_or(TrialState::ToDo, TrialState::PartDone),
-            };
+            let begun = || checkpoint::latest_step(dir).map_or(TrialState::ToDo, TrialState::PartDone);
+            return (lease::living(dir).map_or_else(begun, |said| TrialState::Running(Box::new(said))), None);
         }
-        match facts::status(&ended.join(FACTS)) {
-            Some(ended) if ended.status == facts::DONE => TrialState::Done { data_sha256: ended.data_sha256 },
+        let state = match facts::status(&ended.join(FACTS)) {
+            Some(ended) if ended.status == facts::DONE => {
+                return (TrialState::Done { data_sha256: ended.data_sha256.clone() }, Measured::of(ended));
+            }
             Some(ended) if ended.status.starts_with(facts::PRUNED) => {
                 TrialState::Pruned { reason: ended.status[facts::PRUNED.len()..].to_owned(), data_sha256: ended.data_sha256 }
             }
@@ -164,13 +180,14 @@ impl Store {
             },
             None if ended.is_dir() => TrialState::Failed { reason: "its facts cannot be read".into(), for_good: false, data_sha256: String::new() },
             None => TrialState::ToDo,
-        }
+        };
+        (state, None)
     }
 
     /// Reaches for a trial; one that has ended is reopened where what it has come to by now asks for it.
     pub fn take(&self, trial: &Trial, reopens: impl Fn(&TrialState) -> bool) -> Result<Taken> {
         let (work, ended) = (self.out.join(WORK), self.trial(trial));
-        if ended.is_dir() && reopens(&self.state(&trial.id, None)) {
+        if ended.is_dir() && reopens(&self.ended(trial)) {
             files::create_folder(&work)?;
             // A number that no folder of the trial had before: whoever still knows one of those must not find it again.
             let number = machine::milliseconds();
@@ -186,12 +203,12 @@ impl Store {
 
     /// Reaches for a trial as [`take`](Self::take) does, and where it is held, waits until it is known whether its holder lives.
     pub fn take_from_silent(&self, trial: &Trial, reopens: impl Fn(&TrialState) -> bool, cancel: &AtomicBool) -> Result<Taken> {
-        lease::outwait(cancel, || self.take(trial, &reopens))
+        lease::outwait(lease::PATIENCE, cancel, || self.take(trial, &reopens))
     }
 
     /// What a trial that has ended has come to.
     pub fn ended(&self, trial: &Trial) -> TrialState {
-        self.state(&trial.id, None)
+        self.look(&trial.id, None).0
     }
 
     /// Removes what one who was killed just after a trial had ended has left in its folder.
@@ -230,3 +247,30 @@ pub(crate) const WARPS: &str = "warps.parquet";
 pub(crate) const WEIGHTS: &str = "weights.safetensors";
 /// The file of a trial's log.
 pub(crate) const LOG: &str = "trial.log";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "[dataset]\nkind = \"mnist\"\nsource = \"embedded\"\n[models.fcn]\nlayers = [{ fc = \"classes\" }]\n";
+
+    #[test]
+    fn a_trial_that_is_reopened_has_a_folder_that_no_late_writer_knows() {
+        let out = tempfile::tempdir().unwrap();
+        let experiment = Experiment::parse(FILE, "x.toml", "x", &[], &stn_plugins::standard().unwrap()).unwrap();
+        let (store, trial) = (Store::create(out.path(), &experiment).unwrap(), &experiment.trials()[0]);
+        let reach = || match store.take(trial, |_| true).unwrap() {
+            Taken::Mine(lease) => lease,
+            other => panic!("{other:?}"),
+        };
+        // The second to hold it: a reopened folder is taken over as well, so the number after its own counts.
+        drop(reach());
+        let late = reach();
+        // Somebody else has taken over, and brought the trial to its end.
+        files::remove(&late.dir().join(lease::LEASE)).unwrap();
+        std::fs::rename(late.dir(), store.trial(trial)).unwrap();
+        let again = reach();
+        assert!(late.is_lost() && !again.is_lost());
+        assert!(!late.commit().unwrap() && again.commit().unwrap());
+    }
+}

@@ -152,7 +152,8 @@ impl Trainer<'_> {
         }
         // A trial at its end has nothing to save by being stopped.
         let ends = state.stopped || state.step == self.trial.config.train.steps;
-        match self.pruner.filter(|_| !ends).map_or(Ok(None), |pruner| pruner.judge(self.trial, state.step, monitor, value))? {
+        let data = &self.dataset.provenance().sha256;
+        match self.pruner.filter(|_| !ends).map_or(Ok(None), |pruner| pruner.judge(self.trial, data, state.step, monitor, value))? {
             Some(reason) => Err(Error::Pruned(reason)),
             None => Ok(()),
         }

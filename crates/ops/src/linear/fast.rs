@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::super::matmul::Matrix;
 use crate::cpu::{arch, with_scratch};
-use crate::fresh::{filled, filled_by_columns, filled_unset};
+use crate::fresh::{added_by_columns, filled, filled_by_columns, filled_unset};
 
 /// Rows of a result that one task makes: many go over a copied block.
 const ROWS: usize = 96;
@@ -64,11 +64,22 @@ pub(super) fn weight_gradient(x: &[f32], gradient: &[f32], [samples, inputs, out
 
 /// The gradient to the input, `samples x inputs`: every output's gradient times its row of the weight.
 pub(super) fn input_gradient(weight: &[f32], gradient: &[f32], [samples, inputs, outputs]: [usize; 3]) -> Vec<f32> {
+    filled_by_columns(samples, inputs, columns_of_task(inputs), input_gradient_of(weight, gradient, [samples, inputs, outputs]))
+}
+
+/// [`input_gradient`], added to what there is of it from elsewhere.
+pub(super) fn add_input_gradient(weight: &[f32], gradient: &[f32], [samples, inputs, outputs]: [usize; 3], sum: &mut [f32]) {
+    added_by_columns(sum, inputs, columns_of_task(inputs), input_gradient_of(weight, gradient, [samples, inputs, outputs]));
+}
+
+/// Some columns of the gradient to the input.
+fn input_gradient_of(weight: &[f32], gradient: &[f32], [samples, inputs, outputs]: [usize; 3]) -> impl Fn(Range<usize>, &mut [f32]) + Sync {
     let left = Matrix::by_rows(gradient, samples, outputs, outputs);
-    filled_by_columns(samples, inputs, COLUMNS.min(inputs.div_ceil(4).next_multiple_of(48)), |columns, sums| {
-        let right = Matrix::by_rows(weight, outputs, inputs, inputs).columns_from(columns.start, columns.len());
-        product(sums, columns.len(), left, right);
-    })
+    move |columns, sums| product(sums, columns.len(), left, Matrix::by_rows(weight, outputs, inputs, inputs).columns_from(columns.start, columns.len()))
+}
+
+fn columns_of_task(inputs: usize) -> usize {
+    COLUMNS.min(inputs.div_ceil(4).next_multiple_of(48))
 }
 
 /// Makes `rows x columns` numbers, `width` columns a task, as sums of some parts: `make(part, columns, numbers)` fills what one part contributes, stored row by row, zero at first.

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::cpu::{Held, Number, by_number, elements, expect_numbers, numbers};
 use crate::matmul::{Matrix, Store, multiply};
+use crate::update::{accumulate, mutate};
 
 /// `x W^T + b`: every row of `x`, N x I, times `weight`, O x I, plus `bias`, O; the result is N x O.
 ///
@@ -70,17 +71,35 @@ impl LinearBlock {
     ///
     /// Where a shape or type does not fit.
     pub fn input_gradient(&self, weight: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-        let ([samples, outputs], [expected, inputs]) = (matrix("gradient", gradient)?, matrix("weight", weight)?);
-        if outputs != expected {
-            bail!("linear: the gradient has {outputs} columns, weight {expected} rows; expected the same number");
-        }
+        let sizes = gradient_sizes(weight, gradient)?;
         let weight = weight.detach().contiguous()?;
         if !is_fast(&weight) || !is_fast(gradient) {
             return gradient.apply_op2_no_bwd(&weight, &Product { left_transposed: false, right_transposed: false });
         }
         let held = (Held::new("linear", &weight)?, Held::new("linear", gradient)?);
-        let numbers = fast::input_gradient(held.0.numbers()?, held.1.numbers()?, [samples, inputs, outputs]);
-        Tensor::from_vec(numbers, (samples, inputs), gradient.device())
+        Tensor::from_vec(fast::input_gradient(held.0.numbers()?, held.1.numbers()?, sizes), (sizes[0], sizes[1]), gradient.device())
+    }
+
+    /// Adds [`input_gradient`](Self::input_gradient) to `sum`, in place: N samples of I numbers in any shape.
+    ///
+    /// # Errors
+    ///
+    /// Where a shape or type does not fit.
+    pub fn add_input_gradient(&self, weight: &Tensor, gradient: &Tensor, sum: &Tensor) -> Result<()> {
+        let sizes = gradient_sizes(weight, gradient)?;
+        let weight = weight.detach().contiguous()?;
+        if !is_fast(&weight) || !is_fast(gradient) {
+            return accumulate(sum, &self.input_gradient(&weight, gradient)?.reshape(sum.shape())?);
+        }
+        if sum.elem_count() != sizes[0] * sizes[1] {
+            bail!("linear: a gradient to {} x {} numbers of the input, and {:?} to add it to", sizes[0], sizes[1], sum.dims());
+        }
+        let held = (Held::new("linear", &weight)?, Held::new("linear", gradient)?);
+        let (weight, gradient) = (held.0.numbers()?, held.1.numbers()?);
+        mutate(sum, 0..sum.elem_count(), |sum: &mut [f32]| {
+            fast::add_input_gradient(weight, gradient, sizes, sum);
+            Ok(())
+        })
     }
 
     /// Some rows of the gradient to the weight, O x I, from the input and [`gradient`](Self::gradient): a large one need never stand in memory whole.
@@ -112,6 +131,15 @@ impl LinearBlock {
     pub fn bias_gradient(&self, gradient: &Tensor) -> Result<Tensor> {
         gradient.apply_op1_no_bwd(&SumRows)
     }
+}
+
+/// Samples, inputs and outputs of a layer, from its weight and the gradient to its output.
+fn gradient_sizes(weight: &Tensor, gradient: &Tensor) -> Result<[usize; 3]> {
+    let ([samples, outputs], [expected, inputs]) = (matrix("gradient", gradient)?, matrix("weight", weight)?);
+    if outputs != expected {
+        bail!("linear: the gradient has {outputs} columns, weight {expected} rows; expected the same number");
+    }
+    Ok([samples, inputs, outputs])
 }
 
 /// Whether the kernels of [`fast`] take a tensor.

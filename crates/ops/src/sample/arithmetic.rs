@@ -9,6 +9,18 @@ use stn_core::wide::{AVX2, AVX512};
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+/// Asks for the memory of a number that will be read soon. It need not be anybody's memory.
+#[inline(always)]
+pub(super) fn ask_for<T>(number: *const T) {
+    // SAFETY: a hint, which every x86-64 CPU knows and which reads nothing.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(number.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = number;
+}
+
 /// A number whose lanes are computed on at once.
 pub(crate) trait Lanes: Real {
     /// `sum + weight * values`.

@@ -408,7 +408,7 @@ fn product<T: Real>(gradient: T, factor: T) -> T {
 /// B, `K x P`, in chunks.
 fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> Vec<Chunk<T>> {
     /// The chunks of a task.
-    const RUN: usize = 16;
+    const RUN: usize = 4;
     let fill = |run: usize, chunks: &mut [Chunk<T>]| {
         for (i, rows) in chunks.chunks_exact_mut(terms).enumerate() {
             let start = (run * RUN + i) * CHUNK;

@@ -2,7 +2,7 @@
 
 use stn_core::widest;
 
-use super::arithmetic::{Lanes, WIDE};
+use super::arithmetic::{Lanes, WIDE, ask_for};
 
 widest! {
     /// Gathers a run of pixels: `lanes[i][c] = planes[c * stride + i]`, zero where the planes end before channel `c`.
@@ -24,6 +24,8 @@ pub(super) fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes
     }
     let pixels = lanes.len();
     let (squares, rest) = lanes.as_chunks_mut::<SIDE>();
+    // What is read next lies behind these planes. No processor finds that out by itself where reading jumps among many of them.
+    let ahead = (L > SIDE).then(|| planes.len().div_ceil(stride) * stride);
     let mut channels = planes.chunks(stride);
     for first in (0..L).step_by(SIDE) {
         // A row without a channel is empty.
@@ -34,6 +36,9 @@ pub(super) fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes
         let whole = pixels / WIDE;
         for i in 0..whole {
             let run = runs.map(|row| row.get(i).unwrap_or(&none));
+            if let Some(ahead) = ahead {
+                run.iter().for_each(|run| ask_for(run.as_ptr().wrapping_add(ahead)));
+            }
             // SAFETY: lane `first` and three more of the sixteen pixels from `WIDE * i` on.
             unsafe { T::put_columns::<LEVEL>(run, squares.as_mut_ptr().cast::<T>().add(i * WIDE * L + first), L) };
         }

@@ -1,11 +1,10 @@
 //! The cache of fetched files, and the sources that fill it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Files, PUBLISHED};
 use super::{hub, npm};
-use crate::{Error, Result};
+use crate::{Error, Result, whole_file};
 
 /// The folder of MNIST in the cache: under `STN_CACHE` where that is set, else under the user's cache folder.
 pub(crate) fn folder() -> Result<PathBuf> {
@@ -56,28 +55,14 @@ fn cached(folder: &Path) -> Result<Option<Files>> {
     Ok(files)
 }
 
-/// Writes the files, each under a temporary name, forced to the disk, then renamed.
+/// Writes the files, each whole or not at all.
 fn keep(folder: &Path, files: &Files) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     for (file, content) in PUBLISHED.iter().zip(&files.contents) {
         let path = folder.join(file.name);
-        let write = || {
-            let mut temporary = temporary_file(folder)?;
-            temporary.write_all(content)?;
-            temporary.as_file().sync_all()?;
-            temporary.persist(&path).map_err(|e| e.error)
-        };
-        write().map_err(Error::io("write", &path))?;
+        whole_file::write(&path, content).map_err(Error::io("write", &path))?;
     }
     Ok(())
-}
-
-/// A temporary file that others may read once it has its name, as the user's umask says: a cache may be shared.
-fn temporary_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ fn to_submit<'a>(experiment: &'a Experiment, store: &Store, options: &RunOptions
     for ((trial, prepared), state) in trials.iter().zip(&prepared).zip(&states) {
         match (prepared, state) {
             (Prepared::NotAsked, _) => {}
-            (Prepared::Done, _) => submitted.done += 1,
+            (Prepared::Done { .. }, _) => submitted.done += 1,
             (Prepared::Pruned(_), _) => submitted.pruned += 1,
             (Prepared::Failed(reason), _) => submitted.failed.push((format!("{} ({})", trial.id, trial.describe()), reason.clone())),
             (Prepared::Waiting { .. }, TrialState::Running(_)) => submitted.running += 1,

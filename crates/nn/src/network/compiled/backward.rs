@@ -1,7 +1,7 @@
 //! The backward pass: the records in reverse, each dropped as soon as it is done with.
 
 use candle_core::{Tensor, Var};
-use stn_ops::{GridWanted, Wanted, accumulate, sample_grid_gradients, sample_structured_gradients};
+use stn_ops::{GridWanted, Wanted, accumulate, backward_from, sample_grid_gradients, sample_structured_gradients};
 
 use super::super::{Parameter, forward::in_layer};
 use super::forward::dropout;
@@ -12,22 +12,31 @@ use crate::{GradientPart, Result};
 type Found<'a> = dyn FnMut(&Var, GradientPart) -> Result<()> + 'a;
 
 /// Numbers of a part of a gradient: enough to share out among threads, few enough to stay in a cache until they are used.
-const PART: usize = 1 << 20;
+const PART: usize = 1 << 21;
 
-/// Goes back through a list from the gradient to its output; gives the gradient to its input, where that is wanted.
+/// Goes back through a list from the gradient to its output; adds the gradient to its input, where that is wanted, to what there is of it from elsewhere.
 ///
 /// `fed` holds gradients to thetas that a fully connected layer took, for the transformers in front of it, the last theta last.
-pub(super) fn list(records: Vec<Record>, gradient: Tensor, parameters: &[Parameter], fed: &mut Vec<Tensor>, found: &mut Found) -> Result<Option<Tensor>> {
+pub(super) fn list(
+    records: Vec<Record>,
+    gradient: Tensor,
+    to_input: &mut Option<Tensor>,
+    parameters: &[Parameter],
+    fed: &mut Vec<Tensor>,
+    found: &mut Found,
+) -> Result<()> {
     let mut gradient = Some(gradient);
-    for record in records.into_iter().rev() {
+    for (place, record) in records.into_iter().enumerate().rev() {
         // Without a gradient to go on with, nothing in front learns.
-        let Some(upstream) = gradient else { return Ok(None) };
-        gradient = one(record, upstream, parameters, fed, found)?;
+        let Some(upstream) = gradient else { return Ok(()) };
+        let sum = to_input.as_ref().filter(|_| place == 0);
+        gradient = one(record, upstream, sum, parameters, fed, found)?;
     }
-    Ok(gradient)
+    add(to_input, gradient)
 }
 
-fn one(record: Record, upstream: Tensor, parameters: &[Parameter], fed: &mut Vec<Tensor>, found: &mut Found) -> Result<Option<Tensor>> {
+/// Goes back through one record; gives the gradient to its input, unless that was added to `sum`, as some records can.
+fn one(record: Record, upstream: Tensor, sum: Option<&Tensor>, parameters: &[Parameter], fed: &mut Vec<Tensor>, found: &mut Found) -> Result<Option<Tensor>> {
     match record {
         Record::ConvBlock { weight, bias, block, input, outcome, tracked } => {
             let gradients = block.backward(&input, &weight.as_detached_tensor(), &outcome, &upstream, tracked)?;
@@ -40,7 +49,12 @@ fn one(record: Record, upstream: Tensor, parameters: &[Parameter], fed: &mut Vec
         Record::LinearBlock { weight, bias, block, input, output, joined, tracked } => {
             let gradient = block.gradient(&output, &upstream)?;
             drop((upstream, output));
-            let to_input = if tracked { Some(block.input_gradient(&weight.as_detached_tensor(), &gradient)?) } else { None };
+            let detached = weight.as_detached_tensor();
+            let to_input = match sum {
+                _ if !tracked => None,
+                Some(sum) if joined.thetas.is_empty() => block.add_input_gradient(&detached, &gradient, sum).map(|()| None)?,
+                _ => Some(part(block.input_gradient(&detached, &gradient)?, &joined, fed)?),
+            };
             let (outputs, inputs) = weight.dims2()?;
             let rows = (PART / inputs.max(1)).clamp(1, outputs.max(1));
             for first in (0..outputs).step_by(rows) {
@@ -48,7 +62,7 @@ fn one(record: Record, upstream: Tensor, parameters: &[Parameter], fed: &mut Vec
                 found(weight, GradientPart { first: first * inputs, numbers })?;
             }
             found(bias, GradientPart { first: 0, numbers: block.bias_gradient(&gradient)? })?;
-            to_input.map(|gradient| part(gradient, &joined, fed)).transpose()
+            Ok(to_input)
         }
         Record::Dropout { layer, rate, channels, seed, step } => {
             dropout(layer, &upstream, rate, channels, (seed, step)).map(Some).map_err(|error| in_layer(&layer.name, error))
@@ -102,8 +116,7 @@ fn transformers(
         to_thetas = vec![Tensor::cat(&to_thetas, 1)?];
     }
     for (localiser, theta) in localisers.into_iter().zip(to_thetas) {
-        let image = list(localiser, theta, parameters, &mut Vec::new(), found)?;
-        add(&mut to_input, image.filter(|_| tracked))?;
+        list(localiser, theta, &mut to_input, parameters, &mut Vec::new(), found)?;
     }
     Ok(to_input)
 }
@@ -121,7 +134,7 @@ impl Warped<'_> {
             }
             None => sample_grid_gradients(input, &placed, &self.transformer.sampler, upstream, GridWanted { input: tracked, grid: true })?,
         };
-        let gradients = to_placed.filter(|_| self.placed.track_op()).map(|gradient| (&self.placed * gradient)?.backward()).transpose()?;
+        let gradients = to_placed.filter(|_| self.placed.track_op()).map(|gradient| backward_from(&self.placed, &gradient)).transpose()?;
         let theta = match gradients.as_ref().and_then(|gradients| gradients.get(&self.theta)) {
             Some(theta) => theta.clone(),
             None => self.theta.zeros_like()?,
@@ -135,7 +148,7 @@ fn taped(input: Option<Var>, output: &Tensor, upstream: &Tensor, parameters: &[P
     if !output.track_op() {
         return Ok(None);
     }
-    let gradients = (output * upstream)?.backward()?;
+    let gradients = backward_from(output, upstream)?;
     for parameter in parameters {
         if let Some(gradient) = gradients.get(&parameter.var) {
             found(&parameter.var, GradientPart { first: 0, numbers: gradient.clone() })?;

@@ -99,6 +99,6 @@ impl<'a> Recorded<'a> {
     pub fn backward(self, gradient: &Tensor, mut found: impl FnMut(usize, GradientPart) -> Result<()>) -> Result<()> {
         let index = &self.network.index;
         let mut found = |var: &Var, part: GradientPart| index.get(&var.id()).map_or(Ok(()), |&i| found(i, part));
-        backward::list(self.records, gradient.clone(), &self.network.parameters, &mut Vec::new(), &mut found).map(|_| ())
+        backward::list(self.records, gradient.clone(), &mut None, &self.network.parameters, &mut Vec::new(), &mut found)
     }
 }

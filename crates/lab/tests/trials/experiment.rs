@@ -2,6 +2,8 @@
 
 use stn_lab::{Experiment, json_schema, reference, results_reference};
 
+use crate::tiny::parse;
+
 const FILE: &str = r#"
 [dataset]
 kind = "mnist"
@@ -42,8 +44,7 @@ model = ["fcn", "cnn"]
 "#;
 
 fn load(text: &str, overrides: &[&str]) -> Experiment {
-    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
-    Experiment::parse(text, "x.toml", "x", &overrides, &stn_plugins::standard().unwrap()).unwrap_or_else(|faults| panic!("{faults}"))
+    parse("x", text, overrides)
 }
 
 fn described(text: &str, overrides: &[&str]) -> Vec<String> {

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use stn_core::Registry;
-use stn_lab::{Experiment, RunOptions, RunSummary, Silent, Trial, TrialState, run};
+use stn_lab::{Experiment, Trial, TrialState};
+
+use crate::tiny::{folder_of, go, parse};
 
 const FILE: &str = r#"
 name = "tiny"
@@ -27,17 +28,8 @@ min_trials = 2
 layers = [{ fc = 16 }, "relu", { fc = "classes" }]
 "#;
 
-fn registry() -> Registry {
-    stn_plugins::standard().unwrap()
-}
-
 fn experiment(text: &str, overrides: &[&str]) -> Experiment {
-    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
-    Experiment::parse(text, "tiny.toml", "tiny", &overrides, &registry()).unwrap_or_else(|faults| panic!("{faults}"))
-}
-
-fn go(experiment: &Experiment, out: &Path) -> RunSummary {
-    run(experiment, &RunOptions::new(out, 1), &registry(), &Silent).unwrap()
+    parse("tiny", text, overrides)
 }
 
 fn unpruned() -> String {
@@ -46,7 +38,7 @@ fn unpruned() -> String {
 }
 
 fn bytes(trial: &Trial, out: &Path) -> [Vec<u8>; 2] {
-    ["metrics.parquet", "weights.safetensors"].map(|name| std::fs::read(out.join("trials").join(&trial.id).join(name)).unwrap())
+    ["metrics.parquet", "weights.safetensors"].map(|name| std::fs::read(folder_of(out, trial).join(name)).unwrap())
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use stn_lab::Experiment;
 
+use crate::tiny::parse;
+
 const HEAD: &str = r#"
 [dataset]
 kind = "mnist"
@@ -32,8 +34,7 @@ count = 3
 "#;
 
 fn load(text: &str, overrides: &[&str]) -> Experiment {
-    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
-    Experiment::parse(text, "x.toml", "x", &overrides, &stn_plugins::standard().unwrap()).unwrap_or_else(|faults| panic!("{faults}"))
+    parse("x", text, overrides)
 }
 
 fn with(sweep: &str) -> String {

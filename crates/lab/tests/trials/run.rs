@@ -1,49 +1,13 @@
 //! Trials from a file to Parquet, on a few embedded digits.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
-use stn_core::Registry;
-use stn_lab::{Experiment, Observer, RunOptions, RunSummary, Silent, Trial, run, schema};
+use stn_lab::{Observer, RunOptions, Silent, Trial, run, schema};
 
-const FILE: &str = r#"
-name = "tiny"
-[dataset]
-kind = "mnist"
-source = "embedded"
-distortion = "R"
-train_limit = 120
-test_limit = 50
-[train]
-steps = 6
-batch = 16
-lr = 0.05
-optimizer = { kind = "sgd", momentum = 0.9 }
-log_every = 2
-evaluate_every = 4
-[models.st]
-label = "ST-FCN"
-layers = [{ st = { transform = "affine", localiser = [{ fc = 8 }, "relu"] } }, { conv = [4, 5] }, "relu", { max = 2 }, { dropout = 0.5 }, { fc = "classes" }]
-"#;
-
-fn registry() -> Registry {
-    stn_plugins::standard().unwrap()
-}
-
-fn experiment(overrides: &[&str]) -> Experiment {
-    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
-    Experiment::parse(FILE, "tiny.toml", "tiny", &overrides, &registry()).unwrap_or_else(|faults| panic!("{faults}"))
-}
-
-fn go(experiment: &Experiment, out: &Path, threads: usize) -> RunSummary {
-    run(experiment, &RunOptions::new(out, threads), &registry(), &Silent).unwrap()
-}
-
-fn folder_of(out: &Path, trial: &Trial) -> PathBuf {
-    out.join("trials").join(&trial.id)
-}
+use crate::tiny::{experiment, folder_of, go, go_with, registry};
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -63,7 +27,7 @@ fn text(frame: &DataFrame, column: &str) -> String {
 fn a_trial_leaves_every_file_with_the_declared_columns() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&[]);
-    let summary = go(&experiment, out.path(), 1);
+    let summary = go(&experiment, out.path());
     let trial = &experiment.trials()[0];
     assert_eq!(summary.trained, std::slice::from_ref(&trial.id));
     assert_eq!(names(&out.path().join("tiny")), ["experiment.toml", "plan.parquet"]);
@@ -88,7 +52,7 @@ fn a_trial_leaves_every_file_with_the_declared_columns() {
 fn metrics_have_a_row_each_interval_and_evaluation() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&["train.steps=5"]);
-    go(&experiment, out.path(), 1);
+    go(&experiment, out.path());
     let metrics = read(&folder_of(out.path(), &experiment.trials()[0]).join("metrics.parquet"));
     let steps: Vec<_> = metrics.column("step").unwrap().i64().unwrap().into_no_null_iter().collect();
     let splits: Vec<_> = metrics.column("split").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();
@@ -100,7 +64,7 @@ fn metrics_have_a_row_each_interval_and_evaluation() {
 fn warps_show_one_image_of_each_class_in_order() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&[]);
-    go(&experiment, out.path(), 1);
+    go(&experiment, out.path());
     let warps = read(&folder_of(out.path(), &experiment.trials()[0]).join("warps.parquet"));
     let classes: Vec<_> = warps.column("class").unwrap().i64().unwrap().into_no_null_iter().collect();
     assert!(classes.windows(2).all(|pair| pair[0] < pair[1]) && classes.len() > 5, "{classes:?}");
@@ -114,7 +78,7 @@ fn the_same_trial_gives_the_same_bytes_at_any_number_of_threads() {
     let experiment = experiment(&[]);
     let bytes = |threads: usize| {
         let out = tempfile::tempdir().unwrap();
-        go(&experiment, out.path(), threads);
+        go_with(&experiment, &RunOptions::new(out.path(), threads));
         let folder = folder_of(out.path(), &experiment.trials()[0]);
         ["metrics.parquet", "warps.parquet", "weights.safetensors"].map(|name| blake3::hash(&std::fs::read(folder.join(name)).unwrap()))
     };
@@ -127,7 +91,7 @@ fn the_same_trial_gives_the_same_bytes_at_any_number_of_threads() {
 fn another_seed_gives_another_result() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&["sweep.seeds=[0, 1]"]);
-    go(&experiment, out.path(), 0);
+    go_with(&experiment, &RunOptions::new(out.path(), 0));
     let weights: Vec<_> = experiment.trials().iter().map(|trial| std::fs::read(folder_of(out.path(), trial).join("weights.safetensors")).unwrap()).collect();
     assert_ne!(weights[0], weights[1]);
 }
@@ -136,11 +100,11 @@ fn another_seed_gives_another_result() {
 fn done_trials_are_not_run_again_and_new_ones_are() {
     let out = tempfile::tempdir().unwrap();
     let first = experiment(&["sweep.seeds=[0]"]);
-    go(&first, out.path(), 1);
+    go(&first, out.path());
     let facts = folder_of(out.path(), &first.trials()[0]).join("facts.parquet");
     let before = std::fs::metadata(&facts).unwrap().modified().unwrap();
     let both = experiment(&["sweep.seeds=[0, 1]"]);
-    let summary = go(&both, out.path(), 1);
+    let summary = go(&both, out.path());
     assert_eq!(summary.already_done, std::slice::from_ref(&first.trials()[0].id));
     assert_eq!(summary.trained, std::slice::from_ref(&both.trials()[1].id));
     assert_eq!(std::fs::metadata(&facts).unwrap().modified().unwrap(), before);
@@ -150,10 +114,10 @@ fn done_trials_are_not_run_again_and_new_ones_are() {
 fn a_trial_whose_facts_are_torn_is_run_again() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&["train.steps=1"]);
-    go(&experiment, out.path(), 1);
+    go(&experiment, out.path());
     let facts = folder_of(out.path(), &experiment.trials()[0]).join("facts.parquet");
     std::fs::write(&facts, b"PAR1 torn").unwrap();
-    assert_eq!(go(&experiment, out.path(), 1).trained.len(), 1);
+    assert_eq!(go(&experiment, out.path()).trained.len(), 1);
     assert_eq!(text(&read(&facts), "status"), "done");
 }
 
@@ -161,7 +125,7 @@ fn a_trial_whose_facts_are_torn_is_run_again() {
 fn a_loss_that_is_not_finite_stops_its_trial_only() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&["train.lr=0.05", "sweep.grid.train.lr=[1e30, 0.05]"]);
-    let summary = go(&experiment, out.path(), 1);
+    let summary = go(&experiment, out.path());
     assert_eq!((summary.failed.len(), summary.trained.len()), (1, 1));
     let (trial, reason) = &summary.failed[0];
     assert!(trial.contains("train.lr = 1e30"), "{trial}");
@@ -181,7 +145,7 @@ fn a_theta_that_is_not_finite_after_the_last_step_fails_the_trial() {
     let out = tempfile::tempdir().unwrap();
     // One step throws the localiser alone out of the finite numbers: the images are then read as zeros, and the loss stays finite.
     let experiment = experiment(&["train.steps=1", "train.lr=0.05", "models.st.layers.0.st.lr_factor=1e42"]);
-    let summary = go(&experiment, out.path(), 1);
+    let summary = go(&experiment, out.path());
     let (_, reason) = summary.failed.first().unwrap_or_else(|| panic!("{summary:?}"));
     assert!(reason.starts_with("theta of st1 is not finite at step 1"), "{reason}");
 }
@@ -194,7 +158,7 @@ fn an_attempt_that_fails_keeps_nothing_of_the_one_before() {
     std::fs::create_dir_all(&folder).unwrap();
     let old = ["facts.parquet", "metrics.parquet", "trial.log", "warps.parquet", "weights.safetensors"];
     old.iter().for_each(|name| std::fs::write(folder.join(name), "old").unwrap());
-    assert_eq!(go(&experiment, out.path(), 1).failed.len(), 1);
+    assert_eq!(go(&experiment, out.path()).failed.len(), 1);
     assert_eq!(names(&folder), ["facts.parquet", "metrics.parquet", "trial.log"]);
     assert!(old.iter().filter_map(|name| std::fs::read(folder.join(name)).ok()).all(|bytes| bytes != b"old"));
 }
@@ -203,7 +167,7 @@ fn an_attempt_that_fails_keeps_nothing_of_the_one_before() {
 fn facts_say_licence_device_and_processor() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&["train.steps=1"]);
-    go(&experiment, out.path(), 1);
+    go(&experiment, out.path());
     let facts = read(&folder_of(out.path(), &experiment.trials()[0]).join("facts.parquet"));
     assert_eq!(text(&facts, "device"), "cpu");
     assert!(["data_licence", "cpu_features"].iter().all(|column| !text(&facts, column).is_empty()));
@@ -213,7 +177,7 @@ fn facts_say_licence_device_and_processor() {
 fn the_log_of_a_trial_tells_what_it_ran_on() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&["train.steps=2"]);
-    go(&experiment, out.path(), 1);
+    go(&experiment, out.path());
     let log = std::fs::read_to_string(folder_of(out.path(), &experiment.trials()[0]).join("trial.log")).unwrap();
     for word in ["revision=", "sha256=", "st1", "train", "test", "done"] {
         assert!(log.contains(word), "{word} is not in:\n{log}");
@@ -233,7 +197,7 @@ fn a_file_in_the_place_of_the_results_folder_is_an_error_that_says_so() {
 fn early_stopping_ends_before_the_last_step() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&["train.steps=40", "train.early_stop={ patience = 1, least_gain = 100.0 }"]);
-    go(&experiment, out.path(), 1);
+    go(&experiment, out.path());
     let facts = read(&folder_of(out.path(), &experiment.trials()[0]).join("facts.parquet"));
     assert_eq!(facts.column("steps").unwrap().i64().unwrap().get(0), Some(4));
 }
@@ -243,7 +207,7 @@ fn an_early_stop_on_the_test_error_leaves_one_test_row_a_step() {
     let out = tempfile::tempdir().unwrap();
     let stop = "train.early_stop={ patience = 1, monitor = \"test_error\", least_gain = 100.0 }";
     let experiment = experiment(&["train.steps=40", "train.log_every=100", stop]);
-    go(&experiment, out.path(), 1);
+    go(&experiment, out.path());
     let metrics = read(&folder_of(out.path(), &experiment.trials()[0]).join("metrics.parquet"));
     let steps: Vec<_> = metrics.column("step").unwrap().i64().unwrap().into_no_null_iter().collect();
     let splits: Vec<_> = metrics.column("split").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();

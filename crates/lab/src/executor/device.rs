@@ -1,0 +1,106 @@
+//! The devices that trials run on, by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use candle_core::Device;
+
+use crate::{Error, Result};
+
+/// A device by its name: `cpu`, or `cuda:N` for the graphics card of that number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum DeviceName {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// A graphics card, counted from 0.
+    Cuda(usize),
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+        match (text, number) {
+            ("cpu", _) => Ok(Self::Cpu),
+            (_, Some(number)) => Ok(Self::Cuda(number)),
+            _ => Err(Error::Other("write cpu, or cuda: and a number such as cuda:0; several are separated by commas".into())),
+        }
+    }
+}
+
+impl DeviceName {
+    /// The device itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] where this machine or this program has no such device.
+    pub fn open(self) -> Result<Device> {
+        let missing = |reason: String| Error::Device { device: self, reason };
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(_) if !candle_core::utils::cuda_is_available() => Err(missing("this program computes on the processor alone; use --device cpu".into())),
+            Self::Cuda(number) => Device::new_cuda(number).map_err(|error| missing(error.to_string())),
+        }
+    }
+}
+
+/// Opens each device once.
+///
+/// # Errors
+///
+/// As [`DeviceName::open`], and where there is none or one is named twice.
+pub(crate) fn open(names: &[DeviceName]) -> Result<Vec<(DeviceName, Device)>> {
+    if names.is_empty() {
+        return Err(Error::Other("a run needs a device: cpu, for one".into()));
+    }
+    if let Some(twice) = names.iter().enumerate().find_map(|(place, name)| names[..place].contains(name).then_some(name)) {
+        return Err(Error::Other(format!("{twice} is named twice; --jobs says how many trials run at once, and they share the devices")));
+    }
+    names.iter().map(|name| Ok((*name, name.open()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_as_it_is_written() {
+        for (name, text) in [(DeviceName::Cpu, "cpu"), (DeviceName::Cuda(3), "cuda:3")] {
+            assert_eq!(name.to_string(), text);
+            assert_eq!(text.parse::<DeviceName>().unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_says_what_to_write() {
+        for text in ["gpu", "cuda", "cuda:", "cuda:-1", "CPU", ""] {
+            assert!(text.parse::<DeviceName>().unwrap_err().to_string().contains("such as cuda:0"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_device_twice_is_refused() {
+        assert!(open(&[DeviceName::Cpu, DeviceName::Cpu]).unwrap_err().to_string().contains("cpu is named twice"));
+        assert!(open(&[]).is_err());
+        assert_eq!(open(&[DeviceName::Cpu]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_device_that_this_program_has_no_code_for_is_an_error_that_says_so() {
+        if !candle_core::utils::cuda_is_available() {
+            let words = DeviceName::Cuda(0).open().unwrap_err().to_string();
+            assert!(words.contains("cuda:0") && words.contains("--device cpu"), "{words}");
+        }
+    }
+}
