@@ -4,8 +4,6 @@ pub(crate) mod folder;
 pub(crate) mod mnist;
 pub(crate) mod npz;
 pub(crate) mod parquet;
-// Its reading half: no kind of data set names it yet.
-#[allow(dead_code, unused_imports)]
 pub(crate) mod svhn;
 
 use std::path::Path;

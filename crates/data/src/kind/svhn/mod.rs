@@ -4,22 +4,25 @@
 //! Unsupervised Feature Learning, 2011. It comes as photographs with a box around each digit ([`archive`], or [`table::full_numbers`] from the Hugging Face hub)
 //! and as single digits of 32 x 32 pixels ([`mat5`], or [`table::cropped_digits`]).
 
-pub(crate) mod archive;
-pub(crate) mod crop;
-pub(crate) mod mat5;
-pub(crate) mod table;
-
+mod archive;
+mod crop;
+mod digit_files;
 mod digit_struct;
+mod digits;
 mod element;
+mod mat5;
 mod number;
 mod numbers;
+mod table;
 
-pub(crate) use number::{Bounds, Digit, MOST_DIGITS, NO_DIGIT, Sequence};
-pub(crate) use numbers::Numbers;
+pub use digits::SvhnDigitsSpec;
+
+pub(crate) use digits::fetch as fetch_digits;
+use number::{Bounds, Digit, Sequence};
+use numbers::Numbers;
 
 /// What is said of the data set's licence wherever its source is named.
-pub(crate) const LICENCE: &str = "non-commercial use only (Stanford, http://ufldl.stanford.edu/housenumbers)";
+const LICENCE: &str = "non-commercial use only (Stanford, http://ufldl.stanford.edu/housenumbers)";
 
 #[cfg(test)]
-#[cfg(test)]
-pub(crate) mod samples;
+mod samples;
