@@ -75,16 +75,21 @@ fn answer(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let header = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     let mut body = vec![0; header("content-length").map_or(0, |length| length.parse().unwrap())];
     reader.read_exact(&mut body)?;
-    let target = lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
+    let mut words = lines.first().map(|line| line.split(' ')).into_iter().flatten();
+    let head_only = words.next() == Some("head");
+    let target = words.next().unwrap_or_default();
     let range = header("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
     let range = range.map(|(first, last)| first.parse::<u64>().unwrap()..last.parse::<u64>().unwrap() + 1);
     let mut state = state.lock().unwrap();
     let mut stream = reader.into_inner();
-    if target == format!("/api/datasets/{}/paths-info/{}", state.repository, state.revision) {
+    if *target == format!("/api/datasets/{}/paths-info/{}", state.repository, state.revision) {
         respond(&mut stream, "200 OK", listing(&state.files, &String::from_utf8_lossy(&body)).as_bytes(), usize::MAX)
-    } else if let Some(content) = state.content(&target) {
+    } else if let Some(content) = state.content(target) {
         let range = range.unwrap_or(0..content.len() as u64);
         let (start, end) = (range.start as usize, range.end as usize);
+        if head_only {
+            return respond(&mut stream, "200 OK", &content, 0);
+        }
         state.ranges.push(range);
         respond(&mut stream, "206 Partial Content", &content[start..end], state.cut.map_or(usize::MAX, |cut| cut.saturating_sub(start)))
     } else {
