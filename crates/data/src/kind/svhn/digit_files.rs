@@ -80,9 +80,11 @@ pub(crate) fn fetch(folder: &Path, extra: bool, endpoint: &str) -> Result<()> {
 
 fn not_found(folder: &Path, missing: &[&HubFile], reason: String) -> Error {
     let names: Vec<&str> = missing.iter().map(|file| file.name()).collect();
-    let third = if names.iter().any(|name| name.starts_with("extra")) { ", extra_32x32.mat" } else { "" };
+    let extra = names.iter().any(|name| name.starts_with("extra"));
+    let command = if extra { "stn data preview svhn_digits extra=true" } else { "stn data fetch svhn_digits" };
+    let third = if extra { ", extra_32x32.mat" } else { "" };
     let advice = format!(
-        "Where the hub can be reached, type `stn data fetch svhn_digits`; a copy of its folder serves other machines as {}. \
+        "Where the hub can be reached, type `{command}`; a copy of its folder serves other machines as {}. \
          Or put train_32x32.mat, test_32x32.mat{third} (from http://ufldl.stanford.edu/housenumbers) into a folder and say where: dataset.dir=FOLDER",
         folder.display()
     );
@@ -133,13 +135,15 @@ mod tests {
             "SVHN's digits could not be found",
             "no train-00000-of-00001.parquet, test-00000-of-00001.parquet, extra-00000-of-00002.parquet, extra-00001-of-00002.parquet there",
             "the Hugging Face hub: 127.0.0.1",
-            "type `stn data fetch svhn_digits`",
+            "type `stn data preview svhn_digits extra=true`",
             "train_32x32.mat, test_32x32.mat, extra_32x32.mat (from",
             "dataset.dir=FOLDER",
         ] {
             assert!(error.contains(part), "{part}: {error}");
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let error = fetch(folder.path(), false, &format!("http://127.0.0.1:{port}")).unwrap_err().to_string();
+        assert!(error.contains("type `stn data fetch svhn_digits`") && !error.contains("extra"), "{error}");
     }
 
     #[test]

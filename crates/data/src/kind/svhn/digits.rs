@@ -29,7 +29,7 @@ pub struct SvhnDigitsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// Adds the extra set's 531,131 digits, which are somewhat easier, to the training images: extra_32x32.mat or extra-*.parquet (1 GB). They are kept in memory
-    /// as bytes, 1.9 GB for all instead of 0.3 GB, and about twice as much while they are read.
+    /// as bytes, 1.9 GB for all instead of 0.3 GB, and up to twice as much while they are read.
     pub extra: bool,
 }
 
