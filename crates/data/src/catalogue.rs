@@ -36,7 +36,8 @@ pub fn distortions() -> Vec<DatasetDoc> {
 pub fn fetch(name: &str) -> Result<PathBuf> {
     match name {
         "mnist" => kind::mnist::fetch(),
-        other => Err(Error::Unsupported(Fault::unknown([""; 0], "data set to fetch", other, &["mnist"]).to_string())),
+        "svhn_digits" => kind::svhn::fetch_digits(),
+        other => Err(Error::Unsupported(Fault::unknown([""; 0], "data set to fetch", other, &["mnist", "svhn_digits"]).to_string())),
     }
 }
 
@@ -54,6 +55,6 @@ mod tests {
 
     #[test]
     fn only_what_can_be_fetched_is_fetched() {
-        assert_eq!(fetch("minst").unwrap_err().to_string(), "unknown data set to fetch `minst`; did you mean `mnist`? (known: mnist)");
+        assert_eq!(fetch("minst").unwrap_err().to_string(), "unknown data set to fetch `minst`; did you mean `mnist`? (known: mnist, svhn_digits)");
     }
 }

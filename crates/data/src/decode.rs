@@ -17,11 +17,7 @@ pub(crate) struct Collector {
 impl Collector {
     /// Decodes one more; `name` is the file, or the place in it.
     pub(crate) fn add(&mut self, name: &Path, encoded: &[u8]) -> Result<()> {
-        if encoded.is_empty() {
-            return Err(Error::file(name, "is empty; delete it or put the image there again"));
-        }
-        let image = image::load_from_memory(encoded)
-            .map_err(|e| Error::file(name, format!("cannot be read as PNG or JPEG ({e}); it is cut off or no image: delete it or put it there again")))?;
+        let image = image(name, encoded)?;
         let (shape, values) = planes(&image);
         match &self.first {
             None => self.first = Some((shape, name.display().to_string())),
@@ -42,6 +38,15 @@ impl Collector {
     pub(crate) fn finish(self) -> Option<([usize; 3], Vec<u8>)> {
         self.first.map(|(shape, _)| (shape, self.pixels))
     }
+}
+
+/// Decodes one image; `name` is the file, or the place in it.
+pub(crate) fn image(name: &Path, encoded: &[u8]) -> Result<DynamicImage> {
+    if encoded.is_empty() {
+        return Err(Error::file(name, "is empty; delete it or put the image there again"));
+    }
+    image::load_from_memory(encoded)
+        .map_err(|e| Error::file(name, format!("cannot be read as PNG or JPEG ({e}); it is cut off or no image: delete it or put it there again")))
 }
 
 /// Channels first: one channel for grey images, three for all others; transparency is dropped.

@@ -85,6 +85,17 @@ impl Images {
         Ok(())
     }
 
+    /// These images and then `others`; `origin` names the file of the others in errors.
+    pub(crate) fn followed_by(mut self, origin: &std::path::Path, others: Self) -> Result<Self> {
+        match (&mut self.pixels, others.pixels) {
+            (Pixels::Bytes(ours), Pixels::Bytes(theirs)) if self.shape == others.shape => ours.extend_from_slice(&theirs),
+            (Pixels::Floats(ours), Pixels::Floats(theirs)) if self.shape == others.shape => ours.extend_from_slice(&theirs),
+            _ => return Err(Error::file(origin, format!("images are {:?} (channels, height, width), those before {:?}", others.shape, self.shape))),
+        }
+        self.labels.extend(others.labels);
+        Ok(self)
+    }
+
     /// The first value of every image, as a byte.
     #[cfg(test)]
     pub(crate) fn first_bytes(&self) -> Vec<u8> {
@@ -136,6 +147,15 @@ mod tests {
     fn an_index_that_is_not_there_is_an_error() {
         let images = Images::new(Path::new("x"), [1, 1, 1], Pixels::Floats(vec![0.5]), vec![0]).unwrap();
         assert!(images.read(1, &mut [0.0]).is_err());
+    }
+
+    #[test]
+    fn images_follow_one_another_with_their_labels() {
+        let images = |bytes: &[u8], width| Images::new(Path::new("x"), [1, 1, width], Pixels::Bytes(bytes.to_vec()), vec![bytes[0].into()]).unwrap();
+        let both = images(&[1, 2], 2).followed_by(Path::new("y"), images(&[3, 4], 2)).unwrap();
+        assert_eq!((both.labels(), &both.pixels), (&[1, 3][..], &Pixels::Bytes(vec![1, 2, 3, 4])));
+        let error = images(&[1, 2], 2).followed_by(Path::new("y"), images(&[3], 1)).unwrap_err().to_string();
+        assert_eq!(error, "y: images are [1, 1, 1] (channels, height, width), those before [1, 1, 2]");
     }
 
     #[test]

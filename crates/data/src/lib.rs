@@ -7,11 +7,13 @@
 pub mod distortion;
 pub mod whole_file;
 
+mod cache;
 mod catalogue;
 mod checksum;
 mod dataset;
 mod decode;
 mod error;
+mod hub;
 mod idx;
 mod images;
 mod kind;
@@ -29,6 +31,7 @@ pub use kind::folder::FolderSpec;
 pub use kind::mnist::{MnistSource, MnistSpec};
 pub use kind::npz::NpzSpec;
 pub use kind::parquet::ParquetSpec;
+pub use kind::svhn::SvhnDigitsSpec;
 pub use loader::Loader;
 pub use permutation::permutation;
 pub use sheet::contact_sheet;

@@ -12,6 +12,7 @@ use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
+use crate::kind::svhn::SvhnDigitsSpec;
 use crate::kind::{Loaded, Source};
 use crate::{DatasetDoc, Result};
 
@@ -21,6 +22,8 @@ use crate::{DatasetDoc, Result};
 pub enum Kind {
     /// Handwritten digits.
     Mnist(MnistSpec),
+    /// Digits of house numbers.
+    SvhnDigits(SvhnDigitsSpec),
     /// Arrays of the user's own.
     Npz(NpzSpec),
     /// A table with an image column and a label column.
@@ -80,6 +83,7 @@ impl DatasetSpec {
         match table.get("kind") {
             Some(Value::String(kind)) => match kind.as_str() {
                 MnistSpec::NAME => read(table, Kind::Mnist),
+                SvhnDigitsSpec::NAME => read(table, Kind::SvhnDigits),
                 NpzSpec::NAME => read(table, Kind::Npz),
                 ParquetSpec::NAME => read(table, Kind::Parquet),
                 FolderSpec::NAME => read(table, Kind::Folder),
@@ -104,6 +108,7 @@ impl DatasetSpec {
     fn source(&self) -> &dyn Source {
         match &self.kind {
             Kind::Mnist(spec) => spec,
+            Kind::SvhnDigits(spec) => spec,
             Kind::Npz(spec) => spec,
             Kind::Parquet(spec) => spec,
             Kind::Folder(spec) => spec,
@@ -121,7 +126,7 @@ pub(crate) trait Declared: Source + DeserializeOwned + Serialize + JsonSchema + 
 
 /// Every kind of data set with its keys.
 pub(crate) fn kinds() -> Vec<DatasetDoc> {
-    vec![document::<MnistSpec>(), document::<NpzSpec>(), document::<ParquetSpec>(), document::<FolderSpec>()]
+    vec![document::<MnistSpec>(), document::<SvhnDigitsSpec>(), document::<NpzSpec>(), document::<ParquetSpec>(), document::<FolderSpec>()]
 }
 
 fn document<K: Declared>() -> DatasetDoc {
@@ -200,6 +205,7 @@ mod tests {
         assert_eq!(hint("kind = \"mnist\""), Some(([1, 28, 28], 10)));
         assert_eq!(hint("kind = \"mnist\"\ndistortion = \"RTS\""), Some(([1, 42, 42], 10)));
         assert_eq!(hint("kind = \"mnist\"\ndistortion = { kind = \"TC\", canvas = [80, 64] }"), Some(([1, 80, 64], 10)));
+        assert_eq!(hint("kind = \"svhn_digits\""), Some(([3, 32, 32], 10)));
         assert_eq!(hint("kind = \"npz\"\npath = \"x.npz\""), None);
     }
 
@@ -224,7 +230,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_answered_with_the_nearest() {
-        assert_eq!(faults("kind = \"minst\""), ["`kind`: unknown data set `minst`; did you mean `mnist`? (known: mnist, npz, parquet, folder)"]);
+        assert_eq!(faults("kind = \"minst\""), ["`kind`: unknown data set `minst`; did you mean `mnist`? (known: mnist, svhn_digits, npz, parquet, folder)"]);
         assert_eq!(
             faults("kind = \"mnist\"\ndistortion = \"rts\""),
             ["`distortion`: unknown distortion `rts`; did you mean `RTS`? (known: none, R, RTS, P, E, TC)"]
@@ -242,6 +248,7 @@ mod tests {
         for text in [
             "kind = \"mnist\"\nsource = \"embedded\"\ndistortion = { kind = \"R\", degrees = 60 }\ntrain_limit = 100",
             "kind = \"mnist\"\ndir = \"digits\"",
+            "kind = \"svhn_digits\"\ndir = \"svhn\"\nextra = true",
             "kind = \"folder\"\npath = \"birds\"\ntest = 0.5\ndistortion = \"TC\"",
         ] {
             let first = spec(text).unwrap();

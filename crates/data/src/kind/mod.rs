@@ -4,6 +4,7 @@ pub(crate) mod folder;
 pub(crate) mod mnist;
 pub(crate) mod npz;
 pub(crate) mod parquet;
+pub(crate) mod svhn;
 
 use std::path::Path;
 

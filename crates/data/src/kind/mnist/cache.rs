@@ -1,18 +1,10 @@
 //! The cache of fetched files, and the sources that fill it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::files::{self, Files, PUBLISHED};
 use super::{hub, npm};
 use crate::{Error, Result, whole_file};
-
-/// The folder of MNIST in the cache: under `STN_CACHE` where that is set, else under the user's cache folder.
-pub(crate) fn folder() -> Result<PathBuf> {
-    let root = std::env::var_os("STN_CACHE").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let root = root.or_else(|| dirs::cache_dir().map(|dir| dir.join("stn")));
-    let advice = "this system names no cache folder for downloads; set the environment variable STN_CACHE to one";
-    Ok(root.ok_or_else(|| Error::Unsupported(advice.into()))?.join("mnist"))
-}
 
 /// The published files from the cache, or fetched into it from the first source that serves them.
 pub(crate) fn published(folder: &Path) -> Result<Files> {

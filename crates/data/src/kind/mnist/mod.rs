@@ -68,14 +68,14 @@ impl Source for MnistSpec {
         match (self.source, &self.dir) {
             (MnistSource::Embedded, _) => loaded(embedded::files()?, "MNIST, embedded sample of 8,000 + 2,000"),
             (MnistSource::Auto, Some(dir)) => loaded(published_in(dir)?, "MNIST"),
-            (MnistSource::Auto, None) => loaded(cache::published(&cache::folder()?)?, "MNIST"),
+            (MnistSource::Auto, None) => loaded(cache::published(&crate::cache::folder(Self::NAME)?)?, "MNIST"),
         }
     }
 }
 
 /// Fetches all of MNIST into the cache; the folder it is in.
 pub(crate) fn fetch() -> Result<PathBuf> {
-    let folder = cache::folder()?;
+    let folder = crate::cache::folder(MnistSpec::NAME)?;
     cache::published(&folder)?;
     Ok(folder)
 }
