@@ -191,11 +191,17 @@ fn a_sweep_survives_its_cluster_and_ends_as_a_local_one() {
     assert!(!again.contains("job ") && again.contains("in the queue already"), "nothing waits twice: {again}");
     cluster.cut_off("n2");
     // Told to stop by Slurm, as shortly before its time is over, and cancelled by a person.
-    let (_, stopped) = cluster.await_checkpoint_on("n1");
-    assert!(cluster.run("scancel", &["--signal=TERM", "--batch", &stopped]).status.success());
-    until("another task runs", || cluster.tasks_on("n1").iter().any(|(_, job)| *job != stopped));
-    let cancelled = cluster.tasks_on("n1").into_iter().find(|(_, job)| *job != stopped).map(|(_, job)| job).unwrap();
-    assert!(cluster.run("scancel", &[&cancelled]).status.success());
+    // A task that has ended in between is no longer Slurm's to signal: then another is.
+    let (mut stopped, mut cancelled) = (String::new(), String::new());
+    until("a task was told to stop", || {
+        stopped = cluster.await_checkpoint_on("n1").1;
+        cluster.run("scancel", &["--signal=TERM", "--batch", &stopped]).status.success()
+    });
+    until("another task was cancelled", || {
+        let Some((_, other)) = cluster.tasks_on("n1").into_iter().find(|(_, job)| *job != stopped) else { return false };
+        cancelled = other;
+        cluster.run("scancel", &[&cancelled]).status.success()
+    });
     cluster.script("restart", &[]);
     until("Slurm has noticed that the node is down", || {
         String::from_utf8_lossy(&cluster.run("sinfo", &["-h", "-N", "-n", "n2", "-o", "%T"]).stdout).starts_with("down")
