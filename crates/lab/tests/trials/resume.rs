@@ -312,7 +312,7 @@ fn a_trial_that_does_not_fit_the_memory_is_refused_and_the_others_are_run() {
     let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&["sweep.grid.train.batch=[16, 100_000]"]));
     let summary = go_with(&experiment, &RunOptions { memory: Some(512 << 20), ..RunOptions::new(out.path(), 1) });
     assert_eq!((summary.trained.len(), summary.failed.len()), (1, 1));
-    assert!(summary.failed[0].1.contains("0.5 GiB may be used"), "{summary:?}");
+    assert!(summary.failed[0].1.contains("512.0 MiB may be used"), "{summary:?}");
 }
 
 /// Deletes a folder after the first trial's third step.
