@@ -38,7 +38,7 @@ pub struct Provenance {
 pub struct Batch {
     /// N x C x H x W, f32 from 0 to 1, on the CPU.
     pub images: Tensor,
-    /// N class numbers, u32.
+    /// N x H class numbers, u32: the H [labels](Dataset::heads) of every image.
     pub labels: Tensor,
     /// Which images of their part these are.
     pub indices: Vec<usize>,
@@ -107,9 +107,19 @@ impl Dataset {
         self.shape
     }
 
-    /// The number of classes.
+    /// The number of classes that a label may name.
     pub fn classes(&self) -> usize {
         self.recorded.class_names.len()
+    }
+
+    /// The labels of an image: one, or several such as the digits of a house number.
+    pub fn heads(&self) -> usize {
+        self.recorded.train.heads()
+    }
+
+    /// The numbers that a network gives for an image: one for each class of each label.
+    pub fn outputs(&self) -> usize {
+        self.heads() * self.classes()
     }
 
     /// The name of each class.
@@ -142,14 +152,15 @@ impl Dataset {
     /// [`batch`](Self::batch), with an epoch for each index.
     pub(crate) fn prepare(&self, part: Part, visits: &[(usize, u64)], seed: u64) -> Result<Batch> {
         let images = self.part(part);
-        let label = |&(index, _): &(usize, u64)| {
+        let mut labels = Vec::with_capacity(visits.len() * images.heads());
+        for &(index, _) in visits {
             let missing = || Error::Unsupported(format!("there is no image {index}: this part has {}", images.len()));
-            images.labels().get(index).copied().ok_or_else(missing)
-        };
-        let labels = visits.iter().map(label).collect::<Result<Vec<_>>>()?;
+            labels.extend_from_slice(images.labels_of(index).ok_or_else(missing)?);
+        }
+        let heads = images.heads();
         let draws = visits.iter().map(|&(index, epoch)| Draw { index, random: self.stream(part, seed, epoch, index) }).collect();
         let images = self.distortion.apply(images, draws)?;
-        let labels = Tensor::from_vec(labels, visits.len(), &Device::Cpu)?;
+        let labels = Tensor::from_vec(labels, (visits.len(), heads), &Device::Cpu)?;
         Ok(Batch { images, labels, indices: visits.iter().map(|&(index, _)| index).collect() })
     }
 

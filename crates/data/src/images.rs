@@ -23,18 +23,26 @@ impl Pixels {
     }
 }
 
-/// Images of one size with their labels.
+/// Images of one size with their labels, as many for each.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Images {
     /// C, H, W.
     shape: [usize; 3],
     pixels: Pixels,
+    /// Image after image.
     labels: Vec<u32>,
+    /// The labels of an image.
+    heads: usize,
 }
 
 impl Images {
-    /// Images of shape C H W; `origin` names the file in errors.
+    /// Images of shape C H W with a label each; `origin` names the file in errors.
     pub(crate) fn new(origin: &std::path::Path, shape: [usize; 3], pixels: Pixels, labels: Vec<u32>) -> Result<Self> {
+        Self::with_heads(origin, shape, pixels, labels, 1)
+    }
+
+    /// Images of shape C H W with `heads` labels each, image after image; `origin` names the file in errors.
+    pub(crate) fn with_heads(origin: &std::path::Path, shape: [usize; 3], pixels: Pixels, labels: Vec<u32>, heads: usize) -> Result<Self> {
         let size = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)).unwrap_or(0);
         if size == 0 {
             return Err(Error::file(origin, format!("images of {shape:?} (channels, height, width) have no pixels")));
@@ -45,11 +53,11 @@ impl Images {
         if labels.is_empty() {
             return Err(Error::file(origin, "holds no images"));
         }
-        if labels.len().checked_mul(size) != Some(pixels.len()) {
-            let found = pixels.len() / size;
-            return Err(Error::file(origin, format!("{found} images but {} labels; there must be one label for each image", labels.len())));
+        if pixels.len() % size != 0 || (pixels.len() / size).checked_mul(heads) != Some(labels.len()) {
+            let (found, each) = (pixels.len() / size, if heads == 1 { "one label".into() } else { format!("{heads} labels") });
+            return Err(Error::file(origin, format!("{found} images but {} labels; there must be {each} for each image", labels.len())));
         }
-        Ok(Self { shape, pixels, labels })
+        Ok(Self { shape, pixels, labels, heads })
     }
 
     /// C, H, W.
@@ -58,11 +66,22 @@ impl Images {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.labels.len()
+        self.labels.len() / self.heads
     }
 
+    /// The labels of an image: how many.
+    pub(crate) fn heads(&self) -> usize {
+        self.heads
+    }
+
+    /// All labels, image after image.
     pub(crate) fn labels(&self) -> &[u32] {
         &self.labels
+    }
+
+    /// The labels of image `index`.
+    pub(crate) fn labels_of(&self, index: usize) -> Option<&[u32]> {
+        self.labels.chunks_exact(self.heads).nth(index)
     }
 
     /// The values of one image.
@@ -88,8 +107,8 @@ impl Images {
     /// These images and then `others`; `origin` names the file of the others in errors.
     pub(crate) fn followed_by(mut self, origin: &std::path::Path, others: Self) -> Result<Self> {
         match (&mut self.pixels, others.pixels) {
-            (Pixels::Bytes(ours), Pixels::Bytes(theirs)) if self.shape == others.shape => ours.extend_from_slice(&theirs),
-            (Pixels::Floats(ours), Pixels::Floats(theirs)) if self.shape == others.shape => ours.extend_from_slice(&theirs),
+            (Pixels::Bytes(ours), Pixels::Bytes(theirs)) if (self.shape, self.heads) == (others.shape, others.heads) => ours.extend_from_slice(&theirs),
+            (Pixels::Floats(ours), Pixels::Floats(theirs)) if (self.shape, self.heads) == (others.shape, others.heads) => ours.extend_from_slice(&theirs),
             _ => return Err(Error::file(origin, format!("images are {:?} (channels, height, width), those before {:?}", others.shape, self.shape))),
         }
         self.labels.extend(others.labels);
@@ -115,7 +134,7 @@ impl Images {
             Pixels::Bytes(bytes) => Pixels::Bytes(gather(bytes, size, indices)),
             Pixels::Floats(floats) => Pixels::Floats(gather(floats, size, indices)),
         };
-        Self { shape: self.shape, pixels, labels: gather(&self.labels, 1, indices) }
+        Self { shape: self.shape, pixels, labels: gather(&self.labels, self.heads, indices), heads: self.heads }
     }
 }
 
@@ -128,6 +147,16 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn an_image_may_have_several_labels() {
+        let labels = vec![1, 2, 3, 4, 5, 6];
+        let images = Images::with_heads(Path::new("x"), [1, 1, 1], Pixels::Bytes(vec![7, 8, 9]), labels.clone(), 2).unwrap();
+        assert_eq!((images.len(), images.labels_of(1), images.labels_of(3)), (3, Some(&[3, 4][..]), None));
+        assert_eq!(images.select(&[2, 0]).labels(), [5, 6, 1, 2]);
+        let error = Images::with_heads(Path::new("x"), [1, 1, 1], Pixels::Bytes(vec![7, 8]), labels, 2).unwrap_err().to_string();
+        assert!(error.contains("2 images but 6 labels; there must be 2 labels for each image"), "{error}");
+    }
 
     #[test]
     fn bytes_become_values_between_zero_and_one() {

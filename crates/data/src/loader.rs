@@ -165,7 +165,7 @@ mod tests {
 
     fn bits(batch: &Batch) -> (Vec<u32>, Vec<u32>, Vec<usize>) {
         let images = batch.images.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect();
-        (images, batch.labels.to_vec1().unwrap(), batch.indices.clone())
+        (images, batch.labels.flatten_all().unwrap().to_vec1().unwrap(), batch.indices.clone())
     }
 
     #[test]

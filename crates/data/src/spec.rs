@@ -94,7 +94,7 @@ impl DatasetSpec {
         }
     }
 
-    /// The shape of the images (channels, height, width, after the distortion) and the number of classes, where both are known without reading data.
+    /// The shape of the images (channels, height, width, after the distortion) and the numbers that a network gives for one (see [`Dataset::outputs`](crate::Dataset::outputs)), where both are known without reading data.
     pub fn shape_hint(&self) -> Option<([usize; 3], usize)> {
         let ([channels, height, width], classes) = self.source().hint()?;
         let [height, width] = self.distortion.canvas([height, width]);

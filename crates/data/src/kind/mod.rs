@@ -38,7 +38,7 @@ pub(crate) trait Source {
     /// Values that are out of range.
     fn faults(&self) -> Vec<Fault>;
 
-    /// C H W and the number of classes, where both are known beforehand.
+    /// C H W and the numbers that a network gives, classes times labels of an image, where both are known beforehand.
     fn hint(&self) -> Option<([usize; 3], usize)> {
         None
     }

@@ -105,7 +105,7 @@ type Planned = std::result::Result<Arc<Plan>, Vec<Fault>>;
 /// Plans with the data's real shape, each network once.
 struct Plans<'a> {
     registry: &'a Registry,
-    /// By network, shape and number of classes.
+    /// By network, shape and number of outputs.
     known: BTreeMap<(String, [usize; 3], usize), Planned>,
 }
 
@@ -115,8 +115,8 @@ impl Plans<'_> {
             return Ok(Arc::clone(plan));
         }
         let network = serde_json::to_string(&trial.config.network).unwrap_or_default();
-        let key = (network, dataset.shape(), dataset.classes());
-        let plan = || Plan::new(&trial.config.network, dataset.shape(), dataset.classes(), self.registry).map(Arc::new);
+        let key = (network, dataset.shape(), dataset.outputs());
+        let plan = || Plan::new(&trial.config.network, dataset.shape(), dataset.outputs(), self.registry).map(Arc::new);
         self.known.entry(key).or_insert_with(plan).clone()
     }
 }

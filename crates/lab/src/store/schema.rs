@@ -55,7 +55,11 @@ pub(crate) const FACTS: TableDoc = TableDoc {
         column("parameters", "i64", "The number of trained parameters."),
         column("width", "i64", "The number that \"auto\" widths were solved to; null where there are none."),
         column("steps", "i64", "Training steps done; fewer than asked for after an early stop or a failure."),
-        column("test_error", "f64", "Error on the whole test part at the end, in percent; null for a failed trial."),
+        column(
+            "test_error",
+            "f64",
+            "Error on the whole test part at the end, in percent; null for a failed trial. Of an image with several labels, such as a house number, all must be right.",
+        ),
         column("test_loss", "f64", "Mean cross-entropy on the test part at the end; null for a failed trial."),
         column("step_ms", "f64", "Median time of a training step in milliseconds, the wait for its data included, evaluation not."),
         column("data_wait_ms", "f64", "Median of the part of a step spent waiting for its batch, in milliseconds."),
@@ -103,7 +107,7 @@ pub(crate) const WARPS: TableDoc = TableDoc {
     columns: &[
         column("sample", "i64", "The image's index in the test part."),
         column("layer", "str", "The transformer's name."),
-        column("class", "i64", "The image's class."),
+        column("class", "i64", "The image's class; of several labels the first."),
         column("predicted", "i64", "The class the network gives it."),
         column("theta", "list[f64]", "The transformation's parameters."),
         column("theta_names", "list[str]", "Their names."),

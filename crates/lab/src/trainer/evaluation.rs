@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 use stn_data::{Batch, Dataset};
 use stn_nn::Outcome;
-use stn_ops::cross_entropy;
 
-use super::Stop;
 use super::state::TrainingState;
+use super::{Stop, heads};
 use crate::store::warps::{Image, Row};
 use crate::{Error, Result, TrainSpec};
 
@@ -31,8 +30,8 @@ pub(crate) fn evaluate(state: &mut TrainingState, dataset: &Dataset, train: &Tra
         let batch = batch?;
         let (inputs, labels) = state.placed(&batch, train.precision.dtype())?;
         let outcome = state.network.infer(&inputs)?;
-        let wrong = wrong(&outcome.logits, &labels)?;
-        let mean = scalar(&cross_entropy(&outcome.logits, &labels)?)?;
+        let wrong = heads::wrong(&outcome.logits, &labels)?;
+        let mean = scalar(&heads::loss(&outcome.logits, &labels)?)?;
         state.guard.check_thetas(state.step, mean, &outcome.warps, &state.network)?;
         loss += mean * wrong.len() as f64;
         wrong_images += wrong.iter().filter(|wrong| **wrong).count();
@@ -56,7 +55,8 @@ pub(crate) fn evaluate(state: &mut TrainingState, dataset: &Dataset, train: &Tra
 
 /// Keeps what the transformers did to the images of classes that were not seen before.
 fn show(batch: &Batch, outcome: &Outcome, shown: &mut BTreeMap<u32, Vec<Row>>) -> Result<()> {
-    let labels = batch.labels.to_vec1::<u32>()?;
+    // Of several labels the first stands for the image.
+    let (heads, labels) = (batch.labels.dim(1)?, batch.labels.narrow(1, 0, 1)?.flatten_all()?.to_vec1::<u32>()?);
     let mut new: Vec<usize> = Vec::new();
     for (i, class) in labels.iter().enumerate() {
         if !shown.contains_key(class) {
@@ -67,13 +67,14 @@ fn show(batch: &Batch, outcome: &Outcome, shown: &mut BTreeMap<u32, Vec<Row>>) -
     if new.is_empty() {
         return Ok(());
     }
-    let predicted = predictions(&outcome.logits)?;
+    let predicted = heads::predictions(&outcome.logits, heads)?;
     for warp in &outcome.warps {
         let grid = warp.grid()?;
         let (Some(input), Some(output)) = (&warp.input, &warp.output) else { continue };
         for &i in &new {
             let theta = warp.theta.to_dtype(DType::F64)?.get(i)?.to_vec1::<f64>()?;
-            let (sample, predicted) = (batch.indices.get(i).copied().unwrap_or(i) as i64, predicted.get(i).map_or(-1, |class| *class as i64));
+            let (sample, predicted) =
+                (batch.indices.get(i).copied().unwrap_or(i) as i64, predicted.get(i).and_then(|classes| classes.first()).map_or(-1, |class| *class as i64));
             let (input, grid, output) = (Image::of(input, i)?, Image::of(&grid, i)?, Image::of(output, i)?);
             let row = Row {
                 sample,
@@ -95,16 +96,4 @@ fn show(batch: &Batch, outcome: &Outcome, shown: &mut BTreeMap<u32, Vec<Row>>) -
 /// A tensor of one number.
 pub(super) fn scalar(tensor: &Tensor) -> Result<f64> {
     Ok(tensor.to_dtype(DType::F64)?.to_scalar::<f64>()?)
-}
-
-/// The class with the largest logit, the first of equal ones; NaN is never larger.
-fn predictions(logits: &Tensor) -> Result<Vec<usize>> {
-    let rows = logits.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-    Ok(rows.iter().map(|row| row.iter().enumerate().fold(0, |best, (i, x)| if *x > row[best] { i } else { best })).collect())
-}
-
-/// Which samples are classified wrongly.
-pub(super) fn wrong(logits: &Tensor, labels: &Tensor) -> Result<Vec<bool>> {
-    let labels = labels.to_vec1::<u32>()?;
-    Ok(predictions(logits)?.into_iter().zip(labels).map(|(predicted, label)| predicted != label as usize).collect())
 }

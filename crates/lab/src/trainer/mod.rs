@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod guard;
+mod heads;
 mod keeper;
 mod saved;
 mod state;

@@ -3,11 +3,10 @@
 use candle_core::{DType, Device, Tensor};
 use stn_data::Batch;
 use stn_nn::{Gradients, Network, Optimizer, Plan};
-use stn_ops::cross_entropy;
 
-use super::Timing;
-use super::evaluation::{scalar, wrong};
+use super::evaluation::scalar;
 use super::guard::Guard;
+use super::{Timing, heads};
 use crate::store::metrics;
 use crate::{EarlyStop, Monitor, Result, Trial};
 
@@ -75,10 +74,10 @@ impl TrainingState {
         let train = &trial.config.train;
         let (images, labels) = self.placed(batch, train.precision.dtype())?;
         let recorded = self.network.record(&images, trial.seed, self.step)?;
-        let (loss, gradient) = recorded.loss(|logits| cross_entropy(logits, &labels))?;
+        let (loss, gradient) = recorded.loss(|logits| heads::loss(logits, &labels))?;
         let value = scalar(&loss)?;
         self.guard.check(self.step + 1, value, recorded.warps(), &self.network)?;
-        let wrong = wrong(recorded.logits(), &labels)?;
+        let wrong = heads::wrong(recorded.logits(), &labels)?;
         self.lr = train.lr * train.schedule.factor(self.step, train.steps);
         match train.clip {
             Some(norm) => {
