@@ -105,8 +105,33 @@ pub(crate) struct PlannedTransformer {
     pub(crate) kernel: Arc<dyn Sampling>,
     pub(crate) boundary: Boundary,
     pub(crate) target: TargetGrid,
+    /// Where it is applied more than once.
+    pub(crate) sequence: Option<PlannedSequence>,
     /// As it was written: "tps(points=5), bilinear, zeros".
     pub(crate) label: String,
+}
+
+/// A transformer applied again and again, its warps composed.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedSequence {
+    /// 2 or more.
+    pub(crate) steps: usize,
+    /// The warp before the first step; the identity where there is none.
+    pub(crate) start: Option<Vec<f64>>,
+    /// The pixels that the localisation network sees: as many as the input has.
+    pub(crate) view: TargetGrid,
+}
+
+impl PlannedTransformers {
+    /// The numbers that localisation networks give for one image, and those of the views that they are given in further steps. `channels` is the layer's.
+    fn outputs(&self, channels: usize) -> usize {
+        let channels = channels / self.transformers.len().max(1);
+        let of = |(i, localiser): (usize, &Vec<PlannedLayer>)| match self.transformers.get(i).and_then(|transformer| transformer.sequence.as_ref()) {
+            Some(PlannedSequence { steps, view, .. }) => outputs(localiser).saturating_add(channels.saturating_mul(view.pixels())).saturating_mul(*steps),
+            None => outputs(localiser),
+        };
+        self.localisers.iter().enumerate().map(of).fold(0, usize::saturating_add)
+    }
 }
 
 impl Plan {
@@ -139,9 +164,7 @@ impl Plan {
 
     /// The numbers that the image and all layers' outputs are together, for one image.
     pub fn outputs(&self) -> usize {
-        let mut total = self.input.iter().product::<usize>();
-        each(&self.layers, &mut |layer| total = total.saturating_add(layer.output.iter().product()));
-        total
+        self.input.iter().product::<usize>().saturating_add(outputs(&self.layers))
     }
 
     /// What `"auto"` came to, where it is used.
@@ -178,6 +201,17 @@ fn each<'a>(layers: &'a [PlannedLayer], visit: &mut impl FnMut(&'a PlannedLayer)
         }
         visit(layer);
     }
+}
+
+/// The numbers of all outputs of a list for one image.
+fn outputs(layers: &[PlannedLayer]) -> usize {
+    layers.iter().fold(0, |total, layer| {
+        let inside = match &layer.operation {
+            Operation::Transformers(transformers) => transformers.outputs(layer.output.first().copied().unwrap_or(1)),
+            _ => 0,
+        };
+        total.saturating_add(layer.output.iter().product()).saturating_add(inside)
+    })
 }
 
 fn count(layers: &[PlannedLayer]) -> usize {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use stn_core::{Error, Fault, Sampling, TargetGrid, Transformation};
+use stn_core::{Error, Fault, PluginSpec, Sampling, TargetGrid, Transformation};
 
 use super::inference::{Inference, Last};
-use super::{PlannedTransformer, PlannedTransformers, shape};
+use super::{PlannedSequence, PlannedTransformer, PlannedTransformers, shape};
 use crate::reading::KeyPath;
 use crate::spec::{LayerKind, LayerSpec, LocaliserSpec, PluginAt, TransformerSpec, TransformersSpec};
 
@@ -43,9 +43,9 @@ impl Inference<'_> {
             .enumerate()
             .map(|(i, transformer)| self.transformer(transformer, if spec.parallel { format!("{name}.{}", i + 1) } else { name.to_owned() }, input))
             .collect();
-        let transformers = planned.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut transformers = planned.into_iter().collect::<Option<Vec<_>>>()?;
         let output = self.joined(spec, &transformers, input, at);
-        let starts: Vec<_> = transformers.iter().enumerate().map(|(i, t)| self.start(t, i, count, &spec.transformers[i])).collect();
+        let starts: Vec<_> = transformers.iter_mut().enumerate().map(|(i, t)| self.start(t, i, count, &spec.transformers[i])).collect();
         // A mistake in a localisation network is kept and does not hide those of the next layers: the output's shape is known all the same.
         let localisers = starts.into_iter().collect::<Option<Vec<_>>>().and_then(|starts| self.localisers(spec, starts, name, input, at)).unwrap_or_default();
         Some((PlannedTransformers { localisers, transformers, lr_factor: spec.lr_factor, feed_theta: spec.feed_theta }, output?))
@@ -71,8 +71,37 @@ impl Inference<'_> {
             Ok(target) => target,
             Err(error) => return self.fail(spec.at.fault(error.to_string())),
         };
-        let label = format!("{}, {}, {}", spec.transform.spec, spec.kernel.spec, spec.boundary.name());
-        Some(PlannedTransformer { name, transformation, kernel, boundary: spec.boundary, target, label })
+        let sequence = match &spec.steps {
+            Some((steps, at)) => Some(self.sequence(*steps, &*transformation, &spec.transform.spec, TargetGrid::new(&input[1..], spec.align_corners), at)?),
+            None => None,
+        };
+        let steps = sequence.as_ref().map(|sequence| format!(", {} steps", sequence.steps)).unwrap_or_default();
+        let label = format!("{}, {}, {}{steps}", spec.transform.spec, spec.kernel.spec, spec.boundary.name());
+        Some(PlannedTransformer { name, transformation, kernel, boundary: spec.boundary, target, sequence, label })
+    }
+
+    /// Several steps of a transformation whose warps compose.
+    fn sequence(
+        &mut self,
+        steps: usize,
+        transformation: &dyn Transformation,
+        plugin: &PluginSpec,
+        view: stn_core::Result<TargetGrid>,
+        at: &KeyPath,
+    ) -> Option<PlannedSequence> {
+        if transformation.composition().is_none() {
+            let composes = |kind: &&str| {
+                let made = self.registry.transformation(&PluginSpec::named(*kind));
+                made.is_ok_and(|other| other.dims() == transformation.dims() && other.composition().is_some())
+            };
+            let composing: Vec<&str> = self.registry.transformations().map(|doc| doc.name.as_str()).filter(composes).collect();
+            let fault = at.fault(format!("two warps of `{plugin}` do not compose to a third, so it cannot be applied in {steps} steps"));
+            return self.fail(fault.help(format!("leave `steps` out, or choose a transformation whose warps compose: {}", composing.join(", "))));
+        }
+        match view {
+            Ok(view) => Some(PlannedSequence { steps, start: None, view }),
+            Err(error) => self.fail(at.fault(error.to_string())),
+        }
     }
 
     /// The outputs joined along channels.
@@ -91,15 +120,23 @@ impl Inference<'_> {
         Some([&[channels], size].concat())
     }
 
-    /// Where theta starts: the identity, or for one of several parallel transformers its tile.
-    fn start(&mut self, transformer: &PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
+    /// What the localisation network predicts at first: the identity, or for one of several parallel transformers its tile. In several steps the warp starts at the tile, and the
+    /// network predicts increments, which start at the identity.
+    fn start(&mut self, transformer: &mut PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
+        let identity = transformer.transformation.identity();
         if count == 1 {
-            return Some(transformer.transformation.identity());
+            return Some(identity);
         }
         let tile = transformer.transformation.tiles(count).map(|tiles| tiles.into_iter().nth(i));
         let length = transformer.transformation.theta_len();
         match tile {
-            Ok(Some(tile)) if tile.len() == length => Some(tile),
+            Ok(Some(tile)) if tile.len() == length => match &mut transformer.sequence {
+                Some(sequence) => {
+                    sequence.start = Some(tile);
+                    Some(identity)
+                }
+                None => Some(tile),
+            },
             Ok(_) => self.fail(spec.transform.at.fault(format!("`{}` has no starting place for transformer {} of {count}", spec.transform.spec.kind, i + 1))),
             Err(error) => self.fail(spec.transform.at.fault(error.to_string())),
         }
