@@ -85,6 +85,11 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ["`align_corners`", "`false`", "Whether -1 and 1 are the centres of the outer pixels instead of their outer edges."],
     ["`output`", "the input's", "The output's size, `[h, w]`."],
     [
+        "`steps`",
+        "`1`",
+        "How often the transformer is applied, with the same weights and composed warps (Lin & Lucey, CVPR 2017): in each step the localisation network sees the original input through the warp so far and predicts an increment, `T_total(p) = T_before(T_increment(p))`, and the input is sampled anew. The transformation must be one whose warps compose: affine, affine3d, attention with a free scale, projective, rigid, similarity, translation. From 2 on, parallel transformers start from their tiles and predict increments from the identity, each with a localiser of its own.",
+    ],
+    [
         "`lr_factor`",
         "`1.0`",
         "The factor on the learning rate of the localisation network. It is also how a loss that is scaled for each localiser is realised: under plain SGD the two are the same.",

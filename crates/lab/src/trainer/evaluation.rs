@@ -79,6 +79,7 @@ fn show(batch: &Batch, outcome: &Outcome, shown: &mut BTreeMap<u32, Vec<Row>>) -
             let row = Row {
                 sample,
                 layer: warp.layer.clone(),
+                step: warp.step as i64,
                 class: i64::from(labels[i]),
                 predicted,
                 theta,

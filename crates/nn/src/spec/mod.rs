@@ -49,6 +49,7 @@ const TOLERANCE: f64 = 0.02;
 /// | `boundary` | `"zeros"` (the default), `"border"` or `"reflection"` |
 /// | `align_corners` | false where left out |
 /// | `output` | the output's size, the input's where left out |
+/// | `steps` | how often the transformer is applied, with the same weights, its warps composed: the localiser sees the input through the warp so far and predicts an increment; 1 where left out |
 /// | `lr_factor` | on the learning rate of the localisation network, 1 where left out |
 /// | `feed_theta` | whether theta joins the input of the next fc layer |
 /// | `shared_localiser` | of `parallel_st`: one layer list that predicts the theta of every transformer |
