@@ -144,6 +144,20 @@ fn a_volume_s_transformer_in_several_steps_agrees() {
 }
 
 #[test]
+fn volumes_warped_projected_and_convolved_agree() {
+    agree("layers = [{ project = 'sum' }, { conv = [3, 3] }, 'relu', { fc = 'classes' }]", &[2, 5, 6, 7]);
+    for (project, along) in [("max", "depth"), ("mean", "height"), ("sum", "width")] {
+        agree(
+            &format!(
+                "layers = [{{ st = {{ transform = 'affine3d', localiser = [{{ project = '{project}' }}, {{ conv = [4, 3] }}, 'relu', {{ fc = 6 }}, 'relu'] }} }},
+                    {{ project = {{ by = '{project}', along = '{along}' }} }}, {{ conv = [3, 3] }}, {{ max = 2 }}, 'relu', {{ fc = 'classes' }}]"
+            ),
+            &[1, 7, 8, 9],
+        );
+    }
+}
+
+#[test]
 fn a_large_localiser_in_several_steps_comes_in_parts_that_agree() {
     // In 64 bits alone: so many weights, all moved, throw the second step's view far away, where rounding grows.
     agree_in(

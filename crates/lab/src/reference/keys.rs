@@ -62,6 +62,10 @@ pub(super) const LAYERS: &[[&str; 2]] = &[
         "`{ max = 2 }`, `{ avg = 2 }`",
         "Pooling; also `{ kernel, stride, padding, rounding = \"down\" }` (or `\"up\"`), the stride being the kernel where left out.",
     ],
+    [
+        "`{ project = \"max\" }`",
+        "A volume seen along its depth, `C x D x H x W` to `C x H x W`: its `\"max\"`, `\"mean\"` or `\"sum\"`. Also `{ by = \"max\", along = \"depth\" }` (or `\"height\"`, `\"width\"`).",
+    ],
     ["`{ fc = 256 }`", "Fully connected; `\"classes\"` stands for the number of classes."],
     ["`\"relu\"`, `\"softmax\"`", "Non-linearities; a softmax at the end is left to the loss."],
     ["`{ dropout = 0.5 }`", "Dropout; also `{ rate = 0.5, channels = true }`, which drops whole feature maps."],

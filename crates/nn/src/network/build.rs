@@ -50,6 +50,7 @@ impl Builder {
             }
             Operation::MaxPool(pool) => Action::MaxPool(*pool),
             Operation::AvgPool(pool) => Action::AvgPool(*pool),
+            Operation::Project { axis, projection } => Action::Project { axis: *axis, projection: *projection },
             Operation::Relu => Action::Relu,
             Operation::Dropout { rate, channels } => Action::Dropout { rate: *rate as f32, channels: *channels },
             Operation::Softmax => Action::Softmax,

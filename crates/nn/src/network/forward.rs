@@ -41,6 +41,7 @@ impl Pass {
             Action::Conv { weight, bias, window } => ops::conv2d(x, &self.weight(weight), Some(&self.weight(bias)), *window)?,
             Action::MaxPool(pool) => ops::max_pool2d(x, pool)?,
             Action::AvgPool(pool) => ops::avg_pool2d(x, pool)?,
+            Action::Project { axis, projection } => ops::project(x, *axis, *projection)?,
             Action::Linear { weight, bias, takes_theta } => {
                 let mut flat = x.flatten_from(1)?;
                 if *takes_theta {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, TensorId, Var};
 use stn_core::{TargetGrid, Transformation};
-use stn_ops::{Pool2d, Sampler, Window2d};
+use stn_ops::{Pool2d, Projection, Sampler, VolumeAxis, Window2d};
 
 use crate::{Error, Plan, Result};
 
@@ -75,6 +75,7 @@ enum Action {
     Conv { weight: Var, bias: Var, window: Window2d },
     MaxPool(Pool2d),
     AvgPool(Pool2d),
+    Project { axis: VolumeAxis, projection: Projection },
     Linear { weight: Var, bias: Var, takes_theta: bool },
     Relu,
     Dropout { rate: f32, channels: bool },

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use stn_core::{Boundary, Fault, Registry, Sampling, TargetGrid, Transformation};
-use stn_ops::{Pool2d, Window2d};
+use stn_ops::{Pool2d, Projection, VolumeAxis, Window2d};
 
 use crate::reading::KeyPath;
 use crate::{Initialisation, NetworkSpec};
@@ -63,6 +63,10 @@ pub(crate) enum Operation {
     },
     MaxPool(Pool2d),
     AvgPool(Pool2d),
+    Project {
+        axis: VolumeAxis,
+        projection: Projection,
+    },
     Linear {
         inputs: usize,
         units: usize,
@@ -266,6 +270,7 @@ impl Operation {
             Self::Conv { filters, kernel, window: w, .. } => format!("conv {filters}, {}{}", sides(*kernel), window(w.stride, w.padding, (1, 1))),
             Self::MaxPool(p) => pool("max", p),
             Self::AvgPool(p) => pool("avg", p),
+            Self::Project { axis, projection } => format!("{projection:?} along {axis:?}").to_lowercase(),
             Self::Linear { units, start: Start::Theta { .. }, .. } => format!("fc {units}, theta"),
             Self::Linear { units, takes_theta: true, .. } => format!("fc {units}, fed theta"),
             Self::Linear { units, .. } => format!("fc {units}"),

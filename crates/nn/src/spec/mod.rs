@@ -31,6 +31,7 @@ const TOLERANCE: f64 = 0.02;
 /// |---|---|
 /// | `{ conv = [filters, kernel, stride, padding] }` | convolution; stride 1 and padding 0 where left out; also as a table of these names |
 /// | `{ max = 2 }`, `{ avg = 2 }` | pooling; also `{ kernel, stride, padding, rounding = "down" or "up" }`, stride = kernel where left out |
+/// | `{ project = "max" }` | a volume seen along its depth, `C x D x H x W` to `C x H x W`: `"max"`, `"mean"` or `"sum"`; also `{ by, along = "depth", "height" or "width" }` |
 /// | `{ fc = 256 }` | fully connected; `"classes"` stands for the number of classes |
 /// | `"relu"`, `"softmax"` | non-linearities; a softmax at the end is left to the loss |
 /// | `{ dropout = 0.5 }` | dropout; also `{ rate, channels = true }`, which drops whole feature maps |

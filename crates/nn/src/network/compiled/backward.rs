@@ -1,7 +1,7 @@
 //! The backward pass: the records in reverse, each dropped as soon as it is done with.
 
 use candle_core::{Tensor, Var};
-use stn_ops::{accumulate, backward_from};
+use stn_ops::{accumulate, backward_from, project_gradient};
 
 use super::super::{Parameter, forward::in_layer};
 use super::forward::dropout;
@@ -64,6 +64,9 @@ fn one(record: Record, upstream: Tensor, sum: Option<&Tensor>, parameters: &[Par
             }
             found(bias, GradientPart { first: 0, numbers: block.bias_gradient(&gradient)? })?;
             Ok(to_input)
+        }
+        Record::Project { axis, projection, input, output, tracked } => {
+            Ok(tracked.then(|| project_gradient(&input, &output, &upstream, axis, projection)).transpose()?)
         }
         Record::Dropout { layer, rate, channels, seed, step } => {
             dropout(layer, &upstream, rate, channels, (seed, step)).map(Some).map_err(|error| in_layer(&layer.name, error))

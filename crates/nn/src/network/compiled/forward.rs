@@ -104,6 +104,11 @@ impl Forward {
                 made.push(Record::Dropout { layer, rate: *rate, channels: *channels, seed, step });
                 dropout(layer, &x, *rate, *channels, (seed, step))
             }
+            (Action::Project { axis, projection }, _) => {
+                let output = ops::project(&x, *axis, *projection)?;
+                made.push(Record::Project { axis: *axis, projection: *projection, input: x, output: output.clone(), tracked });
+                Ok(output)
+            }
             (_, Mode::Evaluate) => Pass { mode: self.mode, warps: Vec::new() }.layer(layer, &x, &mut Vec::new()),
             (_, Mode::Train { .. }) => {
                 let input = tracked.then(|| Var::from_tensor(&x)).transpose()?;
@@ -120,7 +125,7 @@ impl Forward {
 /// Whether what comes behind a record depends on a parameter in it, or in front of a layer on the tape.
 fn learns(record: &Record) -> bool {
     match record {
-        Record::Dropout { .. } => false,
+        Record::Dropout { .. } | Record::Project { .. } => false,
         Record::Taped { output, .. } => output.track_op(),
         Record::ConvBlock { .. } | Record::LinearBlock { .. } | Record::Transformers { .. } => true,
     }

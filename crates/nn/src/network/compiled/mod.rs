@@ -10,7 +10,7 @@ mod step;
 mod transformers;
 
 use candle_core::{Tensor, Var};
-use stn_ops::{ConvBlock, ConvBlockOutput, LinearBlock};
+use stn_ops::{ConvBlock, ConvBlockOutput, LinearBlock, Projection, VolumeAxis};
 
 use super::{Layer, Network, Warp};
 use crate::{Error, GradientPart, Result};
@@ -33,6 +33,8 @@ enum Record<'a> {
     ConvBlock { weight: &'a Var, bias: &'a Var, block: ConvBlock, input: Tensor, outcome: ConvBlockOutput, tracked: bool },
     /// Fully connected, rectification.
     LinearBlock { weight: &'a Var, bias: &'a Var, block: LinearBlock, input: Tensor, output: Tensor, joined: Joined, tracked: bool },
+    /// A volume seen along an axis.
+    Project { axis: VolumeAxis, projection: Projection, input: Tensor, output: Tensor, tracked: bool },
     /// The same factors fall on the gradient, drawn again from the same stream.
     Dropout { layer: &'a Layer, rate: f32, channels: bool, seed: u64, step: u64 },
     /// Spatial transformers side by side.
