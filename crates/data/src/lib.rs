@@ -19,6 +19,7 @@ mod images;
 mod kind;
 mod loader;
 mod permutation;
+mod pictures;
 mod sheet;
 mod spec;
 mod split;
