@@ -274,6 +274,22 @@ mod tests {
     }
 
     #[test]
+    fn each_picture_of_an_image_is_distorted_on_its_own() {
+        let spec =
+            DatasetSpec::from_value(&toml::Value::Table("kind = \"mnist_addition\"\nsource = \"embedded\"\ndistortion = \"RTS\"".parse().unwrap())).unwrap();
+        let dataset = Dataset::open(&spec, &stn_plugins::standard().unwrap()).unwrap();
+        assert_eq!((dataset.shape(), dataset.pictures(), dataset.outputs()), (&[2, 42, 42][..], 2, 19));
+        assert_eq!(Some((dataset.shape().to_vec(), 19)), spec.shape_hint());
+        let centre = |picture: &[f32]| {
+            let (sum, weighted) = picture.iter().enumerate().fold((0.0, 0.0), |(sum, weighted), (i, value)| (sum + value, weighted + value * (i % 42) as f32));
+            weighted / sum
+        };
+        let values = dataset.batch(Part::Train, &[0, 1, 2, 3, 4, 5, 6, 7], 0, 0).unwrap().images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let apart = values.chunks_exact(2 * 42 * 42).filter(|image| (centre(&image[..42 * 42]) - centre(&image[42 * 42..])).abs() > 2.0).count();
+        assert!(apart >= 4, "{apart} of 8 images have their digits at places of their own");
+    }
+
+    #[test]
     fn what_could_not_be_loaded_is_tried_again() {
         let dir = tempfile::tempdir().unwrap();
         let kind = Kind::Npz(NpzSpec { path: dir.path().join("missing.npz"), test: 0.5 });

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use crate::distortion::DistortionSpec;
 use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
+use crate::kind::mnist_addition::MnistAdditionSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
 use crate::kind::svhn::SvhnDigitsSpec;
@@ -52,6 +53,8 @@ macro_rules! kinds {
 kinds! {
     /// Handwritten digits.
     Mnist(MnistSpec),
+    /// Two handwritten digits and their sum.
+    MnistAddition(MnistAdditionSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
     /// Arrays of the user's own.
@@ -245,7 +248,11 @@ mod tests {
 
     #[test]
     fn unknown_names_are_answered_with_the_nearest() {
-        assert_eq!(faults("kind = \"minst\""), ["`kind`: unknown data set `minst`; did you mean `mnist`? (known: mnist, svhn_digits, npz, parquet, folder)"]);
+        assert!(
+            faults("kind = \"minst\"")[0].starts_with("`kind`: unknown data set `minst`; did you mean `mnist`? (known: mnist, "),
+            "{:?}",
+            faults("kind = \"minst\"")
+        );
         assert_eq!(
             faults("kind = \"mnist\"\ndistortion = \"rts\""),
             ["`distortion`: unknown distortion `rts`; did you mean `RTS`? (known: none, R, RTS, P, E, TC)"]
