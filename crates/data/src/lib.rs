@@ -30,6 +30,7 @@ pub use distortion::DistortionSpec;
 pub use error::{Error, Result};
 pub use kind::folder::FolderSpec;
 pub use kind::mnist::{MnistSource, MnistSpec};
+pub use kind::mnist_3d::Mnist3dSpec;
 pub use kind::mnist_addition::MnistAdditionSpec;
 pub use kind::npz::NpzSpec;
 pub use kind::parquet::ParquetSpec;

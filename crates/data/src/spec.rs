@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use crate::distortion::DistortionSpec;
 use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
+use crate::kind::mnist_3d::Mnist3dSpec;
 use crate::kind::mnist_addition::MnistAdditionSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
@@ -55,6 +56,9 @@ kinds! {
     Mnist(MnistSpec),
     /// Two handwritten digits and their sum.
     MnistAddition(MnistAdditionSpec),
+    /// Handwritten digits in volumes.
+    #[serde(rename = "mnist_3d")]
+    Mnist3d(Mnist3dSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
     /// Arrays of the user's own.
@@ -242,6 +246,14 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_with_a_distortion_is_a_mistake() {
+        assert_eq!(
+            faults("kind = \"mnist_3d\"\ndistortion = \"R\""),
+            ["`distortion`: volumes cannot be distorted; distortions are for images; leave the key out"]
+        );
+    }
+
+    #[test]
     fn a_limit_of_nothing_is_a_mistake() {
         assert_eq!(faults("kind = \"mnist\"\ntrain_limit = 0"), ["`train_limit`: must be at least 1; leave the key out to use every image"]);
     }
@@ -270,6 +282,7 @@ mod tests {
         for text in [
             "kind = \"mnist\"\nsource = \"embedded\"\ndistortion = { kind = \"R\", degrees = 60 }\ntrain_limit = 100",
             "kind = \"mnist\"\ndir = \"digits\"",
+            "kind = \"mnist_3d\"\nsize = 20\nsource = \"embedded\"",
             "kind = \"svhn_digits\"\ndir = \"svhn\"\nextra = true",
             "kind = \"folder\"\npath = \"birds\"\ntest = 0.5\ndistortion = \"TC\"",
         ] {

@@ -2,6 +2,7 @@
 
 pub(crate) mod folder;
 pub(crate) mod mnist;
+pub(crate) mod mnist_3d;
 pub(crate) mod mnist_addition;
 pub(crate) mod npz;
 pub(crate) mod parquet;
