@@ -32,6 +32,7 @@ pub use kind::folder::FolderSpec;
 pub use kind::mnist::{MnistSource, MnistSpec};
 pub use kind::mnist_3d::Mnist3dSpec;
 pub use kind::mnist_addition::MnistAdditionSpec;
+pub use kind::mnist_colocalise::MnistColocaliseSpec;
 pub use kind::npz::NpzSpec;
 pub use kind::parquet::ParquetSpec;
 pub use kind::svhn::SvhnDigitsSpec;

@@ -12,6 +12,7 @@ use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
 use crate::kind::mnist_3d::Mnist3dSpec;
 use crate::kind::mnist_addition::MnistAdditionSpec;
+use crate::kind::mnist_colocalise::MnistColocaliseSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
 use crate::kind::svhn::SvhnDigitsSpec;
@@ -56,6 +57,8 @@ kinds! {
     Mnist(MnistSpec),
     /// Two handwritten digits and their sum.
     MnistAddition(MnistAdditionSpec),
+    /// Images of one handwritten digit, to be found in each.
+    MnistColocalise(MnistColocaliseSpec),
     /// Handwritten digits in volumes.
     #[serde(rename = "mnist_3d")]
     Mnist3d(Mnist3dSpec),
