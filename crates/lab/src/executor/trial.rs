@@ -10,7 +10,7 @@ use stn_nn::Plan;
 use super::pruning::Pruner;
 use super::{DeviceName, RunOptions};
 use crate::store::{FACTS, LOG, Lease, METRICS, Store, WARPS, WEIGHTS, checkpoint, facts, files, metrics, warps, weights};
-use crate::trainer::{Evaluation, Keeper, Measured, Stop, Trainer};
+use crate::trainer::{Evaluation, Keeper, Measured, Objective, Stop, Trainer};
 use crate::trial_log::TrialLog;
 use crate::{Error, Experiment, Observer, Result, Trial, machine};
 
@@ -20,6 +20,7 @@ pub(crate) struct TrialRun<'a> {
     pub trial: &'a Trial,
     pub dataset: &'a Arc<Dataset>,
     pub plan: &'a Plan,
+    pub objective: &'a Objective,
     pub observer: &'a dyn Observer,
     pub options: &'a RunOptions,
     pub threads: usize,
@@ -119,8 +120,17 @@ impl TrialRun<'_> {
         let workers = if self.threads > 4 { 2 } else { 1 };
         let stop = Stop { cancel: &self.options.cancel, lost: lease.lost() };
         let observer = Reporting { lease, observer: self.observer };
-        let trainer =
-            Trainer { trial, plan: self.plan, dataset: self.dataset, observer: &observer, pruner: self.pruner, stop, device: &self.device.1, workers };
+        let trainer = Trainer {
+            trial,
+            plan: self.plan,
+            dataset: self.dataset,
+            objective: self.objective,
+            observer: &observer,
+            pruner: self.pruner,
+            stop,
+            device: &self.device.1,
+            workers,
+        };
         let mut keeper = Keeper::new(folder, &trial.id, &provenance.sha256, self.experiment.checkpoint_every());
         let mut measured = Measured::default();
         let trained = trainer.train(&mut keeper, &mut measured);

@@ -102,6 +102,11 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ["`shared_localiser`", "", "Of `parallel_st`: one layer list that predicts the theta of every transformer."],
 ];
 
+pub(super) const OBJECTIVES: &str = "`classify`: cross-entropy; an image is wrong where one of its labels is.\n\n\
+`colocalise`: the network ends in a transformer, which cuts a piece out of every image. Pieces of different images are to be more alike than to random pieces of their own images, \
+by the activations of an encoder that was trained before; an image is wrong where the place cut out and the thing's own overlap by half of their union at most. \
+The data set must know the places: `mnist_colocalise`.";
+
 pub(super) const SWEEP: &str = "What to vary. Any key of the file can be: those of `[dataset]`, `[train]` and `[models.NAME]`, and `model`. \
 Several blocks, each written `[[sweep]]`, are joined end to end. A value of the sweep on `train.KEY` goes before a model's own `train` table, which goes before `[train]`.\n\n\
 A trial's id is a hash of everything that can change its result: data set, network, training and seed, but not names, labels, threads or folders. A trial that is done is not run again, unless the data under its path has changed.";
