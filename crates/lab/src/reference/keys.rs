@@ -84,6 +84,7 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ["`boundary`", "`\"zeros\"`", "What is read outside the input: `\"zeros\"`, `\"border\"` or `\"reflection\"`."],
     ["`align_corners`", "`false`", "Whether -1 and 1 are the centres of the outer pixels instead of their outer edges."],
     ["`output`", "the input's", "The output's size, `[h, w]`."],
+    ["`start`", "the identity", "Theta before training, a list of its numbers; for one of several parallel transformers its tile where left out."],
     [
         "`lr_factor`",
         "`1.0`",

@@ -49,6 +49,7 @@ const TOLERANCE: f64 = 0.02;
 /// | `boundary` | `"zeros"` (the default), `"border"` or `"reflection"` |
 /// | `align_corners` | false where left out |
 /// | `output` | the output's size, the input's where left out |
+/// | `start` | theta before training, a list of its numbers; the identity or its tile where left out |
 /// | `lr_factor` | on the learning rate of the localisation network, 1 where left out |
 /// | `feed_theta` | whether theta joins the input of the next fc layer |
 /// | `shared_localiser` | of `parallel_st`: one layer list that predicts the theta of every transformer |
