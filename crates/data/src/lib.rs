@@ -31,7 +31,7 @@ pub use kind::folder::FolderSpec;
 pub use kind::mnist::{MnistSource, MnistSpec};
 pub use kind::npz::NpzSpec;
 pub use kind::parquet::ParquetSpec;
-pub use kind::svhn::SvhnDigitsSpec;
+pub use kind::svhn::{SvhnDigitsSpec, SvhnSpec};
 pub use loader::Loader;
 pub use permutation::permutation;
 pub use sheet::contact_sheet;

@@ -12,7 +12,7 @@ use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
-use crate::kind::svhn::SvhnDigitsSpec;
+use crate::kind::svhn::{SvhnDigitsSpec, SvhnSpec};
 use crate::kind::{Loaded, Source};
 use crate::{DatasetDoc, Result};
 
@@ -22,6 +22,8 @@ use crate::{DatasetDoc, Result};
 pub enum Kind {
     /// Handwritten digits.
     Mnist(MnistSpec),
+    /// House numbers.
+    Svhn(SvhnSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
     /// Arrays of the user's own.
@@ -83,6 +85,7 @@ impl DatasetSpec {
         match table.get("kind") {
             Some(Value::String(kind)) => match kind.as_str() {
                 MnistSpec::NAME => read(table, Kind::Mnist),
+                SvhnSpec::NAME => read(table, Kind::Svhn),
                 SvhnDigitsSpec::NAME => read(table, Kind::SvhnDigits),
                 NpzSpec::NAME => read(table, Kind::Npz),
                 ParquetSpec::NAME => read(table, Kind::Parquet),
@@ -108,6 +111,7 @@ impl DatasetSpec {
     fn source(&self) -> &dyn Source {
         match &self.kind {
             Kind::Mnist(spec) => spec,
+            Kind::Svhn(spec) => spec,
             Kind::SvhnDigits(spec) => spec,
             Kind::Npz(spec) => spec,
             Kind::Parquet(spec) => spec,
@@ -126,7 +130,14 @@ pub(crate) trait Declared: Source + DeserializeOwned + Serialize + JsonSchema + 
 
 /// Every kind of data set with its keys.
 pub(crate) fn kinds() -> Vec<DatasetDoc> {
-    vec![document::<MnistSpec>(), document::<SvhnDigitsSpec>(), document::<NpzSpec>(), document::<ParquetSpec>(), document::<FolderSpec>()]
+    vec![
+        document::<MnistSpec>(),
+        document::<SvhnSpec>(),
+        document::<SvhnDigitsSpec>(),
+        document::<NpzSpec>(),
+        document::<ParquetSpec>(),
+        document::<FolderSpec>(),
+    ]
 }
 
 fn document<K: Declared>() -> DatasetDoc {
@@ -206,6 +217,8 @@ mod tests {
         assert_eq!(hint("kind = \"mnist\"\ndistortion = \"RTS\""), Some(([1, 42, 42], 10)));
         assert_eq!(hint("kind = \"mnist\"\ndistortion = { kind = \"TC\", canvas = [80, 64] }"), Some(([1, 80, 64], 10)));
         assert_eq!(hint("kind = \"svhn_digits\""), Some(([3, 32, 32], 10)));
+        assert_eq!(hint("kind = \"svhn\""), Some(([3, 64, 64], 55)));
+        assert_eq!(hint("kind = \"svhn\"\nsize = 128"), Some(([3, 128, 128], 55)));
         assert_eq!(hint("kind = \"npz\"\npath = \"x.npz\""), None);
     }
 
@@ -230,12 +243,21 @@ mod tests {
 
     #[test]
     fn unknown_names_are_answered_with_the_nearest() {
-        assert_eq!(faults("kind = \"minst\""), ["`kind`: unknown data set `minst`; did you mean `mnist`? (known: mnist, svhn_digits, npz, parquet, folder)"]);
+        assert_eq!(
+            faults("kind = \"minst\""),
+            ["`kind`: unknown data set `minst`; did you mean `mnist`? (known: mnist, svhn, svhn_digits, npz, parquet, folder)"]
+        );
         assert_eq!(
             faults("kind = \"mnist\"\ndistortion = \"rts\""),
             ["`distortion`: unknown distortion `rts`; did you mean `RTS`? (known: none, R, RTS, P, E, TC)"]
         );
         assert!(faults("train_limit = 3")[0].contains("needs a `kind`"));
+    }
+
+    #[test]
+    fn house_numbers_have_two_sizes() {
+        let found = faults("kind = \"svhn\"\nsize = 96");
+        assert_eq!(found, ["`size`: house numbers are cut at 64 or 128 pixels, not 96; write size = 64 for tight crops, or size = 128 for looser ones"]);
     }
 
     #[test]
@@ -249,6 +271,7 @@ mod tests {
             "kind = \"mnist\"\nsource = \"embedded\"\ndistortion = { kind = \"R\", degrees = 60 }\ntrain_limit = 100",
             "kind = \"mnist\"\ndir = \"digits\"",
             "kind = \"svhn_digits\"\ndir = \"svhn\"\nextra = true",
+            "kind = \"svhn\"\ndir = \"svhn\"\nextra = true\nsize = 128",
             "kind = \"folder\"\npath = \"birds\"\ntest = 0.5\ndistortion = \"TC\"",
         ] {
             let first = spec(text).unwrap();
