@@ -59,7 +59,7 @@ pub(crate) const NUMBERS: Form = Form {
         on_hub("full_numbers/extra-00002-of-00004.parquet", None),
         on_hub("full_numbers/extra-00003-of-00004.parquet", None),
     ],
-    otherwise: ". Without the data, the same can be trained on drawn house numbers: dataset.kind=street_numbers",
+    otherwise: ". Without the data, the same can be trained on synthetic house numbers: dataset.kind=street_numbers",
 };
 
 impl Form {
@@ -243,7 +243,7 @@ mod tests {
         let missing = NUMBERS.missing(folder.path(), "test").to_string();
         assert!(missing.contains("holds neither test.tar.gz nor test-*.parquet"), "{missing}");
         for error in [fetched, missing] {
-            assert!(error.ends_with("on drawn house numbers: dataset.kind=street_numbers"), "{error}");
+            assert!(error.ends_with("on synthetic house numbers: dataset.kind=street_numbers"), "{error}");
         }
     }
 
