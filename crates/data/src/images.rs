@@ -53,7 +53,7 @@ impl Images {
         if labels.is_empty() {
             return Err(Error::file(origin, "holds no images"));
         }
-        if pixels.len() % size != 0 || (pixels.len() / size).checked_mul(heads) != Some(labels.len()) {
+        if !pixels.len().is_multiple_of(size) || (pixels.len() / size).checked_mul(heads) != Some(labels.len()) {
             let (found, each) = (pixels.len() / size, if heads == 1 { "one label".into() } else { format!("{heads} labels") });
             return Err(Error::file(origin, format!("{found} images but {} labels; there must be {each} for each image", labels.len())));
         }
