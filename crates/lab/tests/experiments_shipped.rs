@@ -6,8 +6,15 @@ use stn_lab::Experiment;
 use toml::{Table, Value};
 
 /// File and number of trials.
-const SHIPPED: [(&str, usize); 6] =
-    [("mnist_table1.toml", 96), ("mnist_tc.toml", 12), ("quickstart.toml", 15), ("random_search.toml", 48), ("svhn_digits.toml", 6), ("svhn_multi_st.toml", 6)];
+const SHIPPED: [(&str, usize); 7] = [
+    ("mnist_addition.toml", 24),
+    ("mnist_table1.toml", 96),
+    ("mnist_tc.toml", 12),
+    ("quickstart.toml", 15),
+    ("random_search.toml", 48),
+    ("svhn_digits.toml", 6),
+    ("svhn_multi_st.toml", 6),
+];
 
 #[test]
 fn every_shipped_experiment_loads_with_its_trials_and_sizes() {

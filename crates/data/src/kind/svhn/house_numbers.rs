@@ -13,7 +13,7 @@ use super::number::{MOST_DIGITS, NO_DIGIT};
 use super::{LICENCE, Numbers, archive, table};
 use crate::checksum::Checksum;
 use crate::images::{Images, Pixels};
-use crate::kind::{Loaded, Source};
+use crate::kind::{Loaded, Opened, Source};
 use crate::spec::Declared;
 use crate::{Provenance, Result, cache, hub};
 
@@ -63,10 +63,17 @@ impl Source for SvhnSpec {
         vec![fault.help("write size = 64 for tight crops, or size = 128 for looser ones")]
     }
 
-    fn hint(&self) -> Option<([usize; 3], usize)> {
-        Some(([3, self.size, self.size], MOST_DIGITS * class_names().len()))
+    fn hint(&self) -> Option<(Vec<usize>, usize)> {
+        Some((vec![3, self.size, self.size], MOST_DIGITS * class_names().len()))
     }
 
+    fn open(&self) -> Result<Opened> {
+        Ok(self.load()?.shown())
+    }
+}
+
+impl SvhnSpec {
+    /// Reads it whole.
     fn load(&self) -> Result<Loaded> {
         let cache = cache::folder(Self::NAME);
         let kept = cache.as_ref().ok().map(|cache| cache.join("crops"));
@@ -79,9 +86,7 @@ impl Source for SvhnSpec {
             }
         }
     }
-}
 
-impl SvhnSpec {
     /// How house numbers are cut; `None` for a size of which there is none.
     fn crop(&self) -> Option<Crop> {
         [Crop::TIGHT, Crop::LOOSE].into_iter().find(|crop| crop.size == self.size)
@@ -187,6 +192,7 @@ fn source(folder: &Path, crop: Crop, parts: [Option<&Crops>; 3]) -> String {
 mod tests {
     use super::*;
     use crate::kind::svhn::samples;
+    use crate::pictures::Pictures;
 
     fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
