@@ -23,7 +23,7 @@ const TOLERANCE: f64 = 0.02;
 ///
 /// Keys: `layers`, the list; `parameters`, the number of parameters that widths written `"auto"` are solved for; `tolerance`, how far from it the nearest width may lie, as a
 /// fraction of it, 0.02 where left out; `init`, how weights start, `"kaiming_normal"` (the
-/// default) or `"pytorch"`.
+/// default), `"xavier_normal"` or `"pytorch"`.
 ///
 /// A layer is a string or a table with one key:
 ///
