@@ -46,7 +46,7 @@ fn keys_of_the_model_are_checked() {
         listed(&spec("layers = ['relu']\nparametres = 3\ninit = 'kaiming'").unwrap_err()),
         [
             "`parametres`: unknown key `parametres`; did you mean `parameters`? (known: layers, parameters, tolerance, init)",
-            "`init`: unknown initialisation `kaiming`; did you mean `kaiming_normal`? (known: kaiming_normal, pytorch)",
+            "`init`: unknown initialisation `kaiming`; did you mean `kaiming_normal`? (known: kaiming_normal, xavier_normal, pytorch)",
         ]
     );
     assert_eq!(listed(&spec("layers = ['relu']\nparameters = -4").unwrap_err()), ["`parameters`: expected an integer from 1 to 1073741824, found -4"]);
@@ -140,7 +140,7 @@ fn every_key_of_a_transformer_is_checked() {
     assert_eq!(
         faults(&text.replace('\n', " ")),
         [
-            "`layers.0.st.lr_facter`: unknown key `lr_facter`; did you mean `lr_factor`? (known: transform, kernel, boundary, align_corners, output, localiser, steps, lr_factor, feed_theta)",
+            "`layers.0.st.lr_facter`: unknown key `lr_facter`; did you mean `lr_factor`? (known: transform, kernel, boundary, align_corners, output, start, localiser, steps, lr_factor, feed_theta)",
             "`layers.0.st.transform`: this table needs a `kind`; add kind = \"NAME\"",
             "`layers.0.st.kernel`: expected a name or a table with a `kind`, found integer",
             "`layers.0.st.boundary`: unknown boundary `zero`; did you mean `zeros`? (known: zeros, border, reflection)",
@@ -188,7 +188,7 @@ fn a_listed_transformer_is_told_where_it_stands() {
     assert_eq!(
         faults("{ parallel_st = { transformers = [{ transform = 'affine' }, { kernl = 'bilinear' }], localiser = ['relu'] } }"),
         [
-            "`layers.0.parallel_st.transformers.1.kernl`: unknown key `kernl`; did you mean `kernel`? (known: transform, kernel, boundary, align_corners, output, localiser, steps)",
+            "`layers.0.parallel_st.transformers.1.kernl`: unknown key `kernl`; did you mean `kernel`? (known: transform, kernel, boundary, align_corners, output, start, localiser, steps)",
             "`layers.0.parallel_st.transformers.1`: a spatial transformer needs a `transform`; write for example transform = \"affine\"",
         ]
     );

@@ -71,6 +71,15 @@ fn parallel_sequences_start_at_their_tiles_and_predict_increments_from_the_ident
 }
 
 #[test]
+fn a_start_that_is_written_is_the_warp_before_the_first_step() {
+    let network = network(&text("transform = 'attention', steps = 2, start = [0.5, 0.25, 0.0]"), &[1, 8, 8], 3, 1, DType::F64);
+    predict(&network, "st1.localiser.theta.bias", &[1.0, 0.5, 0.0]);
+    let outcome = network.forward(&images(&[1, 1, 8, 8], 0, DType::F64), Mode::Evaluate).unwrap();
+    let thetas: Vec<_> = outcome.warps.iter().map(|warp| values(&warp.theta)).collect();
+    assert_eq!(thetas, [[0.5, 0.5, 0.0], [0.5, 0.75, 0.0]]);
+}
+
+#[test]
 fn a_transformation_that_does_not_compose_is_told_which_do() {
     let faults = |keys: &str| listed(&plan(&text(keys), &[1, 9, 8], 3).unwrap_err());
     let help = "leave `steps` out, or choose a transformation whose warps compose: affine, attention, projective, rigid, similarity, translation";

@@ -114,6 +114,7 @@ impl TrialRun<'_> {
         for line in self.plan.describe() {
             tracing::info!(parameters = line.parameters, "{}: {} -> {}", line.name, line.layer, line.output);
         }
+        facts.labels = Some(self.dataset.heads() as i64);
         facts.parameters = Some(self.plan.parameters() as i64);
         facts.width = self.plan.width().map(|width| width as i64);
         // One thread prepares batches while the others compute; two where there are many.

@@ -50,7 +50,12 @@ pub(super) const NETWORK: &[[&str; 4]] = &[
     ["`layers`", "list", "", "The layers, in order; the table below."],
     ["`parameters`", "integer", "", "How many parameters the network should have: what `\"auto\"` widths are solved for."],
     ["`tolerance`", "number", "`0.02`", "How far from `parameters` the nearest width may lie, as a fraction of it."],
-    ["`init`", "string", "`\"kaiming_normal\"`", "How weights start: `\"kaiming_normal\"` or `\"pytorch\"`."],
+    [
+        "`init`",
+        "string",
+        "`\"kaiming_normal\"`",
+        "How weights start: `\"kaiming_normal\"`, `\"xavier_normal\"` (for dropout at 0.5 in every layer) or `\"pytorch\"`.",
+    ],
 ];
 
 pub(super) const LAYERS: &[[&str; 2]] = &[
@@ -88,6 +93,7 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ["`boundary`", "`\"zeros\"`", "What is read outside the input: `\"zeros\"`, `\"border\"` or `\"reflection\"`."],
     ["`align_corners`", "`false`", "Whether -1 and 1 are the centres of the outer pixels instead of their outer edges."],
     ["`output`", "the input's", "The output's size, `[h, w]`."],
+    ["`start`", "the identity", "Theta before training, a list of its numbers; for one of several parallel transformers its tile where left out."],
     [
         "`steps`",
         "`1`",
@@ -167,7 +173,8 @@ pub(super) const SLURM: &str =
 
 pub(super) const REPORT: &str = "What the report shows.\n\n\
 - `baseline`: the model that step times are compared with, by its label or the name of its table.\n\
-- `published`: published test errors in percent, a table for each distortion, by the models' labels or names: `R = { \"CNN\" = 1.2 }` in `[report.published]`.";
+- `published`: published test errors in percent, a table for each distortion, or for each value of another swept key as tables show it, by the models' labels or names: \
+`R = { \"CNN\" = 1.2 }`, `\"size=64\" = { \"CNN\" = 4.0 }` in `[report.published]`.";
 
 pub(super) const ARGUMENTS: &str = "`key=value` after the file's name changes a key: `train.steps=200`, `'sweep.seeds=[0]'`, `dataset.distortion=RTS`. The value is TOML; what is not TOML is a string.\n\n\
 - A key that the sweep varies is held at the value given; a list holds it at several. In a grid, it is the new list. A zip keeps the places with these values; where it lacks one of them, the key is taken out of the zip \

@@ -37,7 +37,7 @@ impl Colocalisation {
         Ok(Self { encoder, margin, target, basis, sampler: Sampler { kernel, boundary: Boundary::Zeros, align_corners: false } })
     }
 
-    /// `mean over n, m != n of max(0, |e_n - e_m|^2 - |e_n - r_n|^2 + margin)`, e the encoder's activations of what was cut out, r those of a random piece as large.
+    /// `mean over n, m != n of max(0, |e_n - e_m|^2 - |e_n - r_n|^2 + margin)`, e the encoder's activations of what was cut out, r those of a random piece of the same image.
     pub fn loss(&self, cut: &Tensor, seen: &Seen<'_>) -> Result<Tensor> {
         let count = cut.dim(0)?;
         let cuts = self.encode(cut)?;
@@ -52,27 +52,31 @@ impl Colocalisation {
         Ok(((hinges * others)?.sum_all()? / (count * count.saturating_sub(1)).max(1) as f64)?)
     }
 
-    /// The encoder's activations, a row for each piece.
+    /// The encoder's activations, a row for each piece. Each layer's are divided by the root of their number, so that a layer counts by what its activations say and not by how
+    /// many they are.
     fn encode(&self, pieces: &Tensor) -> Result<Tensor> {
-        let activations = self.encoder.activations(pieces)?;
-        let rows = activations.iter().map(|activation| activation.flatten_from(1)).collect::<candle_core::Result<Vec<_>>>()?;
+        let row = |activation: &Tensor| {
+            let row = activation.flatten_from(1)?;
+            let number = row.dim(1)? as f64;
+            row / number.sqrt()
+        };
+        let rows = self.encoder.activations(pieces)?.iter().map(row).collect::<candle_core::Result<Vec<_>>>()?;
         if rows.is_empty() {
             return Err(Error::Other("train.objective.encoder: there is no \"relu\" in its layers, so it has no activations to compare by".into()));
         }
         Ok(Tensor::cat(&rows, 1)?)
     }
 
-    /// A piece of each image as large as what was cut out of it, anywhere within the image.
+    /// A piece of each image, as it is, pixel by pixel, anywhere within the image.
     fn random_pieces(&self, seen: &Seen<'_>) -> Result<Tensor> {
         let (seed, purpose, number) = seen.key;
         let mut random = stream(seed, purpose, number);
         let mut matrices = Vec::with_capacity(6 * seen.batch.indices.len());
-        for [left, top, right, bottom] in places(seen.warps)? {
-            let mut side = |low: f64, high: f64| {
-                let half = ((high - low).abs() / 2.0).min(1.0);
-                (half, random.random_range(half - 1.0..=1.0 - half))
-            };
-            let ((half_width, x), (half_height, y)) = (side(left, right), side(top, bottom));
+        let (_, _, height, width) = seen.images.dims4()?;
+        let half = |axis: usize, whole: usize| (self.target.size()[axis] as f64 / whole as f64).min(1.0);
+        let (half_height, half_width) = (half(0, height), half(1, width));
+        for _ in &seen.batch.indices {
+            let [x, y] = [half_width, half_height].map(|half| random.random_range(half - 1.0..=1.0 - half));
             matrices.extend([half_width, 0.0, x, 0.0, half_height, y]);
         }
         let matrix = Tensor::from_vec(matrices, (seen.batch.indices.len(), 2, 3), &Device::Cpu)?;

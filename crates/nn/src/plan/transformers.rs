@@ -120,23 +120,32 @@ impl Inference<'_> {
         Some([&[channels], size].concat())
     }
 
-    /// What the localisation network predicts at first: the identity, or for one of several parallel transformers its tile. In several steps the warp starts at the tile, and the
-    /// network predicts increments, which start at the identity.
+    /// What the localisation network predicts at first: where the warp starts. In several steps the warp starts there by itself, and the network predicts increments, which start
+    /// at the identity.
     fn start(&mut self, transformer: &mut PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
-        let identity = transformer.transformation.identity();
+        let (start, identity) = (self.first_warp(transformer, i, count, spec)?, transformer.transformation.identity());
+        let Some(sequence) = &mut transformer.sequence else { return Some(start) };
+        sequence.start = Some(start).filter(|start| *start != identity);
+        Some(identity)
+    }
+
+    /// Where the warp starts: where its table says, else at the identity, or for one of several parallel transformers at its tile.
+    fn first_warp(&mut self, transformer: &PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
+        if let Some((start, at)) = &spec.start {
+            let names = transformer.transformation.theta_names();
+            if start.len() != names.len() {
+                let message = format!("theta of `{}` has {} numbers ({}), found {}", spec.transform.spec.kind, names.len(), names.join(", "), start.len());
+                return self.fail(at.fault(message));
+            }
+            return Some(start.clone());
+        }
         if count == 1 {
-            return Some(identity);
+            return Some(transformer.transformation.identity());
         }
         let tile = transformer.transformation.tiles(count).map(|tiles| tiles.into_iter().nth(i));
         let length = transformer.transformation.theta_len();
         match tile {
-            Ok(Some(tile)) if tile.len() == length => match &mut transformer.sequence {
-                Some(sequence) => {
-                    sequence.start = Some(tile);
-                    Some(identity)
-                }
-                None => Some(tile),
-            },
+            Ok(Some(tile)) if tile.len() == length => Some(tile),
             Ok(_) => self.fail(spec.transform.at.fault(format!("`{}` has no starting place for transformer {} of {count}", spec.transform.spec.kind, i + 1))),
             Err(error) => self.fail(spec.transform.at.fault(error.to_string())),
         }
