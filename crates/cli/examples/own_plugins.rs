@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::transformation::{Window, affine_basis, check_theta, column};
-use stn_core::{Error, Plugin, Real, Registry, Result, Sampling, SamplingKernel, Transformation};
+use stn_core::{Composition, Error, Plugin, Real, Registry, Result, Sampling, SamplingKernel, Transformation};
 
 /// A horizontal shear and a translation: theta = (shear, tx, ty), M = \[1, shear, tx; 0, 1, ty\] on B = (x, y, 1).
 #[derive(Debug)]
@@ -52,6 +52,22 @@ impl Transformation for Shear {
         let (zero, one) = (shear.zeros_like()?, shear.ones_like()?);
         let rows = Tensor::cat(&[&one, &shear, &column(theta, 1)?, &zero, &one, &column(theta, 2)?], 1)?;
         Ok(rows.reshape((theta.dim(0)?, 2, 3))?)
+    }
+
+    fn composition(&self) -> Option<&dyn Composition> {
+        Some(self)
+    }
+}
+
+// Two shears in a row are a third, so this transformation can be applied in several steps.
+impl Composition for Shear {
+    fn compose(&self, outer: &Tensor, inner: &Tensor) -> Result<Tensor> {
+        check_theta(Self::NAME, outer, 3)?;
+        check_theta(Self::NAME, inner, 3)?;
+        // The outer shear moves the inner shift along x by as much as that goes along y.
+        let moved = (column(outer, 0)? * column(inner, 2)?)?;
+        let zero = moved.zeros_like()?;
+        Ok((Tensor::cat(&[&zero, &moved, &zero], 1)? + outer + inner)?)
     }
 }
 // ANCHOR_END: transformation

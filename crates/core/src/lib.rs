@@ -11,6 +11,7 @@
 //! Nothing here knows of data sets, files or clocks.
 
 pub mod boundary;
+pub mod composition;
 pub mod error;
 pub mod kernel;
 pub mod parameters;
@@ -22,6 +23,7 @@ pub mod transformation;
 pub mod wide;
 
 pub use boundary::Boundary;
+pub use composition::Composition;
 pub use error::{Error, Result};
 pub use kernel::{BoundaryRule, Real, Sampling, SamplingKernel};
 pub use parameters::{Fault, NoParameters, ParameterDoc};

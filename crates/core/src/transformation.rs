@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use candle_core::{D, Tensor};
 
-use crate::{Error, Result, TargetGrid};
+use crate::{Composition, Error, Result, TargetGrid};
 
 /// The least magnitude of a homogeneous divisor: nearer to zero it is replaced by this, with its sign, and passes no gradient.
 pub const HOMOGENEOUS_GUARD: f64 = 1e-6;
@@ -78,7 +78,7 @@ pub trait Transformation: Debug + Send + Sync {
         match self.form() {
             Form::Homogeneous => {
                 let dims = self.dims();
-                let divisor = guard(&product.narrow(1, dims, 1)?)?;
+                let divisor = guarded(&product.narrow(1, dims, 1)?)?;
                 Ok(product.narrow(1, 0, dims)?.broadcast_div(&divisor)?)
             }
             Form::Linear | Form::Free => Ok(product),
@@ -99,13 +99,19 @@ pub trait Transformation: Debug + Send + Sync {
         Ok(mapped.transpose(1, 2)?.contiguous()?.reshape(shape)?)
     }
 
+    /// How two maps of this transformation make a third, where they do: the transformation itself, or `None` where it is not closed under composition.
+    fn composition(&self) -> Option<&dyn Composition> {
+        None
+    }
+
     /// The length of theta.
     fn theta_len(&self) -> usize {
         self.identity().len()
     }
 }
 
-fn guard(divisor: &Tensor) -> Result<Tensor> {
+/// A homogeneous divisor kept away from zero by [`HOMOGENEOUS_GUARD`].
+pub(crate) fn guarded(divisor: &Tensor) -> Result<Tensor> {
     let negative = divisor.lt(0.0)?;
     let least = Tensor::full(HOMOGENEOUS_GUARD, divisor.shape(), divisor.device())?.to_dtype(divisor.dtype())?;
     let signed = negative.where_cond(&least.neg()?, &least)?;

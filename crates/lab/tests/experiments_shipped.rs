@@ -12,6 +12,7 @@ const SHIPPED: [(&str, usize); 7] = [
     ("mnist_tc.toml", 12),
     ("quickstart.toml", 15),
     ("random_search.toml", 48),
+    ("stacked_st.toml", 15),
     ("svhn_digits.toml", 6),
     ("svhn_multi_st.toml", 6),
 ];

@@ -148,7 +148,24 @@ fn images_are_wanted_where_images_are_needed() {
         faults("'softmax', { fc = 'classes' }", &IMAGE),
         ["`layers.0`: softmax takes a vector, the input here is 1 x 28 x 28; put it behind an fc layer"]
     );
-    assert_eq!(faults("{ max = 2 }, { fc = 'classes' }", &[1, 8, 8, 8]), ["`layers.0.max`: max takes an image, the input here is a volume of 1 x 8 x 8 x 8"]);
+    assert_eq!(
+        faults("{ max = 2 }, { fc = 'classes' }", &[1, 8, 8, 8]),
+        [
+            "`layers.0.max`: max takes an image, the input here is a volume of 1 x 8 x 8 x 8; put { project = \"max\" } in front of it, which makes an image of a volume"
+        ]
+    );
+}
+
+#[test]
+fn a_projection_takes_an_axis_from_a_volume() {
+    let shape = |project: &str| lines(&format!("{{ project = {project} }}, {{ conv = [4, 3] }}, {{ fc = 'classes' }}"), &[2, 7, 8, 9])[0].clone();
+    assert_eq!(shape("'max'"), ("project1".into(), "2 x 8 x 9".into(), 0));
+    assert_eq!(shape("{ by = 'mean', along = 'height' }").1, "2 x 7 x 9");
+    assert_eq!(shape("{ by = 'sum', along = 'width' }").1, "2 x 7 x 8");
+    assert_eq!(
+        faults("{ project = 'sum' }, { fc = 'classes' }", &IMAGE),
+        ["`layers.0.project`: a projection takes a volume C x D x H x W, the input here is 1 x 28 x 28; leave it out: only a volume has an axis to spare"]
+    );
 }
 
 #[test]

@@ -17,12 +17,17 @@ const PARALLEL_ST: &str = "layers = [
     { conv = [3, [3, 2], [2, 1], [1, 0]] }, 'relu', { max = { kernel = 2, rounding = 'up' } }, { fc = 'classes' },
 ]";
 
+const SEQUENCE_ST: &str = "layers = [
+    { conv = [2, 3] }, 'relu', { st = { transform = 'affine', steps = 3, output = [5, 6], localiser = [{ fc = 7 }, 'relu'] } }, { fc = 'classes' },
+]";
+
 fn agrees(file: &str, text: &str, input: &[usize], classes: usize) {
     let vectors = vectors(file);
     let network = networks::network(text, input, classes, 0, DType::F64);
     network.load(&below(&vectors, "weights.")).unwrap();
     let outcome = network.forward(&vectors["images"], Mode::Train { seed: 0, step: 0 }).unwrap();
     assert!(difference(&outcome.logits, &vectors["logits"]) < 1e-10);
+    assert_eq!(outcome.warps.len(), below(&vectors, "theta.").len());
     for (i, warp) in outcome.warps.iter().enumerate() {
         assert!(difference(&warp.theta, &vectors[&format!("theta.{i}")]) < 1e-10);
     }
@@ -45,4 +50,9 @@ fn a_spatial_transformer_cnn_agrees() {
 #[test]
 fn parallel_transformers_with_one_localiser_and_theta_fed_forward_agree() {
     agrees("parallel_st.npz", PARALLEL_ST, &[2, 7, 9], 4);
+}
+
+#[test]
+fn a_transformer_applied_three_times_with_composed_warps_agrees() {
+    agrees("sequence_st.npz", SEQUENCE_ST, &[1, 10, 9], 3);
 }

@@ -57,7 +57,7 @@ fn keys_of_the_model_are_checked() {
 
 #[test]
 fn an_unknown_layer_is_told_the_nearest_name() {
-    let known = "(known: conv, max, avg, fc, dropout, st, parallel_st, relu, softmax)";
+    let known = "(known: conv, max, avg, project, fc, dropout, st, parallel_st, relu, softmax)";
     assert_eq!(faults("'rellu'"), [format!("`layers.0`: unknown layer `rellu`; did you mean `relu`? {known}")]);
     assert_eq!(faults("'relu', { cnov = [3, 3] }"), [format!("`layers.1.cnov`: unknown layer `cnov`; did you mean `conv`? {known}")]);
 }
@@ -140,13 +140,13 @@ fn every_key_of_a_transformer_is_checked() {
     assert_eq!(
         faults(&text.replace('\n', " ")),
         [
-            "`layers.0.st.lr_facter`: unknown key `lr_facter`; did you mean `lr_factor`? (known: transform, kernel, boundary, align_corners, output, localiser, lr_factor, feed_theta)",
+            "`layers.0.st.lr_facter`: unknown key `lr_facter`; did you mean `lr_factor`? (known: transform, kernel, boundary, align_corners, output, start, localiser, steps, lr_factor, feed_theta)",
             "`layers.0.st.transform`: this table needs a `kind`; add kind = \"NAME\"",
             "`layers.0.st.kernel`: expected a name or a table with a `kind`, found integer",
             "`layers.0.st.boundary`: unknown boundary `zero`; did you mean `zeros`? (known: zeros, border, reflection)",
             "`layers.0.st.align_corners`: expected true or false, found \"no\"",
             "`layers.0.st.output`: expected a size [H, W] or [D, H, W], found an array",
-            "`layers.0.st.localiser.0`: unknown layer `rellu`; did you mean `relu`? (known: conv, max, avg, fc, dropout, st, parallel_st, relu, softmax)",
+            "`layers.0.st.localiser.0`: unknown layer `rellu`; did you mean `relu`? (known: conv, max, avg, project, fc, dropout, st, parallel_st, relu, softmax)",
             "`layers.0.st.lr_factor`: expected a number of 0 or more, found -1",
             "`layers.0.st.feed_theta`: expected true or false, found 1",
         ]
@@ -188,7 +188,7 @@ fn a_listed_transformer_is_told_where_it_stands() {
     assert_eq!(
         faults("{ parallel_st = { transformers = [{ transform = 'affine' }, { kernl = 'bilinear' }], localiser = ['relu'] } }"),
         [
-            "`layers.0.parallel_st.transformers.1.kernl`: unknown key `kernl`; did you mean `kernel`? (known: transform, kernel, boundary, align_corners, output, localiser)",
+            "`layers.0.parallel_st.transformers.1.kernl`: unknown key `kernl`; did you mean `kernel`? (known: transform, kernel, boundary, align_corners, output, start, localiser, steps)",
             "`layers.0.parallel_st.transformers.1`: a spatial transformer needs a `transform`; write for example transform = \"affine\"",
         ]
     );
@@ -199,5 +199,21 @@ fn own_and_shared_localisers_cannot_stand_together() {
     assert_eq!(
         faults("{ parallel_st = { count = 2, transform = 'affine', localiser = ['relu'], shared_localiser = ['relu'] } }"),
         ["`layers.0.parallel_st.localiser`: `localiser` and `shared_localiser` cannot stand together"]
+    );
+}
+
+#[test]
+fn mistakes_in_a_projection_are_told() {
+    assert_eq!(faults("{ project = 'maximum' }"), ["`layers.0.project`: unknown projection `maximum`; did you mean `max`? (known: max, mean, sum)"]);
+    assert_eq!(
+        faults("{ project = { along = 'z' } }"),
+        [
+            "`layers.0.project`: a projection needs `by`; write { project = \"max\" }, or { project = { by = \"sum\", along = \"height\" } }",
+            "`layers.0.project.along`: unknown axis `z`; known: depth, height, width",
+        ]
+    );
+    assert_eq!(
+        faults("'project'"),
+        ["`layers.0`: `project` needs arguments; write { project = \"max\" }, or { project = { by = \"sum\", along = \"height\" } }"]
     );
 }

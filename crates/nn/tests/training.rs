@@ -20,9 +20,27 @@ fn bars(count: usize, seed: u64) -> (Tensor, Tensor) {
     (Tensor::from_vec(images, (count, 1, 12, 12), &Device::Cpu).unwrap(), Tensor::new(labels, &Device::Cpu).unwrap())
 }
 
+/// The same bars, each at a random depth of 5 in a volume.
+fn bars_in_volumes(count: usize, seed: u64) -> (Tensor, Tensor) {
+    use rand::RngExt;
+    let mut rng = stn_core::stream::stream(seed, "depths of bars", 0);
+    let (images, labels) = bars(count, seed);
+    let volumes: Vec<Tensor> = (0..count)
+        .map(|i| {
+            let depth = rng.random_range(0..5);
+            images.get(i).unwrap().unsqueeze(1).unwrap().pad_with_zeros(1, depth, 4 - depth).unwrap()
+        })
+        .collect();
+    (Tensor::stack(&volumes, 0).unwrap(), labels)
+}
+
 /// The share of wrong answers on new bars after some steps.
 fn error_after_training(text: &str, optimizer: &str) -> f64 {
-    let network = networks::network(text, &[1, 12, 12], 2, 1, DType::F32);
+    error_on(bars, &[1, 12, 12], text, optimizer)
+}
+
+fn error_on(bars: fn(usize, u64) -> (Tensor, Tensor), shape: &[usize], text: &str, optimizer: &str) -> f64 {
+    let network = networks::network(text, shape, 2, 1, DType::F32);
     let table: toml::Table = optimizer.parse().unwrap();
     let mut optimizer = Optimizer::new(&OptimizerSpec::from_value(&table["optimizer"]).unwrap(), network.parameters()).unwrap();
     let schedule = ScheduleSpec::from_value(&toml::Value::String("cosine".into())).unwrap();
@@ -56,5 +74,21 @@ fn a_cnn_learns_with_momentum() {
 #[test]
 fn a_spatial_transformer_learns_with_adam() {
     let error = error_after_training(ST_CNN, "lr = 0.005\noptimizer = 'adam'");
+    assert!(error < 0.02, "{error}");
+}
+
+#[test]
+fn a_transformer_in_several_steps_learns() {
+    let error = error_after_training(&ST_CNN.replace("transform", "steps = 3, transform"), "lr = 0.005\noptimizer = 'adam'");
+    assert!(error < 0.02, "{error}");
+}
+
+#[test]
+fn a_transformer_of_volumes_that_are_projected_learns() {
+    let text = "layers = [
+        { st = { transform = 'affine3d', localiser = [{ project = 'mean' }, { avg = 2 }, { fc = 16 }, 'relu'], lr_factor = 0.1 } },
+        { project = 'max' }, { conv = [8, 5] }, { max = 2 }, 'relu', { fc = 16 }, 'relu', { fc = 'classes' },
+    ]";
+    let error = error_on(bars_in_volumes, &[1, 5, 12, 12], text, "lr = 0.005\noptimizer = 'adam'");
     assert!(error < 0.02, "{error}");
 }

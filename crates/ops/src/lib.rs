@@ -1,4 +1,4 @@
-//! Differentiable tensor operations on candle: the fused spatial sampler, convolution, pooling, dropout, cross-entropy.
+//! Differentiable tensor operations on candle: the fused spatial sampler, convolution, pooling, projection, dropout, cross-entropy.
 
 mod avg_pool2d;
 mod conv2d;
@@ -10,6 +10,7 @@ mod fresh;
 mod linear;
 mod matmul;
 mod max_pool2d;
+mod project;
 mod relu;
 mod sample;
 mod softmax;
@@ -25,6 +26,7 @@ pub use deinterleave::deinterleave;
 pub use dropout::dropout;
 pub use linear::{LinearBlock, linear};
 pub use max_pool2d::max_pool2d;
+pub use project::{Projection, VolumeAxis, project, project_gradient};
 pub use relu::relu;
 pub use sample::{GridWanted, Sampler, Wanted, sample_grid, sample_grid_gradients, sample_structured, sample_structured_gradients, structured_grid};
 pub use softmax::softmax;

@@ -86,6 +86,8 @@ pub struct Warp {
     pub sample: i64,
     /// Name of the transformer's layer.
     pub layer: String,
+    /// How many times the transformer had been applied.
+    pub step: i64,
     /// Its class.
     pub class: i64,
     /// What the network took it for.
@@ -231,9 +233,13 @@ pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
     }
     let numbers = ["theta", "input", "grid", "output"];
     let shapes = ["input_shape", "grid_shape", "output_shape"];
+    // Files from before transformers could be applied several times have no steps.
+    let step = if lacks(&path, "step") { lit(1).alias("step") } else { col("step") };
     let columns: Vec<Expr> = ["sample", "class", "predicted"]
         .iter()
-        .map(|name| col(*name).cast(DataType::Int64))
+        .map(|name| col(*name))
+        .chain([step])
+        .map(|integer| integer.cast(DataType::Int64))
         .chain([col("layer").cast(DataType::String)])
         .chain(numbers.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Float32)))))
         .chain(shapes.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Int64)))))
@@ -249,13 +255,14 @@ pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
         let shape = shape.map_or(Ok(Vec::new()), |s| Ok::<_, PolarsError>(s.i64()?.iter().map(|v| v.unwrap_or(0).max(0) as usize).collect()))?;
         Ok(Array { shape, data: list(name, row)? })
     };
-    let (sample, class, predicted) = (int("sample")?, int("class")?, int("predicted")?);
+    let (sample, class, predicted, step) = (int("sample")?, int("class")?, int("predicted")?, int("step")?);
     let layer = frame.column("layer")?.str()?;
     let mut warps = Vec::with_capacity(frame.height());
     for (row, layer) in layer.iter().enumerate() {
         let warp = Warp {
             sample: sample[row],
             layer: layer.unwrap_or_default().to_string(),
+            step: step[row],
             class: class[row],
             predicted: predicted[row],
             theta: list("theta", row)?,
@@ -272,6 +279,12 @@ pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
         }
     }
     Ok(warps)
+}
+
+/// Whether a file that can be read has no such column.
+fn lacks(path: &Path, column: &str) -> bool {
+    let schema = PlRefPath::try_from_path(path).and_then(|path| LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.collect_schema());
+    schema.is_ok_and(|schema| !schema.contains(column))
 }
 
 /// The column that names the file a row is from.

@@ -4,6 +4,7 @@ mod fixture;
 
 use fixture::Fixture;
 
+use polars::prelude::{ParquetReader, SerReader};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ fn table_1() -> Fixture {
         models.iter().map(|m| m.to_lowercase()).collect::<Vec<_>>()
     ) + "R = { FCN = 2.1, CNN = 1.2, \"ST-FCN Aff\" = 1.2, \"ST-FCN Proj\" = 1.3, \"ST-FCN TPS\" = 1.1, \"ST-CNN Aff\" = 0.7, \"ST-CNN Proj\" = 0.8, \"ST-CNN TPS\" = 0.7 }\n"
         + "E = { FCN = 3.2, CNN = 1.4 }\n";
-    Fixture { models, distortions: vec!["E", "R", "RTS", "P"], seeds: 3, plain: 2, layers: 1, synthetic: true, experiment }
+    Fixture { models, distortions: vec!["E", "R", "RTS", "P"], seeds: 3, plain: 2, layers: 1, steps: 1, synthetic: true, experiment }
 }
 
 #[test]
@@ -316,4 +317,32 @@ fn sweeps_of_every_shape_are_drawn() {
         let files = write(&dir, &Options::default()).unwrap().files;
         assert!(files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "png")).count() >= 3, "{name}: {files:?}");
     }
+}
+
+#[test]
+fn the_montage_shows_every_step_of_a_transformer_and_as_many_blocks_as_fit() {
+    let (_root, dir, _) = report(&Fixture { steps: 4, seeds: 1, ..Fixture::quickstart() });
+    let svg = fs::read_to_string(dir.join("report/montage_R.svg")).unwrap();
+    assert_eq!(svg.matches("step 3").count(), 3);
+    assert!(svg.contains("Lighter outlines: earlier steps."));
+    let csv = fs::read_to_string(dir.join("report/montage_R.csv")).unwrap();
+    assert!(csv.starts_with("model,trial,layer,step,sample,class,predicted,theta\n"));
+    let (_root, dir, _) = report(&Fixture { steps: 10, seeds: 1, ..Fixture::quickstart() });
+    let svg = fs::read_to_string(dir.join("report/montage_R.svg")).unwrap();
+    assert!(svg.contains("Not shown: 2 more transformers."));
+}
+
+#[test]
+fn warps_of_a_transformer_that_is_applied_once_need_no_steps() {
+    let (_root, dir, _) = report(&Fixture { seeds: 1, ..Fixture::quickstart() });
+    let before = fs::read(dir.join("report/montage_R.svg")).unwrap();
+    for trial in fs::read_dir(dir.join("trials")).unwrap() {
+        let path = trial.unwrap().path().join("warps.parquet");
+        if path.is_file() {
+            let frame = ParquetReader::new(fs::File::open(&path).unwrap()).finish().unwrap();
+            fixture::save(&path, &mut frame.drop("step").unwrap());
+        }
+    }
+    write(&dir, &Options::default()).unwrap();
+    assert!(fs::read(dir.join("report/montage_R.svg")).unwrap() == before);
 }

@@ -121,5 +121,5 @@ pub use gradient::gradient_check;
 pub use kernel::{check_gradients, check_kernel, check_weights};
 pub use oracle::{Oracle, oracle};
 pub use plugin::{build_kernel, build_transformation};
-pub use transformation::{check_identity, check_map, check_parameters, check_sampling, check_transformation};
+pub use transformation::{check_composition, check_identity, check_map, check_parameters, check_sampling, check_transformation};
 pub use values::{assert_close, uniform};

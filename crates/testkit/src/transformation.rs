@@ -17,14 +17,14 @@ const TOLERANCE: f64 = 1e-9;
 /// The numbers of parallel transformers for which tiles are asked.
 const MOST_TILES: usize = 9;
 
-/// Checks everything a [`Transformation`] promises: [`check_parameters`], [`check_identity`], [`check_map`] and [`check_sampling`].
+/// Checks everything a [`Transformation`] promises: [`check_parameters`], [`check_identity`], [`check_map`], [`check_composition`] and [`check_sampling`].
 ///
 /// # Panics
 ///
 /// At the first promise that does not hold, saying which.
 #[track_caller]
 pub fn check_transformation(transformation: &dyn Transformation) {
-    report(transformation, &[parameters, identity, map, sampling]);
+    report(transformation, &[parameters, identity, map, composition, sampling]);
 }
 
 /// Checks theta: as many names as parameters, each different; `n` distinct tiles for n parallel transformers, the identity for one; a theta of a wrong shape is
@@ -59,6 +59,17 @@ pub fn check_identity(transformation: &dyn Transformation) {
 #[track_caller]
 pub fn check_map(transformation: &dyn Transformation) {
     report(transformation, &[map]);
+}
+
+/// Checks the composition of a transformation that has one, in f64: composing is the same as applying one map after the other, on points; the identity changes nothing on
+/// either side; three compose to the same, whichever two come first; a theta of a wrong shape is an error; gradients agree with central differences.
+///
+/// # Panics
+///
+/// Where one does not hold.
+#[track_caller]
+pub fn check_composition(transformation: &dyn Transformation) {
+    report(transformation, &[composition]);
 }
 
 /// Checks that the fused sampler and the explicit grid read the same values and pass the same gradients to theta, at every boundary and both values of
@@ -183,6 +194,35 @@ fn structure(transformation: &dyn Transformation, theta: &Tensor) -> Outcome {
     let coordinates = product.narrow(1, 0, dims)?;
     let coordinates = if rows > dims { coordinates.broadcast_div(&product.narrow(1, dims, 1)?)? } else { coordinates };
     close(&transformation.map(theta, &points)?, &coordinates, TOLERANCE).heading("map() against matrix() times basis()")
+}
+
+fn composition(transformation: &dyn Transformation) -> Outcome {
+    let Some(composition) = transformation.composition() else { return Ok(()) };
+    let thetas = near_identity(transformation)?;
+    let (samples, length) = thetas.dims2()?;
+    let [a, b, c] = [0, 1, 2].map(|first| Tensor::cat(&[&thetas.narrow(0, first, samples - first)?, &thetas.narrow(0, 0, first)?], 0));
+    let (a, b, c) = (a?, b?, c?);
+    let points = random("points to map twice", (samples, transformation.dims(), 6).into(), -1.0, 1.0)?;
+    let mapped = |theta: &Tensor| transformation.map(theta, &points);
+    let both = composition.compose(&a, &b)?;
+    expect(both.dims() == a.dims(), || format!("compose() of thetas {:?} is {:?}", a.dims(), both.dims()))?;
+    let in_turn = transformation.map(&a, &mapped(&b)?)?;
+    close(&mapped(&both)?, &in_turn, TOLERANCE).heading("the map of compose(outer, inner) against outer after inner")?;
+    let single = composition.compose(&a.to_dtype(DType::F32)?, &b.to_dtype(DType::F32)?)?;
+    expect(single.dtype() == DType::F32, || format!("compose() of f32 thetas is {:?}", single.dtype()))?;
+    let identity = Tensor::new(transformation.identity(), &Device::Cpu)?.unsqueeze(0)?.broadcast_as(a.shape())?.contiguous()?;
+    for (side, composed) in [("outer", composition.compose(&identity, &a)?), ("inner", composition.compose(&a, &identity)?)] {
+        close(&mapped(&composed)?, &mapped(&a)?, TOLERANCE).heading(format_args!("compose() with the identity as {side}"))?;
+    }
+    let (left, right) = (composition.compose(&both, &c)?, composition.compose(&a, &composition.compose(&b, &c)?)?);
+    close(&mapped(&left)?, &mapped(&right)?, TOLERANCE).heading("compose(compose(a, b), c) against compose(a, compose(b, c))")?;
+    let wrong = Tensor::zeros((samples, length + 1), DType::F64, &Device::Cpu)?;
+    for (outer, inner) in [(&wrong, &a), (&a, &wrong)] {
+        let accepted = composition.compose(outer, inner).is_ok();
+        expect(!accepted, || format!("compose() accepts thetas of {:?} and {:?}; theta is N x {length}", outer.dims(), inner.dims()))?;
+    }
+    gradient::compare(|inputs| Ok(composition.compose(&inputs[0], &inputs[1])?), &[a, b], 1e-6)
+        .heading("compose()'s gradient, outer being input 0 and inner input 1")
 }
 
 fn sampling(transformation: &dyn Transformation) -> Outcome {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use stn_core::transformation::{affine_basis, check_theta, column};
-use stn_core::{Form, Real, Result, SamplingKernel, TargetGrid, Transformation};
+use stn_core::{Composition, Form, Real, Result, SamplingKernel, TargetGrid, Transformation};
 use stn_testkit::{check_kernel, check_transformation};
 
 /// What is wrong with [`Shift`].
@@ -20,6 +20,7 @@ enum Defect {
     OtherMap,
     OtherGrid,
     BasisTooLong,
+    ComposesByProduct,
 }
 
 /// A translation with a defect.
@@ -78,6 +79,18 @@ impl Transformation for Shift {
         }
         Ok(mapped.transpose(1, 2)?.contiguous()?.reshape((theta.dim(0)?, target.size()[0], target.size()[1], 2))?)
     }
+
+    fn composition(&self) -> Option<&dyn Composition> {
+        Some(self)
+    }
+}
+
+impl Composition for Shift {
+    fn compose(&self, outer: &Tensor, inner: &Tensor) -> Result<Tensor> {
+        check_theta("shift", outer, 2)?;
+        check_theta("shift", inner, 2)?;
+        Ok(if self.0 == Defect::ComposesByProduct { outer.mul(inner)? } else { outer.add(inner)? })
+    }
 }
 
 #[test]
@@ -107,6 +120,7 @@ fn every_defect_of_a_transformation_is_named() {
         (Defect::OtherMap, "Shift(OtherMap): map() against matrix() times basis(): "),
         (Defect::OtherGrid, "Shift(OtherGrid): sampled over "),
         (Defect::BasisTooLong, "Shift(BasisTooLong): with N = 3, R = 2, P = 6, matrix() is [3, 2, 3], not N x R x K, or basis() [3, 4, 6], not N x K x P"),
+        (Defect::ComposesByProduct, "Shift(ComposesByProduct): the map of compose(outer, inner) against outer after inner: "),
     ] {
         let found = complaint(defect);
         assert!(found.starts_with(expected), "{found}");

@@ -67,6 +67,10 @@ pub(super) const LAYERS: &[[&str; 2]] = &[
         "`{ max = 2 }`, `{ avg = 2 }`",
         "Pooling; also `{ kernel, stride, padding, rounding = \"down\" }` (or `\"up\"`), the stride being the kernel where left out.",
     ],
+    [
+        "`{ project = \"max\" }`",
+        "A volume seen along its depth, `C x D x H x W` to `C x H x W`: its `\"max\"`, `\"mean\"` or `\"sum\"`. Also `{ by = \"max\", along = \"depth\" }` (or `\"height\"`, `\"width\"`).",
+    ],
     ["`{ fc = 256 }`", "Fully connected; `\"classes\"` stands for the number of classes."],
     ["`\"relu\"`, `\"softmax\"`", "Non-linearities; a softmax at the end is left to the loss."],
     ["`{ dropout = 0.5 }`", "Dropout; also `{ rate = 0.5, channels = true }`, which drops whole feature maps."],
@@ -90,6 +94,11 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ["`align_corners`", "`false`", "Whether -1 and 1 are the centres of the outer pixels instead of their outer edges."],
     ["`output`", "the input's", "The output's size, `[h, w]`."],
     ["`start`", "the identity", "Theta before training, a list of its numbers; for one of several parallel transformers its tile where left out."],
+    [
+        "`steps`",
+        "`1`",
+        "How often the transformer is applied, with the same weights and composed warps (Lin & Lucey, CVPR 2017): in each step the localisation network sees the original input through the warp so far and predicts an increment, `T_total(p) = T_before(T_increment(p))`, and the input is sampled anew. The transformation must be one whose warps compose: affine, affine3d, attention with a free scale, projective, rigid, similarity, translation. From 2 on, parallel transformers start from their tiles and predict increments from the identity, each with a localiser of its own.",
+    ],
     [
         "`lr_factor`",
         "`1.0`",

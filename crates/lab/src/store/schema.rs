@@ -104,10 +104,11 @@ pub(crate) const METRICS: TableDoc = TableDoc {
 
 pub(crate) const WARPS: TableDoc = TableDoc {
     file: "trials/ID/warps.parquet",
-    description: "What each spatial transformer did to some test images (the first of each class, ten at most) after training: one row an image and transformer. Empty for a network without transformers.",
+    description: "What each spatial transformer did to some test images (the first of each class, ten at most) after training: one row an image and transformer, and step of a transformer that is applied several times. Empty for a network without transformers.",
     columns: &[
         column("sample", "i64", "The image's index in the test part."),
         column("layer", "str", "The transformer's name."),
+        column("step", "i64", "How many times the transformer had been applied, from 1; theta is that of the composed warps."),
         column("class", "i64", "The image's class; of several labels the first."),
         column("predicted", "i64", "The class the network gives it."),
         column("theta", "list[f64]", "The transformation's parameters."),

@@ -9,11 +9,12 @@ use polars::prelude::{Float32Type, Float64Type, Int64Type, PolarsNumericType};
 use super::frame;
 use crate::Result;
 
-/// One row: an image and a transformer.
+/// One row: an image and a step of a transformer.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub sample: i64,
     pub layer: String,
+    pub step: i64,
     pub class: i64,
     pub predicted: i64,
     pub theta: Vec<f64>,
@@ -50,6 +51,7 @@ fn columns(rows: &[Row]) -> Vec<Column> {
     vec![
         integers("sample", &|row| row.sample),
         Series::new("layer".into(), rows.iter().map(|row| row.layer.as_str()).collect::<Vec<_>>()).into(),
+        integers("step", &|row| row.step),
         integers("class", &|row| row.class),
         integers("predicted", &|row| row.predicted),
         lists::<Float64Type>("theta", DataType::Float64, rows.iter().map(|row| row.theta.as_slice())),

@@ -92,6 +92,7 @@ fn show(batch: &Batch, outcome: &Outcome, verdicts: &[Verdict], each: usize, sho
             let row = Row {
                 sample,
                 layer: warp.layer.clone(),
+                step: warp.step as i64,
                 class: i64::from(labels[i]),
                 predicted,
                 theta,

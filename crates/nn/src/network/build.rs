@@ -1,12 +1,12 @@
 //! From planned layers to layers with weights.
 
 use candle_core::{DType, Device};
-use stn_core::Form;
+use stn_core::{Form, TargetGrid, Transformation};
 use stn_ops::Sampler;
 
-use super::{Action, Layer, Parameter, Transformer};
+use super::{Action, Layer, Parameter, Sequence, Target, Transformer};
 use crate::initialisation::Place;
-use crate::plan::{Operation, PlannedLayer, PlannedTransformer, Start};
+use crate::plan::{Operation, PlannedLayer, PlannedSequence, PlannedTransformer, Start};
 use crate::{Initialisation, Plan, Result};
 
 pub(super) fn build(plan: &Plan, seed: u64, dtype: DType, device: &Device) -> Result<(Vec<Layer>, Vec<Parameter>)> {
@@ -50,6 +50,7 @@ impl Builder {
             }
             Operation::MaxPool(pool) => Action::MaxPool(*pool),
             Operation::AvgPool(pool) => Action::AvgPool(*pool),
+            Operation::Project { axis, projection } => Action::Project { axis: *axis, projection: *projection },
             Operation::Relu => Action::Relu,
             Operation::Dropout { rate, channels } => Action::Dropout { rate: *rate as f32, channels: *channels },
             Operation::Softmax => Action::Softmax,
@@ -67,21 +68,39 @@ impl Builder {
     }
 
     fn transformer(&self, planned: &PlannedTransformer) -> Result<Transformer> {
-        // In 64 bits, then rounded once: a thin plate spline's basis comes out of a linear system.
-        let basis = match planned.transformation.form() {
-            Form::Free => None,
-            Form::Linear | Form::Homogeneous => {
-                let points = planned.target.points(DType::F64, &Device::Cpu)?.unsqueeze(0)?;
-                let basis = planned.transformation.basis(&points)?.squeeze(0)?;
-                Some(basis.to_dtype(self.place.dtype)?.to_device(&self.place.device)?.contiguous()?.detach())
-            }
-        };
+        let output = self.target(&*planned.transformation, &planned.target)?;
+        let sequence = planned.sequence.as_ref().map(|sequence| self.sequence(sequence, &*planned.transformation, (&planned.target, &output))).transpose()?;
         Ok(Transformer {
             name: planned.name.clone(),
             transformation: planned.transformation.clone(),
             sampler: Sampler { kernel: planned.kernel.clone(), boundary: planned.boundary, align_corners: planned.target.align_corners() },
-            target: planned.target.clone(),
-            basis,
+            output,
+            sequence,
         })
+    }
+
+    /// `output` is the grid that the transformer fills in the end, and what was made of it: the views are often like it.
+    fn sequence(&self, planned: &PlannedSequence, transformation: &dyn Transformation, output: (&TargetGrid, &Target)) -> Result<Sequence> {
+        let theta = planned.start.clone().unwrap_or_else(|| transformation.identity());
+        let length = theta.len();
+        Ok(Sequence {
+            steps: planned.steps,
+            start: self.place.constant(theta, &[1, length])?.as_detached_tensor(),
+            direct: planned.start.is_none(),
+            view: if planned.view == *output.0 { output.1.clone() } else { self.target(transformation, &planned.view)? },
+        })
+    }
+
+    fn target(&self, transformation: &dyn Transformation, grid: &TargetGrid) -> Result<Target> {
+        // In 64 bits, then rounded once: a thin plate spline's basis comes out of a linear system.
+        let basis = match transformation.form() {
+            Form::Free => None,
+            Form::Linear | Form::Homogeneous => {
+                let points = grid.points(DType::F64, &Device::Cpu)?.unsqueeze(0)?;
+                let basis = transformation.basis(&points)?.squeeze(0)?;
+                Some(basis.to_dtype(self.place.dtype)?.to_device(&self.place.device)?.contiguous()?.detach())
+            }
+        };
+        Ok(Target { grid: grid.clone(), basis })
     }
 }

@@ -4,7 +4,7 @@ use candle_core::{Tensor, Var};
 use stn_core::stream;
 use stn_ops as ops;
 
-use super::{Action, Layer, Mode, Outcome, Transformer, Warp};
+use super::{Action, Layer, Mode, Outcome, Sequence, Target, Transformer, Warp};
 use crate::{Error, Result};
 
 pub(super) fn forward(layers: &[Layer], images: &Tensor, mode: Mode) -> Result<Outcome> {
@@ -55,6 +55,7 @@ impl Pass {
             Action::Conv { weight, bias, window } => ops::conv2d(x, &self.weight(weight), Some(&self.weight(bias)), *window)?,
             Action::MaxPool(pool) => ops::max_pool2d(x, pool)?,
             Action::AvgPool(pool) => ops::avg_pool2d(x, pool)?,
+            Action::Project { axis, projection } => ops::project(x, *axis, *projection)?,
             Action::Linear { weight, bias, takes_theta } => {
                 let mut flat = x.flatten_from(1)?;
                 if *takes_theta {
@@ -93,44 +94,87 @@ impl Pass {
 
     /// One theta for each transformer, `N x theta_len`.
     fn thetas(&mut self, localisers: &[Vec<Layer>], transformers: &[Transformer], x: &Tensor) -> Result<Vec<Tensor>> {
-        let predicted = localisers.iter().map(|localiser| self.list(localiser, x.clone())).collect::<Result<Vec<_>>>()?;
-        match predicted.as_slice() {
-            [all] if transformers.len() > 1 => {
-                let mut start = 0;
-                let mut next = |transformer: &Transformer| {
-                    let length = transformer.transformation.theta_len();
-                    start += length;
-                    Ok(all.narrow(1, start - length, length)?.contiguous()?)
-                };
-                transformers.iter().map(&mut next).collect()
-            }
-            _ => Ok(predicted),
+        match localisers {
+            [shared] if transformers.len() > 1 => parted(&self.list(shared, x.clone())?, transformers),
+            _ => localisers.iter().zip(transformers).map(|(localiser, transformer)| self.theta(localiser, transformer, x)).collect(),
         }
     }
 
+    /// The theta of one transformer: what its localisation network predicts, or in a sequence the composition of all that it predicts.
+    fn theta(&mut self, localiser: &[Layer], transformer: &Transformer, x: &Tensor) -> Result<Tensor> {
+        let Some(sequence) = &transformer.sequence else { return self.list(localiser, x.clone()) };
+        let mut theta = sequence.first(x)?;
+        for step in 1..=sequence.steps {
+            let view = if step == 1 && sequence.direct { x.clone() } else { self.sample(transformer, &sequence.view, &theta, x)? };
+            if step > 1 {
+                self.warps.push(transformer.warp(step - 1, &theta.detach(), (x, &view), &sequence.view, self.mode));
+            }
+            let increment = self.list(localiser, view)?;
+            theta = transformer.compose(&theta, &increment)?;
+        }
+        Ok(theta)
+    }
+
     fn warp(&mut self, transformer: &Transformer, theta: &Tensor, input: &Tensor) -> Result<Tensor> {
-        let Transformer { transformation, sampler, target, .. } = transformer;
-        let output = match &transformer.basis {
-            Some(basis) => ops::sample_structured(input, &transformation.matrix(theta)?, basis, target, sampler)?,
-            None => ops::sample_grid(input, &transformation.grid(theta, target)?, sampler)?,
-        };
-        self.warps.push(transformer.warp(&theta.detach(), input, &output, self.mode));
+        let output = self.sample(transformer, &transformer.output, theta, input)?;
+        self.warps.push(transformer.warp(transformer.steps(), &theta.detach(), (input, &output), &transformer.output, self.mode));
         Ok(output)
+    }
+
+    fn sample(&self, transformer: &Transformer, target: &Target, theta: &Tensor, input: &Tensor) -> Result<Tensor> {
+        let Transformer { transformation, sampler, .. } = transformer;
+        Ok(match &target.basis {
+            Some(basis) => ops::sample_structured(input, &transformation.matrix(theta)?, basis, &target.grid, sampler)?,
+            None => ops::sample_grid(input, &transformation.grid(theta, &target.grid)?, sampler)?,
+        })
+    }
+}
+
+/// Every transformer's part of what a shared localisation network predicts.
+pub(super) fn parted(predicted: &Tensor, transformers: &[Transformer]) -> Result<Vec<Tensor>> {
+    let mut start = 0;
+    let mut next = |transformer: &Transformer| {
+        let length = transformer.transformation.theta_len();
+        start += length;
+        Ok(predicted.narrow(1, start - length, length)?.contiguous()?)
+    };
+    transformers.iter().map(&mut next).collect()
+}
+
+impl Sequence {
+    /// The warp before the first step for each image of `x`.
+    pub(super) fn first(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.start.broadcast_as((x.dim(0)?, self.start.dim(1)?))?.contiguous()?)
     }
 }
 
 impl Transformer {
+    /// How often it is applied.
+    pub(super) fn steps(&self) -> usize {
+        self.sequence.as_ref().map_or(1, |sequence| sequence.steps)
+    }
+
+    /// The warp of one step more. An output pixel goes through the newest increment first, and from there through the warp so far, `so_far(increment(p))`: the increment was
+    /// predicted from the image that `so_far` gives, and says where to look in that.
+    pub(super) fn compose(&self, so_far: &Tensor, increment: &Tensor) -> Result<Tensor> {
+        match self.transformation.composition() {
+            Some(composition) => Ok(composition.compose(so_far, increment)?),
+            None => Err(Error::Invalid(format!("two warps of {:?} do not compose to a third", self.transformation))),
+        }
+    }
+
     /// What is recorded of a pass; images only where it was for evaluation.
-    pub(super) fn warp(&self, theta: &Tensor, input: &Tensor, output: &Tensor, mode: Mode) -> Warp {
+    pub(super) fn warp(&self, step: usize, theta: &Tensor, (input, output): (&Tensor, &Tensor), target: &Target, mode: Mode) -> Warp {
         let recorded = |tensor: &Tensor| (mode == Mode::Evaluate).then(|| tensor.detach());
         Warp {
             layer: self.name.clone(),
+            step,
             theta: theta.clone(),
             theta_names: self.transformation.theta_names(),
             input: recorded(input),
             output: recorded(output),
             transformation: self.transformation.clone(),
-            target: self.target.clone(),
+            target: target.grid.clone(),
         }
     }
 }

@@ -6,10 +6,11 @@ mod forward;
 mod warp;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, TensorId, Var};
-use stn_core::TargetGrid;
-use stn_ops::{Pool2d, Sampler, Window2d};
+use stn_core::{TargetGrid, Transformation};
+use stn_ops::{Pool2d, Projection, Sampler, VolumeAxis, Window2d};
 
 use crate::{Error, Plan, Result};
 
@@ -74,6 +75,7 @@ enum Action {
     Conv { weight: Var, bias: Var, window: Window2d },
     MaxPool(Pool2d),
     AvgPool(Pool2d),
+    Project { axis: VolumeAxis, projection: Projection },
     Linear { weight: Var, bias: Var, takes_theta: bool },
     Relu,
     Dropout { rate: f32, channels: bool },
@@ -86,11 +88,30 @@ enum Action {
 #[derive(Debug)]
 struct Transformer {
     name: String,
-    transformation: std::sync::Arc<dyn stn_core::Transformation>,
+    transformation: Arc<dyn Transformation>,
     sampler: Sampler,
-    target: TargetGrid,
-    /// B at the target grid, `K x P`; `None` for a transformation without structured form.
+    output: Target,
+    /// Where it is applied more than once.
+    sequence: Option<Sequence>,
+}
+
+/// The pixels that a transformer fills.
+#[derive(Debug, Clone)]
+struct Target {
+    grid: TargetGrid,
+    /// B at the grid, `K x P`; `None` for a transformation without structured form.
     basis: Option<Tensor>,
+}
+
+/// A transformer applied again and again: in each step its localisation network sees the input through the warp so far and predicts an increment, which is composed with it.
+#[derive(Debug)]
+struct Sequence {
+    steps: usize,
+    /// The warp before the first step, `1 x theta_len`.
+    start: Tensor,
+    /// Whether that is the identity: the first step then sees the input itself.
+    direct: bool,
+    view: Target,
 }
 
 impl Network {

@@ -12,13 +12,15 @@ use crate::Result;
 pub struct Warp {
     /// The transformer's name: `st1`, or `parallel_st1.2` for the second of several.
     pub layer: String,
+    /// In a sequence, how many times the transformer had been applied, from 1; theta is that of their composed warps. 1 for a transformer that is applied once.
+    pub step: usize,
     /// `N x theta_len`.
     pub theta: Tensor,
     /// The name of each number of theta.
     pub theta_names: Vec<String>,
     /// What went in, `N x C x H x W`; recorded by [`Mode::Evaluate`](crate::Mode::Evaluate) only.
     pub input: Option<Tensor>,
-    /// What came out, `N x C x` target; recorded by [`Mode::Evaluate`](crate::Mode::Evaluate) only.
+    /// What came out, `N x C x` target (in a sequence before the last step: what the next step's localisation network saw); recorded by [`Mode::Evaluate`](crate::Mode::Evaluate) only.
     pub output: Option<Tensor>,
     pub(super) transformation: Arc<dyn Transformation>,
     pub(super) target: TargetGrid,

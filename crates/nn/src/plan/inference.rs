@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stn_core::{Fault, Registry};
-use stn_ops::{Pool2d, Window2d, conv2d_output};
+use stn_ops::{Pool2d, VolumeAxis, Window2d, conv2d_output};
 
 use super::{Ending, Operation, PlannedLayer, Start, shape, sides};
 use crate::NetworkSpec;
@@ -120,6 +120,10 @@ impl Inference<'_> {
                 self.pool(kind_name, &pool, &at, flow)?;
                 (flow.name(kind_name), if *kind == PoolKind::Max { Operation::MaxPool(pool) } else { Operation::AvgPool(pool) })
             }
+            LayerKind::Project { axis, projection } => {
+                self.project(*axis, &at, flow)?;
+                (flow.name("project"), Operation::Project { axis: *axis, projection: *projection })
+            }
             LayerKind::Fc { units } => {
                 let name = flow.name("fc");
                 return Some(linear(name, at, self.units(*units, &spec.at)?, Start::Drawn { rectified: rectified(rest) }, flow));
@@ -170,13 +174,29 @@ impl Inference<'_> {
         Some(())
     }
 
+    fn project(&mut self, axis: VolumeAxis, at: &KeyPath, flow: &mut Flow) -> Option<()> {
+        let [channels, depth, height, width] = *flow.shape.as_slice() else {
+            let fault = at.fault(format!("a projection takes a volume C x D x H x W, the input here is {}", shape(&flow.shape)));
+            return self.fail(fault.help("leave it out: only a volume has an axis to spare"));
+        };
+        flow.shape = match axis {
+            VolumeAxis::Depth => vec![channels, height, width],
+            VolumeAxis::Height => vec![channels, depth, width],
+            VolumeAxis::Width => vec![channels, depth, height],
+        };
+        Some(())
+    }
+
     /// Channels and size, where the input is an image.
     fn image(&mut self, kind: &str, input: &[usize], at: &KeyPath) -> Option<(usize, (usize, usize))> {
         match input {
             [channels, h, w] => Some((*channels, (*h, *w))),
             [_] => self
                 .fail(at.fault(format!("{kind} takes an image, the input here is a vector of {}", shape(input))).help("put it in front of the first fc layer")),
-            _ => self.fail(at.fault(format!("{kind} takes an image, the input here is a volume of {}", shape(input)))),
+            _ => {
+                let fault = at.fault(format!("{kind} takes an image, the input here is a volume of {}", shape(input)));
+                self.fail(fault.help("put { project = \"max\" } in front of it, which makes an image of a volume"))
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use stn_core::{Boundary, Fault, Registry, Sampling, TargetGrid, Transformation};
-use stn_ops::{Pool2d, Window2d};
+use stn_ops::{Pool2d, Projection, VolumeAxis, Window2d};
 
 use crate::reading::KeyPath;
 use crate::{Initialisation, NetworkSpec};
@@ -78,6 +78,10 @@ pub(crate) enum Operation {
     },
     MaxPool(Pool2d),
     AvgPool(Pool2d),
+    Project {
+        axis: VolumeAxis,
+        projection: Projection,
+    },
     Linear {
         inputs: usize,
         units: usize,
@@ -120,8 +124,33 @@ pub(crate) struct PlannedTransformer {
     pub(crate) kernel: Arc<dyn Sampling>,
     pub(crate) boundary: Boundary,
     pub(crate) target: TargetGrid,
+    /// Where it is applied more than once.
+    pub(crate) sequence: Option<PlannedSequence>,
     /// As it was written: "tps(points=5), bilinear, zeros".
     pub(crate) label: String,
+}
+
+/// A transformer applied again and again, its warps composed.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedSequence {
+    /// 2 or more.
+    pub(crate) steps: usize,
+    /// The warp before the first step; the identity where there is none.
+    pub(crate) start: Option<Vec<f64>>,
+    /// The pixels that the localisation network sees: as many as the input has.
+    pub(crate) view: TargetGrid,
+}
+
+impl PlannedTransformers {
+    /// The numbers that localisation networks give for one image, and those of the views that they are given in further steps. `channels` is the layer's.
+    fn outputs(&self, channels: usize) -> usize {
+        let channels = channels / self.transformers.len().max(1);
+        let of = |(i, localiser): (usize, &Vec<PlannedLayer>)| match self.transformers.get(i).and_then(|transformer| transformer.sequence.as_ref()) {
+            Some(PlannedSequence { steps, view, .. }) => outputs(localiser).saturating_add(channels.saturating_mul(view.pixels())).saturating_mul(*steps),
+            None => outputs(localiser),
+        };
+        self.localisers.iter().enumerate().map(of).fold(0, usize::saturating_add)
+    }
 }
 
 impl Plan {
@@ -154,9 +183,7 @@ impl Plan {
 
     /// The numbers that the image and all layers' outputs are together, for one image.
     pub fn outputs(&self) -> usize {
-        let mut total = self.input.iter().product::<usize>();
-        each(&self.layers, &mut |layer| total = total.saturating_add(layer.output.iter().product()));
-        total
+        self.input.iter().product::<usize>().saturating_add(outputs(&self.layers))
     }
 
     /// What `"auto"` came to, where it is used.
@@ -193,6 +220,17 @@ fn each<'a>(layers: &'a [PlannedLayer], visit: &mut impl FnMut(&'a PlannedLayer)
         }
         visit(layer);
     }
+}
+
+/// The numbers of all outputs of a list for one image.
+fn outputs(layers: &[PlannedLayer]) -> usize {
+    layers.iter().fold(0, |total, layer| {
+        let inside = match &layer.operation {
+            Operation::Transformers(transformers) => transformers.outputs(layer.output.first().copied().unwrap_or(1)),
+            _ => 0,
+        };
+        total.saturating_add(layer.output.iter().product()).saturating_add(inside)
+    })
 }
 
 fn count(layers: &[PlannedLayer]) -> usize {
@@ -247,6 +285,7 @@ impl Operation {
             Self::Conv { filters, kernel, window: w, .. } => format!("conv {filters}, {}{}", sides(*kernel), window(w.stride, w.padding, (1, 1))),
             Self::MaxPool(p) => pool("max", p),
             Self::AvgPool(p) => pool("avg", p),
+            Self::Project { axis, projection } => format!("{projection:?} along {axis:?}").to_lowercase(),
             Self::Linear { units, start: Start::Theta { .. }, .. } => format!("fc {units}, theta"),
             Self::Linear { units, takes_theta: true, .. } => format!("fc {units}, fed theta"),
             Self::Linear { units, .. } => format!("fc {units}"),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use stn_core::{Error, Fault, Sampling, TargetGrid, Transformation};
+use stn_core::{Error, Fault, PluginSpec, Sampling, TargetGrid, Transformation};
 
 use super::inference::{Inference, Last};
-use super::{PlannedTransformer, PlannedTransformers, shape};
+use super::{PlannedSequence, PlannedTransformer, PlannedTransformers, shape};
 use crate::reading::KeyPath;
 use crate::spec::{LayerKind, LayerSpec, LocaliserSpec, PluginAt, TransformerSpec, TransformersSpec};
 
@@ -43,9 +43,9 @@ impl Inference<'_> {
             .enumerate()
             .map(|(i, transformer)| self.transformer(transformer, if spec.parallel { format!("{name}.{}", i + 1) } else { name.to_owned() }, input))
             .collect();
-        let transformers = planned.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut transformers = planned.into_iter().collect::<Option<Vec<_>>>()?;
         let output = self.joined(spec, &transformers, input, at);
-        let starts: Vec<_> = transformers.iter().enumerate().map(|(i, t)| self.start(t, i, count, &spec.transformers[i])).collect();
+        let starts: Vec<_> = transformers.iter_mut().enumerate().map(|(i, t)| self.start(t, i, count, &spec.transformers[i])).collect();
         // A mistake in a localisation network is kept and does not hide those of the next layers: the output's shape is known all the same.
         let localisers = starts.into_iter().collect::<Option<Vec<_>>>().and_then(|starts| self.localisers(spec, starts, name, input, at)).unwrap_or_default();
         Some((PlannedTransformers { localisers, transformers, lr_factor: spec.lr_factor, feed_theta: spec.feed_theta }, output?))
@@ -71,8 +71,37 @@ impl Inference<'_> {
             Ok(target) => target,
             Err(error) => return self.fail(spec.at.fault(error.to_string())),
         };
-        let label = format!("{}, {}, {}", spec.transform.spec, spec.kernel.spec, spec.boundary.name());
-        Some(PlannedTransformer { name, transformation, kernel, boundary: spec.boundary, target, label })
+        let sequence = match &spec.steps {
+            Some((steps, at)) => Some(self.sequence(*steps, &*transformation, &spec.transform.spec, TargetGrid::new(&input[1..], spec.align_corners), at)?),
+            None => None,
+        };
+        let steps = sequence.as_ref().map(|sequence| format!(", {} steps", sequence.steps)).unwrap_or_default();
+        let label = format!("{}, {}, {}{steps}", spec.transform.spec, spec.kernel.spec, spec.boundary.name());
+        Some(PlannedTransformer { name, transformation, kernel, boundary: spec.boundary, target, sequence, label })
+    }
+
+    /// Several steps of a transformation whose warps compose.
+    fn sequence(
+        &mut self,
+        steps: usize,
+        transformation: &dyn Transformation,
+        plugin: &PluginSpec,
+        view: stn_core::Result<TargetGrid>,
+        at: &KeyPath,
+    ) -> Option<PlannedSequence> {
+        if transformation.composition().is_none() {
+            let composes = |kind: &&str| {
+                let made = self.registry.transformation(&PluginSpec::named(*kind));
+                made.is_ok_and(|other| other.dims() == transformation.dims() && other.composition().is_some())
+            };
+            let composing: Vec<&str> = self.registry.transformations().map(|doc| doc.name.as_str()).filter(composes).collect();
+            let fault = at.fault(format!("two warps of `{plugin}` do not compose to a third, so it cannot be applied in {steps} steps"));
+            return self.fail(fault.help(format!("leave `steps` out, or choose a transformation whose warps compose: {}", composing.join(", "))));
+        }
+        match view {
+            Ok(view) => Some(PlannedSequence { steps, start: None, view }),
+            Err(error) => self.fail(at.fault(error.to_string())),
+        }
     }
 
     /// The outputs joined along channels.
@@ -91,8 +120,17 @@ impl Inference<'_> {
         Some([&[channels], size].concat())
     }
 
-    /// Where theta starts: where its table says, else at the identity, or for one of several parallel transformers at its tile.
-    fn start(&mut self, transformer: &PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
+    /// What the localisation network predicts at first: where the warp starts. In several steps the warp starts there by itself, and the network predicts increments, which start
+    /// at the identity.
+    fn start(&mut self, transformer: &mut PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
+        let (start, identity) = (self.first_warp(transformer, i, count, spec)?, transformer.transformation.identity());
+        let Some(sequence) = &mut transformer.sequence else { return Some(start) };
+        sequence.start = Some(start).filter(|start| *start != identity);
+        Some(identity)
+    }
+
+    /// Where the warp starts: where its table says, else at the identity, or for one of several parallel transformers at its tile.
+    fn first_warp(&mut self, transformer: &PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
         if let Some((start, at)) = &spec.start {
             let names = transformer.transformation.theta_names();
             if start.len() != names.len() {

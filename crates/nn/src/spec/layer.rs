@@ -1,7 +1,7 @@
 //! One layer of a list, and the list.
 
 use stn_core::parameters::nearest;
-use stn_ops::Rounding;
+use stn_ops::{Projection, Rounding, VolumeAxis};
 use toml::Value;
 
 use super::{LARGEST, TransformersSpec, transformer};
@@ -18,6 +18,7 @@ pub(crate) struct LayerSpec {
 pub(crate) enum LayerKind {
     Conv { filters: Width, kernel: (usize, usize), stride: (usize, usize), padding: (usize, usize) },
     Pool { kind: PoolKind, kernel: (usize, usize), stride: (usize, usize), padding: (usize, usize), rounding: Rounding },
+    Project { axis: VolumeAxis, projection: Projection },
     Fc { units: Width },
     Relu,
     Dropout { rate: f64, channels: bool },
@@ -41,8 +42,11 @@ pub(crate) enum Width {
 }
 
 /// Every layer kind, those without arguments last.
-const KINDS: [&str; 9] = ["conv", "max", "avg", "fc", "dropout", "st", "parallel_st", "relu", "softmax"];
-const BARE: usize = 7;
+const KINDS: [&str; 10] = ["conv", "max", "avg", "project", "fc", "dropout", "st", "parallel_st", "relu", "softmax"];
+const BARE: usize = 8;
+
+const PROJECTIONS: [(&str, Projection); 3] = [("max", Projection::Max), ("mean", Projection::Mean), ("sum", Projection::Sum)];
+const AXES: [(&str, VolumeAxis); 3] = [("depth", VolumeAxis::Depth), ("height", VolumeAxis::Height), ("width", VolumeAxis::Width)];
 
 pub(crate) fn read_list(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<Vec<LayerSpec>> {
     let Some(items) = value.as_array() else { return reader.expected("an array of layers", value, at) };
@@ -91,6 +95,7 @@ fn read_with(reader: &mut Reader, name: &str, arguments: &Value, at: &KeyPath) -
         "conv" => conv(reader, arguments, &at),
         "max" => pool(reader, PoolKind::Max, arguments, &at),
         "avg" => pool(reader, PoolKind::Average, arguments, &at),
+        "project" => project(reader, arguments, &at),
         "fc" => fc(reader, arguments, &at),
         "dropout" => dropout(reader, arguments, &at),
         "st" => transformer::read_single(reader, arguments, &at).map(LayerKind::Transformers),
@@ -106,6 +111,7 @@ fn example(name: &str) -> &'static str {
         "conv" => "write { conv = [32, 9] }: filters, kernel, then stride and padding where they are not 1 and 0",
         "max" => "write { max = 2 }",
         "avg" => "write { avg = 2 }",
+        "project" => "write { project = \"max\" }, or { project = { by = \"sum\", along = \"height\" } }",
         "fc" => "write { fc = 256 }",
         "dropout" => "write { dropout = 0.5 }",
         "st" => "write { st = { transform = \"affine\", localiser = [{ fc = 32 }, \"relu\"] } }",
@@ -162,6 +168,19 @@ fn pool(reader: &mut Reader, kind: PoolKind, value: &Value, at: &KeyPath) -> Opt
         return reader.fail(at.key("padding").fault("the padding of a pooling is at most half its kernel"));
     }
     Some(LayerKind::Pool { kind, kernel, stride, padding, rounding })
+}
+
+fn project(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<LayerKind> {
+    let Value::Table(_) = value else {
+        return Some(LayerKind::Project { axis: VolumeAxis::Depth, projection: reader.choice(value, "projection", &PROJECTIONS, at)? });
+    };
+    let table = reader.table(value, &["by", "along"], at)?;
+    let projection = match table.get("by") {
+        Some(projection) => reader.choice(projection, "projection", &PROJECTIONS, &at.key("by")),
+        None => reader.fail(at.fault("a projection needs `by`").help(example("project"))),
+    };
+    let axis = table.get("along").map_or(Some(VolumeAxis::Depth), |axis| reader.choice(axis, "axis", &AXES, &at.key("along")));
+    Some(LayerKind::Project { axis: axis?, projection: projection? })
 }
 
 fn fc(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<LayerKind> {

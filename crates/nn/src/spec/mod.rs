@@ -31,6 +31,7 @@ const TOLERANCE: f64 = 0.02;
 /// |---|---|
 /// | `{ conv = [filters, kernel, stride, padding] }` | convolution; stride 1 and padding 0 where left out; also as a table of these names |
 /// | `{ max = 2 }`, `{ avg = 2 }` | pooling; also `{ kernel, stride, padding, rounding = "down" or "up" }`, stride = kernel where left out |
+/// | `{ project = "max" }` | a volume seen along its depth, `C x D x H x W` to `C x H x W`: `"max"`, `"mean"` or `"sum"`; also `{ by, along = "depth", "height" or "width" }` |
 /// | `{ fc = 256 }` | fully connected; `"classes"` stands for the number of classes |
 /// | `"relu"`, `"softmax"` | non-linearities; a softmax at the end is left to the loss |
 /// | `{ dropout = 0.5 }` | dropout; also `{ rate, channels = true }`, which drops whole feature maps |
@@ -50,6 +51,7 @@ const TOLERANCE: f64 = 0.02;
 /// | `align_corners` | false where left out |
 /// | `output` | the output's size, the input's where left out |
 /// | `start` | theta before training, a list of its numbers; the identity or its tile where left out |
+/// | `steps` | how often the transformer is applied, with the same weights, its warps composed: the localiser sees the input through the warp so far and predicts an increment; 1 where left out |
 /// | `lr_factor` | on the learning rate of the localisation network, 1 where left out |
 /// | `feed_theta` | whether theta joins the input of the next fc layer |
 /// | `shared_localiser` | of `parallel_st`: one layer list that predicts the theta of every transformer |

@@ -37,6 +37,8 @@ pub(crate) struct TransformerSpec {
     pub(crate) start: Option<(Vec<f64>, KeyPath)>,
     /// The output's size without channels; the input's where not given.
     pub(crate) output: Option<(Vec<usize>, KeyPath)>,
+    /// How often it is applied, its warps composed, where it is more than once.
+    pub(crate) steps: Option<(usize, KeyPath)>,
 }
 
 /// A plugin and where it is written.
@@ -49,7 +51,7 @@ pub(crate) struct PluginAt {
 }
 
 /// The keys of one transformer.
-const ONE: [&str; 7] = ["transform", "kernel", "boundary", "align_corners", "output", "start", "localiser"];
+const ONE: [&str; 8] = ["transform", "kernel", "boundary", "align_corners", "output", "start", "localiser", "steps"];
 /// The keys of the whole layer.
 const LAYER: [&str; 2] = ["lr_factor", "feed_theta"];
 /// The keys of parallel transformers.
@@ -63,6 +65,9 @@ const MOST_PIXELS: usize = 1 << 26;
 
 /// The most parallel transformers.
 const MOST_TRANSFORMERS: usize = 1024;
+
+/// The most steps of one transformer.
+const MOST_STEPS: usize = 64;
 
 /// A table and its path.
 #[derive(Clone, Copy)]
@@ -111,7 +116,7 @@ pub(crate) fn read_parallel(reader: &mut Reader, value: &Value, at: &KeyPath) ->
     let sections: Vec<Vec<Section>> = listed.iter().map(|own| own.iter().map(|(table, at)| Section { table, at }).chain([section]).collect()).collect();
     let transformers = every(reader, &sections, transformer);
     let localisers = match section.get("shared_localiser") {
-        Some((list, at)) => shared(reader, list, &at, &sections),
+        Some((list, at)) => shared(reader, list, &at, &sections, transformers.as_deref().unwrap_or_default()),
         None => every(reader, &sections, localiser).map(LocaliserSpec::Each),
     };
     Some(TransformersSpec { parallel: true, transformers: transformers?, localisers: localisers?, lr_factor: lr_factor?, feed_theta: feed_theta? })
@@ -137,8 +142,12 @@ fn every<T>(reader: &mut Reader, sections: &[Vec<Section>], read: impl Fn(&mut R
     all.into_iter().collect()
 }
 
-fn shared(reader: &mut Reader, list: &Value, at: &KeyPath, sections: &[Vec<Section>]) -> Option<LocaliserSpec> {
+fn shared(reader: &mut Reader, list: &Value, at: &KeyPath, sections: &[Vec<Section>], transformers: &[TransformerSpec]) -> Option<LocaliserSpec> {
     let layers = layer::read_list(reader, list, at);
+    if let Some((_, steps)) = transformers.iter().find_map(|transformer| transformer.steps.as_ref()) {
+        let fault = steps.fault("in several steps every transformer sees the image through its own warp, so they cannot share a localisation network");
+        return reader.fail(fault.help("write `localiser` instead of `shared_localiser`, or leave `steps` out"));
+    }
     if let Some((_, own)) = sections.iter().find_map(|own| find(own, "localiser")) {
         return reader.fail(own.fault("`localiser` and `shared_localiser` cannot stand together"));
     }
@@ -164,7 +173,18 @@ fn transformer(reader: &mut Reader, sections: &[Section]) -> Option<TransformerS
     let align_corners = find(sections, "align_corners").map_or(Some(false), |(value, at)| reader.boolean(value, &at));
     let output = find(sections, "output").map_or(Some(None), |(value, at)| Some(Some((output(reader, value, &at)?, at))));
     let start = find(sections, "start").map_or(Some(None), |(value, at)| Some(Some((start(reader, value, &at)?, at))));
-    Some(TransformerSpec { at, transform: transform?, kernel: kernel?, boundary: boundary?, align_corners: align_corners?, start: start?, output: output? })
+    let steps = find(sections, "steps").map_or(Some(None), |(value, at)| Some(Some((reader.integer(value, 1..=MOST_STEPS, &at)?, at))));
+    let steps = steps.map(|steps| steps.filter(|(steps, _)| *steps > 1));
+    Some(TransformerSpec {
+        at,
+        transform: transform?,
+        kernel: kernel?,
+        boundary: boundary?,
+        align_corners: align_corners?,
+        start: start?,
+        output: output?,
+        steps: steps?,
+    })
 }
 
 fn plugin(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<PluginAt> {

@@ -1,4 +1,4 @@
-"""Vectors made with PyTorch: two small spatial transformer networks and the optimisers.
+"""Vectors made with PyTorch: three small spatial transformer networks and the optimisers.
 
 Run: python generate.py (needs torch and numpy). The files stand beside this script. All numbers are 64-bit.
 
@@ -86,6 +86,41 @@ class ParallelSt(nn.Module):
         return self.fc1(torch.cat([x.flatten(1), both], 1)), thetas
 
 
+class SequenceLocaliser(nn.Module):
+    """`[{ fc = 7 }, "relu"]` and an increment."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(2 * 8 * 7, 7)
+        self.theta = nn.Linear(7, 6)
+
+    def forward(self, x):
+        return self.theta(F.relu(self.fc1(x.flatten(1))))
+
+
+class SequenceSt(nn.Module):
+    """A transformer applied three times behind a convolution, the warps composed as 3 x 3 matrices (Lin & Lucey, CVPR 2017): each step looks at the convolution's output anew."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 2, 3)
+        self.st1 = Transformer(SequenceLocaliser())
+        self.fc1 = nn.Linear(2 * 5 * 6, 3)
+
+    def forward(self, x):
+        features = F.relu(self.conv1(x))
+        total = torch.eye(3).repeat(len(x), 1, 1)
+        thetas, view = [], features
+        for step in range(3):
+            increment = self.st1.localiser(view).view(-1, 2, 3)
+            total = total @ torch.cat([increment, torch.tensor([0.0, 0.0, 1.0]).repeat(len(x), 1, 1)], 1)
+            size = list(features.shape) if step < 2 else [len(x), 2, 5, 6]
+            grid = F.affine_grid(total[:, :2], size, align_corners=False)
+            view = F.grid_sample(features, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+            thetas.append(total[:, :2].flatten(1))
+        return self.fc1(view.flatten(1)), thetas
+
+
 def network(name, module, images, labels):
     with torch.no_grad():
         for parameter in module.parameters():
@@ -139,3 +174,4 @@ torch.manual_seed(0)
 network("st_cnn", StCnn(), torch.rand(4, 1, 12, 12), torch.tensor([0, 2, 1, 2]))
 network("parallel_st", ParallelSt(), torch.rand(3, 2, 7, 9), torch.tensor([3, 0, 1]))
 optimizers()
+network("sequence_st", SequenceSt(), torch.rand(4, 1, 10, 9), torch.tensor([2, 0, 1, 1]))

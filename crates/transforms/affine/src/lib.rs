@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use stn_core::composition::compose_affine;
 use stn_core::transformation::{Window, affine_basis, check_theta};
-use stn_core::{NoParameters, Plugin, Registry, Result, Transformation};
+use stn_core::{Composition, NoParameters, Plugin, Registry, Result, Transformation};
 
 /// `(x_s, y_s) = [t11 t12 t13; t21 t22 t23] (x_t, y_t, 1)`: equation 1 of the paper. Theta holds the matrix row by row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,5 +45,16 @@ impl Transformation for Affine {
     fn matrix(&self, theta: &Tensor) -> Result<Tensor> {
         check_theta(Self::NAME, theta, 6)?;
         Ok(theta.reshape(((), 2, 3))?)
+    }
+
+    fn composition(&self) -> Option<&dyn Composition> {
+        Some(self)
+    }
+}
+
+impl Composition for Affine {
+    fn compose(&self, outer: &Tensor, inner: &Tensor) -> Result<Tensor> {
+        let matrix = compose_affine(&self.matrix(outer)?, &self.matrix(inner)?)?;
+        Ok(matrix.flatten_from(1)?)
     }
 }

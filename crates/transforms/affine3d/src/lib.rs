@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use stn_core::composition::compose_affine;
 use stn_core::transformation::{Window, affine_basis, check_theta};
-use stn_core::{NoParameters, Plugin, Registry, Result, Transformation};
+use stn_core::{Composition, NoParameters, Plugin, Registry, Result, Transformation};
 
 /// `(x_s, y_s, z_s) = M (x_t, y_t, z_t, 1)` with M of 3 x 4: the affine transformation of a volume, from the paper's appendix. Theta holds M row by row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,5 +46,16 @@ impl Transformation for Affine3d {
     fn matrix(&self, theta: &Tensor) -> Result<Tensor> {
         check_theta(Self::NAME, theta, 12)?;
         Ok(theta.reshape(((), 3, 4))?)
+    }
+
+    fn composition(&self) -> Option<&dyn Composition> {
+        Some(self)
+    }
+}
+
+impl Composition for Affine3d {
+    fn compose(&self, outer: &Tensor, inner: &Tensor) -> Result<Tensor> {
+        let matrix = compose_affine(&self.matrix(outer)?, &self.matrix(inner)?)?;
+        Ok(matrix.flatten_from(1)?)
     }
 }

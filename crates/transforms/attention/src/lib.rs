@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::transformation::{Window, affine_basis, check_theta, column};
-use stn_core::{Error, Plugin, Registry, Result, Transformation};
+use stn_core::{Composition, Error, Plugin, Registry, Result, Transformation};
 
 /// `M = [s 0 tx; 0 s ty]` on (x, y, 1): cropping, translation and isotropic scaling, equation 2 of the paper.
 ///
@@ -72,5 +72,21 @@ impl Transformation for Attention {
         let (tx, ty) = (column(theta, first)?, column(theta, first + 1)?);
         let zero = tx.zeros_like()?;
         Ok(Tensor::cat(&[&scale, &zero, &tx, &zero, &scale, &ty], 1)?.reshape(((), 2, 3))?)
+    }
+
+    fn composition(&self) -> Option<&dyn Composition> {
+        // Half of a half is a quarter: windows of one fixed scale do not compose.
+        self.scale.is_none().then_some(self as &dyn Composition)
+    }
+}
+
+impl Composition for Attention {
+    fn compose(&self, outer: &Tensor, inner: &Tensor) -> Result<Tensor> {
+        check_theta(Self::NAME, outer, 3)?;
+        check_theta(Self::NAME, inner, 3)?;
+        // s = s_o s_i, t = s_o t_i + t_o.
+        let scaled = inner.broadcast_mul(&column(outer, 0)?)?;
+        let shift = Tensor::cat(&[&column(outer, 0)?.zeros_like()?, &outer.narrow(1, 1, 2)?], 1)?;
+        Ok((scaled + shift)?)
     }
 }

@@ -45,3 +45,13 @@ fn an_unknown_key_is_an_error() {
     let message = build_transformation::<Attention>("scael = 0.5").unwrap_err().to_string();
     assert_eq!(message, "`attention`: `scael`: unknown key `scael`; did you mean `scale`? (known: scale)");
 }
+
+#[test]
+fn windows_compose_unless_their_scale_is_fixed() -> stn_core::Result<()> {
+    let (outer, inner) = (Tensor::new(&[[0.5, 0.5, -0.5]], &Device::Cpu)?, Tensor::new(&[[0.5, -0.5, 0.25]], &Device::Cpu)?);
+    let free = build_transformation::<Attention>("")?;
+    let composed = free.composition().expect("attention composes").compose(&outer, &inner)?;
+    assert_eq!(composed.to_vec2::<f64>()?, [[0.25, 0.25, -0.375]]);
+    assert!(build_transformation::<Attention>("scale = 0.5")?.composition().is_none());
+    Ok(())
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use stn_core::composition::with_unit_row;
 use stn_core::transformation::{affine_basis, check_theta};
 use stn_core::{Error, Fault, Form, Plugin, PluginSpec, Registry, Result, Transformation};
 
@@ -113,14 +114,6 @@ fn has_affine_basis(transformation: &dyn Transformation) -> Result<bool> {
     let points = Tensor::from_vec(values, (1, dims, count), &Device::Cpu)?;
     let (basis, affine) = (transformation.basis(&points)?, affine_basis(&points)?);
     Ok(basis.dims() == affine.dims() && basis.flatten_all()?.to_vec1::<f64>()? == affine.flatten_all()?.to_vec1::<f64>()?)
-}
-
-/// A matrix `N x R x K` with the row `0 .. 0 1` below.
-fn with_unit_row(matrix: &Tensor) -> Result<Tensor> {
-    let last = matrix.dim(2)? - 1;
-    let row = matrix.narrow(1, 0, 1)?;
-    let unit = Tensor::cat(&[&row.narrow(2, 0, last)?.zeros_like()?, &row.narrow(2, last, 1)?.ones_like()?], 2)?;
-    Ok(Tensor::cat(&[matrix, &unit], 1)?)
 }
 
 impl Transformation for Composed {

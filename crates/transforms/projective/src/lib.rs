@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use stn_core::composition::compose_projective;
 use stn_core::transformation::{Window, affine_basis, check_theta};
-use stn_core::{Form, NoParameters, Plugin, Registry, Result, Transformation};
+use stn_core::{Composition, Form, NoParameters, Plugin, Registry, Result, Transformation};
 
 /// `(x_s, y_s) = (u / w, v / w)` with `(u, v, w) = [t11 t12 t13; t21 t22 t23; t31 t32 1] (x_t, y_t, 1)`: the plane projective transformation of section 3.2.
 /// Theta holds the matrix row by row without its last entry.
@@ -50,5 +51,16 @@ impl Transformation for Projective {
         check_theta(Self::NAME, theta, 8)?;
         let one = theta.narrow(1, 0, 1)?.ones_like()?;
         Ok(Tensor::cat(&[theta, &one], 1)?.reshape(((), 3, 3))?)
+    }
+
+    fn composition(&self) -> Option<&dyn Composition> {
+        Some(self)
+    }
+}
+
+impl Composition for Projective {
+    fn compose(&self, outer: &Tensor, inner: &Tensor) -> Result<Tensor> {
+        let matrix = compose_projective(&self.matrix(outer)?, &self.matrix(inner)?)?;
+        Ok(matrix.flatten_from(1)?.narrow(1, 0, 8)?.contiguous()?)
     }
 }

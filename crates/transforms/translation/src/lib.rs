@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use stn_core::transformation::{Window, affine_basis, check_theta, column};
-use stn_core::{NoParameters, Plugin, Registry, Result, Transformation};
+use stn_core::{Composition, NoParameters, Plugin, Registry, Result, Transformation};
 
 /// `(x_s, y_s) = (x_t + tx, y_t + ty)`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,5 +47,17 @@ impl Transformation for Translation {
         let (tx, ty) = (column(theta, 0)?, column(theta, 1)?);
         let (zero, one) = (tx.zeros_like()?, tx.ones_like()?);
         Ok(Tensor::cat(&[&one, &zero, &tx, &zero, &one, &ty], 1)?.reshape(((), 2, 3))?)
+    }
+
+    fn composition(&self) -> Option<&dyn Composition> {
+        Some(self)
+    }
+}
+
+impl Composition for Translation {
+    fn compose(&self, outer: &Tensor, inner: &Tensor) -> Result<Tensor> {
+        check_theta(Self::NAME, outer, 2)?;
+        check_theta(Self::NAME, inner, 2)?;
+        Ok((outer + inner)?)
     }
 }

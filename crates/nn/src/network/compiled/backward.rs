@@ -1,15 +1,16 @@
 //! The backward pass: the records in reverse, each dropped as soon as it is done with.
 
 use candle_core::{Tensor, Var};
-use stn_ops::{GridWanted, Wanted, accumulate, backward_from, sample_grid_gradients, sample_structured_gradients};
+use stn_ops::{accumulate, backward_from, project_gradient};
 
 use super::super::{Parameter, forward::in_layer};
 use super::forward::dropout;
-use super::{Joined, Record, Warped};
+use super::transformers::{Input, transformers};
+use super::{Joined, Record};
 use crate::{GradientPart, Result};
 
 /// Where the gradient to a parameter goes.
-type Found<'a> = dyn FnMut(&Var, GradientPart) -> Result<()> + 'a;
+pub(super) type Found<'a> = dyn FnMut(&Var, GradientPart) -> Result<()> + 'a;
 
 /// Numbers of a part of a gradient: enough to share out among threads, few enough to stay in a cache until they are used.
 const PART: usize = 1 << 21;
@@ -64,12 +65,15 @@ fn one(record: Record, upstream: Tensor, sum: Option<&Tensor>, parameters: &[Par
             found(bias, GradientPart { first: 0, numbers: block.bias_gradient(&gradient)? })?;
             Ok(to_input)
         }
+        Record::Project { axis, projection, input, output, tracked } => {
+            Ok(tracked.then(|| project_gradient(&input, &output, &upstream, axis, projection)).transpose()?)
+        }
         Record::Dropout { layer, rate, channels, seed, step } => {
             dropout(layer, &upstream, rate, channels, (seed, step)).map(Some).map_err(|error| in_layer(&layer.name, error))
         }
         Record::Transformers { localisers, warps, input, feed_theta, tracked } => {
             let fed_here = if feed_theta { fed.split_off(fed.len().saturating_sub(warps.len())) } else { Vec::new() };
-            transformers(localisers, &warps, &input, (upstream, fed_here), tracked, parameters, found)
+            transformers(localisers, &warps, (upstream, fed_here), &Input { image: &input, tracked }, parameters, found)
         }
         Record::Taped { input, output } => taped(input, &output, &upstream, parameters, found),
     }
@@ -89,60 +93,6 @@ fn part(gradient: Tensor, joined: &Joined, fed: &mut Vec<Tensor>) -> Result<Tens
     Ok(images)
 }
 
-/// Back through transformers side by side and their localisation networks.
-fn transformers(
-    localisers: Vec<Vec<Record>>,
-    warps: &[Warped],
-    input: &Tensor,
-    (upstream, fed): (Tensor, Vec<Tensor>),
-    tracked: bool,
-    parameters: &[Parameter],
-    found: &mut Found,
-) -> Result<Option<Tensor>> {
-    let (mut to_input, mut to_thetas) = (None, Vec::with_capacity(warps.len()));
-    let mut channel = 0;
-    for (i, warped) in warps.iter().enumerate() {
-        let own = if warps.len() == 1 { upstream.clone() } else { upstream.narrow(1, channel, warped.channels)?.contiguous()? };
-        channel += warped.channels;
-        let (image, mut theta) = warped.backward(input, &own, tracked)?;
-        if let Some(fed) = fed.get(i) {
-            theta = (theta + fed)?;
-        }
-        add(&mut to_input, image)?;
-        to_thetas.push(theta);
-    }
-    drop(upstream);
-    if localisers.len() < warps.len() {
-        to_thetas = vec![Tensor::cat(&to_thetas, 1)?];
-    }
-    for (localiser, theta) in localisers.into_iter().zip(to_thetas) {
-        list(localiser, theta, &mut to_input, parameters, &mut Vec::new(), found)?;
-    }
-    Ok(to_input)
-}
-
-impl Warped<'_> {
-    /// The gradients to the image, where it is wanted, and to theta.
-    fn backward(&self, input: &Tensor, upstream: &Tensor, tracked: bool) -> Result<(Option<Tensor>, Tensor)> {
-        let placed = self.placed.detach();
-        let (image, to_placed) = match &self.transformer.basis {
-            Some(basis) => {
-                let wanted = Wanted { input: tracked, matrix: true, basis: false };
-                let (image, matrix, _) =
-                    sample_structured_gradients(input, &placed, basis, &self.transformer.target, &self.transformer.sampler, upstream, wanted)?;
-                (image, matrix)
-            }
-            None => sample_grid_gradients(input, &placed, &self.transformer.sampler, upstream, GridWanted { input: tracked, grid: true })?,
-        };
-        let gradients = to_placed.filter(|_| self.placed.track_op()).map(|gradient| backward_from(&self.placed, &gradient)).transpose()?;
-        let theta = match gradients.as_ref().and_then(|gradients| gradients.get(&self.theta)) {
-            Some(theta) => theta.clone(),
-            None => self.theta.zeros_like()?,
-        };
-        Ok((image, theta))
-    }
-}
-
 /// Back along candle's tape.
 fn taped(input: Option<Var>, output: &Tensor, upstream: &Tensor, parameters: &[Parameter], found: &mut Found) -> Result<Option<Tensor>> {
     if !output.track_op() {
@@ -157,7 +107,7 @@ fn taped(input: Option<Var>, output: &Tensor, upstream: &Tensor, parameters: &[P
     Ok(input.and_then(|input| gradients.get(&input).cloned()))
 }
 
-fn add(sum: &mut Option<Tensor>, gradient: Option<Tensor>) -> Result<()> {
+pub(super) fn add(sum: &mut Option<Tensor>, gradient: Option<Tensor>) -> Result<()> {
     match (sum.as_ref(), gradient) {
         (Some(sum), Some(gradient)) => accumulate(sum, &gradient)?,
         (None, gradient) => *sum = gradient,

@@ -5,7 +5,7 @@ use stn_core::stream;
 use stn_ops as ops;
 
 use super::super::forward::{Pass, in_layer};
-use super::super::{Action, Layer, Mode, Outcome, Transformer, Warp};
+use super::super::{Action, Layer, Mode, Outcome, Warp};
 use super::step::Step;
 use super::{Joined, Record, Warped};
 use crate::Result;
@@ -24,16 +24,16 @@ pub(in super::super) fn infer(layers: &[Layer], images: &Tensor) -> Result<Outco
     Ok(Outcome { logits, warps: forward.warps })
 }
 
-struct Forward {
-    mode: Mode,
-    warps: Vec<Warp>,
+pub(super) struct Forward {
+    pub mode: Mode,
+    pub warps: Vec<Warp>,
     /// Whether records are kept.
     keeps: bool,
 }
 
 impl Forward {
     /// A list of layers. `tracked` says whether the gradient to its input is wanted.
-    fn list<'a>(&mut self, layers: &'a [Layer], input: Tensor, mut tracked: bool) -> Result<(Vec<Record<'a>>, Tensor)> {
+    pub fn list<'a>(&mut self, layers: &'a [Layer], input: Tensor, mut tracked: bool) -> Result<(Vec<Record<'a>>, Tensor)> {
         let (mut records, mut waiting) = (Vec::new(), Vec::new());
         let (mut x, mut rest) = (input, layers);
         while let Some((step, taken)) = Step::first(rest) {
@@ -80,13 +80,13 @@ impl Forward {
                 Ok(output)
             }
             Step::Layer(Layer { action: Action::Transformers { localisers, transformers, feed_theta }, .. }) => {
-                let (records, thetas) = self.thetas(localisers, transformers, &x, tracked)?;
-                let placed = transformers.iter().zip(thetas).map(|(transformer, theta)| self.warp(transformer, &theta, &x)).collect::<Result<Vec<_>>>()?;
-                let (outputs, warps): (Vec<Tensor>, Vec<Warped>) = placed.into_iter().unzip();
+                let (localised, thetas) = self.thetas(localisers, transformers, &x, tracked)?;
+                let warped = transformers.iter().zip(thetas).map(|(transformer, theta)| self.warp(transformer, &theta, &x)).collect::<Result<Vec<_>>>()?;
+                let (outputs, warps): (Vec<Tensor>, Vec<Warped>) = warped.into_iter().unzip();
                 if *feed_theta {
                     waiting.extend(warps.iter().map(|warped| warped.theta.as_detached_tensor()));
                 }
-                made.push(Record::Transformers { localisers: records, warps, input: x, feed_theta: *feed_theta, tracked });
+                made.push(Record::Transformers { localisers: localised, warps, input: x, feed_theta: *feed_theta, tracked });
                 match outputs.as_slice() {
                     [only] => Ok(only.clone()),
                     several => Ok(Tensor::cat(several, 1)?),
@@ -104,6 +104,11 @@ impl Forward {
                 made.push(Record::Dropout { layer, rate: *rate, channels: *channels, seed, step });
                 dropout(layer, &x, *rate, *channels, (seed, step))
             }
+            (Action::Project { axis, projection }, _) => {
+                let output = ops::project(&x, *axis, *projection)?;
+                made.push(Record::Project { axis: *axis, projection: *projection, input: x, output: output.clone(), tracked });
+                Ok(output)
+            }
             (_, Mode::Evaluate) => Pass { mode: self.mode, warps: Vec::new() }.layer(layer, &x, &mut Vec::new()),
             (_, Mode::Train { .. }) => {
                 let input = tracked.then(|| Var::from_tensor(&x)).transpose()?;
@@ -115,58 +120,12 @@ impl Forward {
             }
         }
     }
-
-    /// One theta for each transformer, `N x theta_len`, and what their localisation networks kept.
-    fn thetas<'a>(
-        &mut self,
-        localisers: &'a [Vec<Layer>],
-        transformers: &[Transformer],
-        x: &Tensor,
-        tracked: bool,
-    ) -> Result<(Vec<Vec<Record<'a>>>, Vec<Tensor>)> {
-        let passes = localisers.iter().map(|localiser| self.list(localiser, x.clone(), tracked)).collect::<Result<Vec<_>>>()?;
-        let (records, predicted): (Vec<_>, Vec<Tensor>) = passes.into_iter().unzip();
-        let thetas = match predicted.as_slice() {
-            [all] if transformers.len() > 1 => {
-                let mut start = 0;
-                let next = |transformer: &Transformer| {
-                    let length = transformer.transformation.theta_len();
-                    start += length;
-                    Ok(all.narrow(1, start - length, length)?.contiguous()?)
-                };
-                transformers.iter().map(next).collect::<Result<_>>()?
-            }
-            _ => predicted,
-        };
-        Ok((records, thetas))
-    }
-
-    /// What a transformer gives, and how it got there.
-    fn warp<'a>(&mut self, transformer: &'a Transformer, theta: &Tensor, input: &Tensor) -> Result<(Tensor, Warped<'a>)> {
-        let Transformer { transformation, sampler, target, .. } = transformer;
-        let theta = Var::from_tensor(theta)?;
-        let (placed, output) = match &transformer.basis {
-            Some(basis) => {
-                let matrix = transformation.matrix(&theta)?;
-                let output = ops::sample_structured(input, &matrix.detach(), basis, target, sampler)?;
-                (matrix, output)
-            }
-            None => {
-                let grid = transformation.grid(&theta, target)?;
-                let output = ops::sample_grid(input, &grid.detach(), sampler)?;
-                (grid, output)
-            }
-        };
-        self.warps.push(transformer.warp(&theta.as_detached_tensor(), input, &output, self.mode));
-        let channels = output.dim(1)?;
-        Ok((output, Warped { transformer, theta, placed, channels }))
-    }
 }
 
 /// Whether what comes behind a record depends on a parameter in it, or in front of a layer on the tape.
 fn learns(record: &Record) -> bool {
     match record {
-        Record::Dropout { .. } => false,
+        Record::Dropout { .. } | Record::Project { .. } => false,
         Record::Taped { output, .. } => output.track_op(),
         Record::ConvBlock { .. } | Record::LinearBlock { .. } | Record::Transformers { .. } => true,
     }

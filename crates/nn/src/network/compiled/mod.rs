@@ -7,13 +7,15 @@
 mod backward;
 mod forward;
 mod step;
+mod transformers;
 
 use candle_core::{Tensor, Var};
-use stn_ops::{ConvBlock, ConvBlockOutput, LinearBlock};
+use stn_ops::{ConvBlock, ConvBlockOutput, LinearBlock, Projection, VolumeAxis};
 
-use super::{Layer, Network, Transformer, Warp};
+use super::{Layer, Network, Warp};
 use crate::{Error, GradientPart, Result};
 pub(super) use forward::infer;
+use transformers::{Localised, Warped};
 
 /// A forward pass in training mode with what its backward pass needs.
 #[derive(Debug)]
@@ -31,10 +33,12 @@ enum Record<'a> {
     ConvBlock { weight: &'a Var, bias: &'a Var, block: ConvBlock, input: Tensor, outcome: ConvBlockOutput, tracked: bool },
     /// Fully connected, rectification.
     LinearBlock { weight: &'a Var, bias: &'a Var, block: LinearBlock, input: Tensor, output: Tensor, joined: Joined, tracked: bool },
+    /// A volume seen along an axis.
+    Project { axis: VolumeAxis, projection: Projection, input: Tensor, output: Tensor, tracked: bool },
     /// The same factors fall on the gradient, drawn again from the same stream.
     Dropout { layer: &'a Layer, rate: f32, channels: bool, seed: u64, step: u64 },
     /// Spatial transformers side by side.
-    Transformers { localisers: Vec<Vec<Record<'a>>>, warps: Vec<Warped<'a>>, input: Tensor, feed_theta: bool, tracked: bool },
+    Transformers { localisers: Vec<Vec<Localised<'a>>>, warps: Vec<Warped<'a>>, input: Tensor, feed_theta: bool, tracked: bool },
     /// Any other layer, on candle's tape from `input` to `output`.
     Taped { input: Option<Var>, output: Tensor },
 }
@@ -44,17 +48,6 @@ enum Record<'a> {
 struct Joined {
     shape: Vec<usize>,
     thetas: Vec<usize>,
-}
-
-/// One spatial transformer's part of a record.
-#[derive(Debug)]
-struct Warped<'a> {
-    transformer: &'a Transformer,
-    theta: Var,
-    /// M or, for a transformation without structured form, the grid; on candle's tape from theta.
-    placed: Tensor,
-    /// Channels of the output.
-    channels: usize,
 }
 
 impl<'a> Recorded<'a> {

@@ -19,8 +19,8 @@ pub fn extent<'a>(grids: impl Iterator<Item = &'a Array>) -> f64 {
     if reach <= 1.0 { 1.0 } else { (reach + 0.05).min(WIDEST) }
 }
 
-/// Draws the input of a warp in a cell of `size` mm that reaches to `extent`, and the grid over it.
-pub fn draw(canvas: &mut Canvas, warp: &Warp, (left, top): Point, size: f64, extent: f64, colour: RGBColor) {
+/// Draws the input of a warp in a cell of `size` mm that reaches to `extent`, and the grid over it; of earlier steps the outlines, the lighter the earlier.
+pub fn draw(canvas: &mut Canvas, (warp, earlier): (&Warp, &[&Warp]), (left, top): Point, size: f64, extent: f64, colour: RGBColor) {
     canvas.rectangle((left, top), (size, size), MARGIN);
     let inner = size / extent;
     let margin = (size - inner) / 2.0;
@@ -37,6 +37,11 @@ pub fn draw(canvas: &mut Canvas, warp: &Warp, (left, top): Point, size: f64, ext
             canvas.line(&piece, stroke);
         }
     };
+    for (step, before) in earlier.iter().enumerate() {
+        let Some(before) = Lattice::of(&before.grid) else { continue };
+        let share = 0.2 + 0.6 * (step + 1) as f64 / (earlier.len() + 1) as f64;
+        stroke(canvas, before.outline(), Stroke { colour: tint(colour, share), width: 0.24 });
+    }
     for line in lattice.inner_lines() {
         stroke(canvas, line, Stroke { colour: tint(colour, 0.75), width: 0.14 });
     }

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most columns of images.
 const COLUMNS: usize = 10;
-/// Most blocks on a sheet: with more, it no longer fits a page.
-const BLOCKS: usize = 8;
+/// Most rows of grids and outputs on a sheet: with more, it no longer fits a page.
+const ROWS: usize = 16;
 /// Room for the names at the left, mm.
 const NAMES: f64 = 29.0;
 /// Room for a name above its block, mm.
@@ -31,10 +31,19 @@ struct Block {
     /// The transformer's layer, where the model has several.
     layer: Option<String>,
     trial: String,
-    /// One a column; `None` where the trial has no such sample.
+    /// One a column, the last step's; `None` where the trial has no such sample.
     warps: Vec<Option<Warp>>,
+    /// The same for each step before the last.
+    earlier: Vec<Vec<Option<Warp>>>,
     /// Whether the images are not those of the block before: then they are shown.
     new_input: bool,
+}
+
+impl Block {
+    /// Every warp, step by step.
+    fn every(&self) -> impl Iterator<Item = &Warp> {
+        self.earlier.iter().chain([&self.warps]).flatten().flatten()
+    }
 }
 
 /// One sheet for each distortion that has a model with transformers: the first seed of each. What cannot be read goes to the store's bad files.
@@ -88,13 +97,15 @@ fn blocks(chosen: Vec<(usize, String, Vec<Warp>)>, columns: &[i64]) -> Vec<Block
             }
         }
         for layer in &layers {
-            let of = |sample: &i64| warps.iter().find(|w| w.sample == *sample && w.layer == *layer).cloned();
-            let row: Vec<Option<Warp>> = columns.iter().map(of).collect();
+            let of = |sample: i64, step: i64| warps.iter().find(|w| w.sample == sample && w.layer == *layer && w.step == step).cloned();
+            let last = warps.iter().filter(|w| w.layer == *layer).map(|w| w.step).max().unwrap_or(1);
+            let at = |step: i64| columns.iter().map(|sample| of(*sample, step)).collect::<Vec<_>>();
+            let (row, earlier) = (at(last), (1..last).map(at).collect());
             let inputs = |row: &[Option<Warp>]| row.iter().map(|w| w.as_ref().map(|w| w.input.clone())).collect::<Vec<_>>();
             let new_input = blocks.last().is_none_or(|before| inputs(&before.warps) != inputs(&row));
             if row.iter().any(Option::is_some) {
                 let layer = (layers.len() > 1).then(|| layer.to_string());
-                blocks.push(Block { series, layer, trial: trial.clone(), warps: row, new_input });
+                blocks.push(Block { series, layer, trial: trial.clone(), warps: row, earlier, new_input });
             }
         }
     }
@@ -119,8 +130,16 @@ impl Sheet {
         let room = WIDTH - NAMES - 1.0;
         let cell = ((room - GAP * (columns as f64 - 1.0)) / columns as f64).min(LARGEST_CELL);
         let pictures = NAMES + columns as f64 * (cell + GAP) - GAP + 1.0;
-        let shown = blocks.len().min(BLOCKS);
+        let mut rows = 0;
+        let fits = |block: &&Block| {
+            rows += 2 + block.earlier.len();
+            rows <= ROWS
+        };
+        let shown = blocks.iter().take_while(fits).count().max(1);
         let mut notes = vec!["Dot: upper left corner of the output.".to_string()];
+        if blocks.iter().take(shown).any(|block| !block.earlier.is_empty()) {
+            notes.push("Lighter outlines: earlier steps.".into());
+        }
         if blocks.iter().take(shown).flat_map(|b| b.warps.iter().flatten()).any(|w| w.predicted != w.class) {
             notes.push("Red frame: misread, as the digit in its corner.".into());
         }
@@ -130,7 +149,7 @@ impl Sheet {
         if summary.synthetic {
             notes.push("Synthetic data.".into());
         }
-        let extent = grid::extent(blocks.iter().take(shown).flat_map(|b| b.warps.iter().flatten()).map(|w| &w.grid));
+        let extent = grid::extent(blocks.iter().take(shown).flat_map(Block::every).map(|w| &w.grid));
         let beside = |block: &Block| {
             let lines = Type::NAME.wrap(&summary.series[block.series].label, name_room());
             lines.len() <= 3 && lines.iter().all(|line| Type::NAME.width(line) <= name_room())
@@ -147,8 +166,8 @@ impl Sheet {
         let mut rows = Vec::new();
         let mut top = 4.6;
         for (i, block) in blocks.iter().enumerate().take(self.shown) {
-            let parts: &[Part] = if block.new_input { &[Part::Input, Part::Grid, Part::Output] } else { &[Part::Grid, Part::Output] };
-            for &part in parts {
+            let steps = (0..block.earlier.len()).map(Part::Step);
+            for part in block.new_input.then_some(Part::Input).into_iter().chain([Part::Grid]).chain(steps).chain([Part::Output]) {
                 if self.headed && part == Part::Grid {
                     top += HEAD;
                 }
@@ -174,7 +193,15 @@ impl Sheet {
                 match (warp, part) {
                     (None, _) => canvas.frame(corner, (self.cell, self.cell), Stroke { colour: RULE, width: 0.15 }),
                     (Some(warp), Part::Input) => self.draw_image(canvas, &warp.input, corner),
-                    (Some(warp), Part::Grid) => grid::draw(canvas, warp, corner, self.cell, self.extent, colour(block.series)),
+                    (Some(warp), Part::Grid) => {
+                        let earlier: Vec<&Warp> = block.earlier.iter().filter_map(|step| step[column].as_ref()).collect();
+                        grid::draw(canvas, (warp, &earlier), corner, self.cell, self.extent, colour(block.series));
+                    }
+                    (Some(_), Part::Step(step)) => {
+                        if let Some(warp) = &block.earlier[step][column] {
+                            self.draw_image(canvas, &warp.output, corner);
+                        }
+                    }
                     (Some(warp), Part::Output) => self.draw_output(canvas, warp, corner),
                 }
             }
@@ -208,18 +235,20 @@ impl Sheet {
     fn draw_names(&self, canvas: &mut Canvas, summary: &Summary, block: &Block, part: Part, top: f64) {
         let middle = top + self.cell / 2.0 + Type::SMALL.cap() / 2.0;
         let word = match part {
-            Part::Input => "input",
-            Part::Grid => "grid",
-            Part::Output => "output",
+            Part::Input => "input".to_owned(),
+            Part::Grid => "grid".to_owned(),
+            Part::Step(step) => format!("step {}", step + 1),
+            Part::Output => "output".to_owned(),
         };
         let edge = NAMES - 2.0;
-        canvas.text((edge, middle), word, Type::SMALL, GREY, Anchor::End);
+        canvas.text((edge, middle), &word, Type::SMALL, GREY, Anchor::End);
         if part != Part::Grid {
             return;
         }
         let label = &summary.series[block.series].label;
         let head = if self.headed { HEAD } else { 0.0 };
-        canvas.rectangle((0.6, top - head), (0.8, 2.0 * self.cell + GAP + head), colour(block.series));
+        let parts = 2.0 + block.earlier.len() as f64;
+        canvas.rectangle((0.6, top - head), (0.8, parts * self.cell + (parts - 1.0) * GAP + head), colour(block.series));
         if self.headed {
             let layer = block.layer.as_ref().map(|layer| format!("  {layer}")).unwrap_or_default();
             let label = Type::NAME.shortened(label, self.width - 4.0 - Type::TINY.width(&layer));
@@ -248,16 +277,18 @@ fn name_room() -> f64 {
 enum Part {
     Input,
     Grid,
+    /// What came out before the last step.
+    Step(usize),
     Output,
 }
 
 fn csv(summary: &Summary, blocks: &[Block]) -> String {
-    let mut text = String::from("model,trial,layer,sample,class,predicted,theta\n");
+    let mut text = String::from("model,trial,layer,step,sample,class,predicted,theta\n");
     for block in blocks.iter() {
-        for warp in block.warps.iter().flatten() {
+        for warp in block.every() {
             let theta = warp.theta.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             let label = summary.series[block.series].label.clone();
-            let numbers = [warp.sample, warp.class, warp.predicted].map(|n| n.to_string());
+            let numbers = [warp.step, warp.sample, warp.class, warp.predicted].map(|n| n.to_string());
             text.push_str(&csv_line(&[vec![label, block.trial.clone(), warp.layer.clone()], numbers.to_vec(), vec![theta]].concat()));
         }
     }
