@@ -1,6 +1,7 @@
 //! Differentiable tensor operations on candle: the fused spatial sampler, convolution, pooling, dropout, cross-entropy.
 
 mod avg_pool2d;
+mod batch_norm;
 mod conv2d;
 mod cpu;
 mod cross_entropy;
@@ -19,6 +20,7 @@ mod update;
 mod window;
 
 pub use avg_pool2d::avg_pool2d;
+pub use batch_norm::{BatchNorm, BatchNormGradients, Moments, batch_norm};
 pub use conv2d::{ConvBlock, ConvBlockGradients, ConvBlockOutput, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use deinterleave::deinterleave;
