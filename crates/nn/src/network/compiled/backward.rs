@@ -6,7 +6,7 @@ use stn_ops::{GridWanted, Wanted, accumulate, backward_from, sample_grid_gradien
 use super::super::{Parameter, forward::in_layer};
 use super::forward::dropout;
 use super::{Joined, Record, Warped};
-use crate::{GradientPart, Result};
+use crate::{Error, GradientPart, Result};
 
 /// Where the gradient to a parameter goes.
 type Found<'a> = dyn FnMut(&Var, GradientPart) -> Result<()> + 'a;
@@ -67,9 +67,24 @@ fn one(record: Record, upstream: Tensor, sum: Option<&Tensor>, parameters: &[Par
         Record::Dropout { layer, rate, channels, seed, step } => {
             dropout(layer, &upstream, rate, channels, (seed, step)).map(Some).map_err(|error| in_layer(&layer.name, error))
         }
-        Record::Transformers { localisers, warps, input, feed_theta, tracked } => {
+        Record::BatchNorm { norm, block, moments, input, output, tracked } => {
+            let gradients = block.backward(&input, &norm.weight.as_detached_tensor(), &output, &moments, &upstream, tracked)?;
+            found(&norm.weight, GradientPart { first: 0, numbers: gradients.weight })?;
+            found(&norm.bias, GradientPart { first: 0, numbers: gradients.bias })?;
+            Ok(gradients.input)
+        }
+        Record::Branches { lists, channels } => {
+            let (mut to_input, mut first) = (None, 0);
+            for (records, channels) in lists.into_iter().zip(channels) {
+                let own = upstream.narrow(1, first, channels)?.contiguous()?;
+                first += channels;
+                list(records, own, &mut to_input, parameters, &mut Vec::new(), found)?;
+            }
+            Ok(to_input)
+        }
+        Record::Transformers { localisers, warps, each, input, feed_theta, tracked } => {
             let fed_here = if feed_theta { fed.split_off(fed.len().saturating_sub(warps.len())) } else { Vec::new() };
-            transformers(localisers, &warps, &input, (upstream, fed_here), tracked, parameters, found)
+            transformers((localisers, each), &warps, &input, (upstream, fed_here), tracked, parameters, found)
         }
         Record::Taped { input, output } => taped(input, &output, &upstream, parameters, found),
     }
@@ -89,9 +104,9 @@ fn part(gradient: Tensor, joined: &Joined, fed: &mut Vec<Tensor>) -> Result<Tens
     Ok(images)
 }
 
-/// Back through transformers side by side and their localisation networks.
+/// Back through transformers side by side, the lists behind each and their localisation networks.
 fn transformers(
-    localisers: Vec<Vec<Record>>,
+    (localisers, each): (Vec<Vec<Record>>, Vec<Vec<Record>>),
     warps: &[Warped],
     input: &Tensor,
     (upstream, fed): (Tensor, Vec<Tensor>),
@@ -100,10 +115,15 @@ fn transformers(
     found: &mut Found,
 ) -> Result<Option<Tensor>> {
     let (mut to_input, mut to_thetas) = (None, Vec::with_capacity(warps.len()));
-    let mut channel = 0;
+    let (mut channel, mut each) = (0, each.into_iter());
     for (i, warped) in warps.iter().enumerate() {
-        let own = if warps.len() == 1 { upstream.clone() } else { upstream.narrow(1, channel, warped.channels)?.contiguous()? };
+        let mut own = if warps.len() == 1 { upstream.clone() } else { upstream.narrow(1, channel, warped.channels)?.contiguous()? };
         channel += warped.channels;
+        if let Some(records) = each.next() {
+            let mut to_output = None;
+            list(records, own, &mut to_output, parameters, &mut Vec::new(), found)?;
+            own = to_output.ok_or_else(|| Error::Invalid(format!("nothing depends on what {} gives", warped.transformer.name)))?;
+        }
         let (image, mut theta) = warped.backward(input, &own, tracked)?;
         if let Some(fed) = fed.get(i) {
             theta = (theta + fed)?;

@@ -9,9 +9,9 @@ mod forward;
 mod step;
 
 use candle_core::{Tensor, Var};
-use stn_ops::{ConvBlock, ConvBlockOutput, LinearBlock};
+use stn_ops::{BatchNorm, ConvBlock, ConvBlockOutput, LinearBlock, Moments};
 
-use super::{Layer, Network, Transformer, Warp};
+use super::{Layer, Network, Normalisation, Transformer, Warp};
 use crate::{Error, GradientPart, Result};
 pub(super) use forward::infer;
 
@@ -33,8 +33,12 @@ enum Record<'a> {
     LinearBlock { weight: &'a Var, bias: &'a Var, block: LinearBlock, input: Tensor, output: Tensor, joined: Joined, tracked: bool },
     /// The same factors fall on the gradient, drawn again from the same stream.
     Dropout { layer: &'a Layer, rate: f32, channels: bool, seed: u64, step: u64 },
-    /// Spatial transformers side by side.
-    Transformers { localisers: Vec<Vec<Record<'a>>>, warps: Vec<Warped<'a>>, input: Tensor, feed_theta: bool, tracked: bool },
+    /// Batch normalisation, rectification.
+    BatchNorm { norm: &'a Normalisation, block: BatchNorm, moments: Moments, input: Tensor, output: Tensor, tracked: bool },
+    /// Layer lists side by side, and the channels that each gives.
+    Branches { lists: Vec<Vec<Record<'a>>>, channels: Vec<usize> },
+    /// Spatial transformers side by side, each with the list that its output went through, where there is one.
+    Transformers { localisers: Vec<Vec<Record<'a>>>, warps: Vec<Warped<'a>>, each: Vec<Vec<Record<'a>>>, input: Tensor, feed_theta: bool, tracked: bool },
     /// Any other layer, on candle's tape from `input` to `output`.
     Taped { input: Option<Var>, output: Tensor },
 }
@@ -53,7 +57,7 @@ struct Warped<'a> {
     theta: Var,
     /// M or, for a transformation without structured form, the grid; on candle's tape from theta.
     placed: Tensor,
-    /// Channels of the output.
+    /// Channels of the output, behind the list that it went through.
     channels: usize,
 }
 
