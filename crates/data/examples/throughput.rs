@@ -27,8 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             (0..BATCHES).try_for_each(|_| loader.next().map(drop))?;
             rates.push((BATCHES * BATCH) as f64 / start.elapsed().as_secs_f64());
         }
-        let [_, height, width] = dataset.shape();
-        println!("{distortion:10}  {height} x {width}  {:10.0}    {:10.0} {:10.0}", rates[0], rates[1], rates[2]);
+        println!("{distortion:10}  {:?}  {:10.0}    {:10.0} {:10.0}", dataset.shape(), rates[0], rates[1], rates[2]);
     }
     Ok(())
 }

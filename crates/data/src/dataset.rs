@@ -1,14 +1,16 @@
 //! A data set that is open: images in memory, distorted batch by batch.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use candle_core::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
 use stn_core::Registry;
 use stn_core::stream::stream;
 
 use crate::distortion::{Distortion, Draw};
-use crate::images::Images;
-use crate::split::{self, FIXED_SEED};
+use crate::pictures::Pictures;
+use crate::split::FIXED_SEED;
 use crate::{DatasetSpec, DistortionSpec, Error, Result};
 
 /// Which images.
@@ -27,7 +29,7 @@ pub struct Provenance {
     pub source: String,
     /// SHA-256 of the data as it was read, before any limit: of the files' contents one after another, unpacked where they were gzipped.
     pub sha256: String,
-    /// Whether the images were made up rather than recorded.
+    /// Whether the images were made up rather than contents.
     pub synthetic: bool,
     /// The data's licence, "unknown" for the user's own.
     pub licence: String,
@@ -44,36 +46,36 @@ pub struct Batch {
     pub indices: Vec<usize>,
 }
 
-/// The images as they were recorded, with their limits kept: what data sets that differ in their distortion alone have in common.
+/// Both parts before any distortion, with their limits kept: what data sets that differ in their distortion alone have in common.
 #[derive(Debug)]
-struct Recorded {
-    train: Images,
-    test: Images,
+struct Contents {
+    train: Box<dyn Pictures>,
+    test: Box<dyn Pictures>,
     class_names: Vec<String>,
     provenance: Provenance,
 }
 
 /// What is in memory now, by its spec without a distortion.
-static RECORDED: Mutex<Vec<(DatasetSpec, Weak<Recorded>)>> = Mutex::new(Vec::new());
+static CONTENTS: Mutex<Vec<(DatasetSpec, Weak<Contents>)>> = Mutex::new(Vec::new());
 
-impl Recorded {
+impl Contents {
     /// From memory where another data set holds it, else loaded. Loading waits for loading, so that the same is not loaded twice.
     fn shared(spec: &DatasetSpec) -> Result<Arc<Self>> {
         let key = DatasetSpec { distortion: DistortionSpec::None, ..spec.clone() };
-        let mut all = RECORDED.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(_, recorded)| recorded.strong_count() > 0);
-        if let Some(recorded) = all.iter().find(|(known, _)| *known == key).and_then(|(_, recorded)| recorded.upgrade()) {
-            return Ok(recorded);
+        let mut all = CONTENTS.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(_, contents)| contents.strong_count() > 0);
+        if let Some(contents) = all.iter().find(|(known, _)| *known == key).and_then(|(_, contents)| contents.upgrade()) {
+            return Ok(contents);
         }
-        let recorded = Arc::new(Self::load(spec)?);
-        all.push((key, Arc::downgrade(&recorded)));
-        Ok(recorded)
+        let contents = Arc::new(Self::load(spec)?);
+        all.push((key, Arc::downgrade(&contents)));
+        Ok(contents)
     }
 
     fn load(spec: &DatasetSpec) -> Result<Self> {
-        let loaded = spec.load()?;
-        let train = split::limited(loaded.train, spec.train_limit);
-        let test = split::limited(loaded.test, spec.test_limit);
+        let loaded = spec.open()?;
+        let limited = |pictures: Box<dyn Pictures>, limit: Option<usize>| if let Some(limit) = limit { pictures.limited(limit) } else { pictures };
+        let (train, test) = (limited(loaded.train, spec.train_limit), limited(loaded.test, spec.test_limit));
         tracing::info!(source = loaded.provenance.source, train = train.len(), test = test.len(), "loaded data set");
         Ok(Self { train, test, class_names: loaded.class_names, provenance: loaded.provenance })
     }
@@ -82,8 +84,9 @@ impl Recorded {
 /// A data set in memory with its distortion.
 #[derive(Debug)]
 pub struct Dataset {
-    recorded: Arc<Recorded>,
-    shape: [usize; 3],
+    contents: Arc<Contents>,
+    /// Of an image, after the distortion.
+    shape: Vec<usize>,
     distortion: Distortion,
 }
 
@@ -95,26 +98,37 @@ impl Dataset {
     ///
     /// Where a file is missing, damaged or not what it should be; where a part is empty; where the distortion does not fit the images.
     pub fn open(spec: &DatasetSpec, registry: &Registry) -> Result<Arc<Self>> {
-        let recorded = Recorded::shared(spec)?;
-        let [channels, height, width] = recorded.train.shape();
-        let distortion = spec.distortion.prepare([height, width], registry)?;
-        let [height, width] = spec.distortion.canvas([height, width]);
-        Ok(Arc::new(Self { recorded, shape: [channels, height, width], distortion }))
+        let contents = Contents::shared(spec)?;
+        let distortion = spec.distortion.prepare(contents.train.shape(), registry)?;
+        Ok(Arc::new(Self::new(contents, &spec.distortion, distortion)))
     }
 
-    /// Channels, height and width of the images, after the distortion.
-    pub fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn new(contents: Arc<Contents>, spec: &DistortionSpec, distortion: Distortion) -> Self {
+        let mut shape = spec.shape(contents.train.shape());
+        if let Some(channels) = shape.first_mut() {
+            *channels *= contents.train.pictures();
+        }
+        Self { contents, shape, distortion }
+    }
+
+    /// The shape of the images after the distortion: C H W, or C D H W of volumes.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// How many pictures an image is made of, their channels one after another's.
+    pub fn pictures(&self) -> usize {
+        self.contents.train.pictures()
     }
 
     /// The number of classes that a label may name.
     pub fn classes(&self) -> usize {
-        self.recorded.class_names.len()
+        self.contents.class_names.len()
     }
 
     /// The labels of an image: one, or several such as the digits of a house number.
     pub fn heads(&self) -> usize {
-        self.recorded.train.heads()
+        self.contents.train.heads()
     }
 
     /// The numbers that a network gives for an image: one for each class of each label.
@@ -124,7 +138,7 @@ impl Dataset {
 
     /// The name of each class.
     pub fn class_names(&self) -> &[String] {
-        &self.recorded.class_names
+        &self.contents.class_names
     }
 
     /// The number of images of a part; never 0.
@@ -134,7 +148,7 @@ impl Dataset {
 
     /// Where the data came from.
     pub fn provenance(&self) -> &Provenance {
-        &self.recorded.provenance
+        &self.contents.provenance
     }
 
     /// The images at `indices` of a part, distorted.
@@ -151,15 +165,24 @@ impl Dataset {
 
     /// [`batch`](Self::batch), with an epoch for each index.
     pub(crate) fn prepare(&self, part: Part, visits: &[(usize, u64)], seed: u64) -> Result<Batch> {
-        let images = self.part(part);
-        let mut labels = Vec::with_capacity(visits.len() * images.heads());
-        for &(index, _) in visits {
-            let missing = || Error::Unsupported(format!("there is no image {index}: this part has {}", images.len()));
-            labels.extend_from_slice(images.labels_of(index).ok_or_else(missing)?);
+        if visits.is_empty() {
+            return Err(Error::Unsupported("a batch needs at least one image".into()));
         }
-        let heads = images.heads();
-        let draws = visits.iter().map(|&(index, epoch)| Draw { index, random: self.stream(part, seed, epoch, index) }).collect();
-        let images = self.distortion.apply(images, draws)?;
+        let (pictures, seen) = (self.part(part), self.pictures());
+        let (size, heads) = (seen * pictures.size(), pictures.heads());
+        let (mut values, mut labels) = (vec![0.0; visits.len() * size], vec![0; visits.len() * heads]);
+        let slots = values.chunks_exact_mut(size).zip(labels.chunks_exact_mut(heads));
+        for (&(index, epoch), (values, labels)) in visits.iter().zip(slots) {
+            if index >= pictures.len() {
+                return Err(Error::Unsupported(format!("there is no image {index}: this part has {}", pictures.len())));
+            }
+            pictures.draw(index, &mut visit("picture", part, seed, epoch, index), values, labels)?;
+        }
+        let draws = visits
+            .iter()
+            .flat_map(|&(index, epoch)| (0..seen).map(move |picture| Draw { index, random: visit(&distortion_of(picture), part, seed, epoch, index) }));
+        let input = Tensor::from_vec(values, [&[visits.len() * seen], pictures.shape()].concat(), &Device::Cpu)?;
+        let images = self.distortion.apply(pictures, input, draws.collect())?.reshape([&[visits.len()], self.shape.as_slice()].concat())?;
         let labels = Tensor::from_vec(labels, (visits.len(), heads), &Device::Cpu)?;
         Ok(Batch { images, labels, indices: visits.iter().map(|&(index, _)| index).collect() })
     }
@@ -169,17 +192,10 @@ impl Dataset {
         TestBatches { dataset: self, next: 0, batch: batch.max(1) }
     }
 
-    fn part(&self, part: Part) -> &Images {
+    fn part(&self, part: Part) -> &dyn Pictures {
         match part {
-            Part::Train => &self.recorded.train,
-            Part::Test => &self.recorded.test,
-        }
-    }
-
-    fn stream(&self, part: Part, seed: u64, epoch: u64, index: usize) -> rand_chacha::ChaCha8Rng {
-        match part {
-            Part::Train => stream(seed, "distortion", epoch << 32 | index as u64),
-            Part::Test => stream(FIXED_SEED, "test distortion", index as u64),
+            Part::Train => self.contents.train.as_ref(),
+            Part::Test => self.contents.test.as_ref(),
         }
     }
 
@@ -187,20 +203,31 @@ impl Dataset {
     #[cfg(test)]
     pub(crate) fn panicking(registry: &Registry) -> Arc<Self> {
         let sound = Self::for_test([1, 4, 4], vec![0; 32], vec![0, 1], &DistortionSpec::None, registry);
-        Arc::new(Self { recorded: sound.recorded.clone(), shape: sound.shape, distortion: Distortion::panicking([4, 4], registry) })
+        Arc::new(Self::new(sound.contents.clone(), &DistortionSpec::None, Distortion::panicking([4, 4], registry)))
     }
 
     #[cfg(test)]
     pub(crate) fn for_test(shape: [usize; 3], train: Vec<u8>, labels: Vec<u32>, spec: &DistortionSpec, registry: &Registry) -> Arc<Self> {
-        let images = Images::new(std::path::Path::new("test"), shape, crate::images::Pixels::Bytes(train), labels).unwrap();
-        let [channels, height, width] = shape;
-        let distortion = spec.prepare([height, width], registry).unwrap();
-        let [height, width] = spec.canvas([height, width]);
+        let images = crate::images::Images::new(std::path::Path::new("test"), shape, crate::images::Pixels::Bytes(train), labels).unwrap();
+        let distortion = spec.prepare(&shape, registry).unwrap();
         let provenance = Provenance { source: "test".into(), sha256: String::new(), synthetic: true, licence: "none".into() };
         let class_names = (0..=images.labels().iter().max().copied().unwrap_or(0)).map(|c| c.to_string()).collect();
-        let recorded = Arc::new(Recorded { train: images.clone(), test: images, class_names, provenance });
-        Arc::new(Self { recorded, shape: [channels, height, width], distortion })
+        let contents = Arc::new(Contents { train: Box::new(images.clone()), test: Box::new(images), class_names, provenance });
+        Arc::new(Self::new(contents, spec, distortion))
     }
+}
+
+/// The stream of a visit of an image; a test image is the same at every visit.
+fn visit(purpose: &str, part: Part, seed: u64, epoch: u64, index: usize) -> ChaCha8Rng {
+    match part {
+        Part::Train => stream(seed, purpose, epoch << 32 | index as u64),
+        Part::Test => stream(FIXED_SEED, &format!("test {purpose}"), index as u64),
+    }
+}
+
+/// The purpose of the stream that distorts a picture of an image.
+fn distortion_of(picture: usize) -> Cow<'static, str> {
+    if picture == 0 { "distortion".into() } else { format!("distortion of picture {picture}").into() }
 }
 
 /// The batches of the test part; see [`Dataset::test_batches`].
@@ -237,13 +264,29 @@ mod tests {
         let plain = DatasetSpec { kind, distortion: DistortionSpec::None, train_limit: None, test_limit: None };
         let first = Dataset::open(&plain, &registry).unwrap();
         let rotated = Dataset::open(&DatasetSpec { distortion: DistortionSpec::R(Default::default()), ..plain.clone() }, &registry).unwrap();
-        assert!(Arc::ptr_eq(&first.recorded, &rotated.recorded));
+        assert!(Arc::ptr_eq(&first.contents, &rotated.contents));
         let limited = Dataset::open(&DatasetSpec { train_limit: Some(1), ..plain.clone() }, &registry).unwrap();
-        assert!(!Arc::ptr_eq(&first.recorded, &limited.recorded) && limited.len(Part::Train) == 1);
-        let before = Arc::downgrade(&first.recorded);
+        assert!(!Arc::ptr_eq(&first.contents, &limited.contents) && limited.len(Part::Train) == 1);
+        let before = Arc::downgrade(&first.contents);
         drop((first, rotated));
         assert!(before.upgrade().is_none(), "nothing is kept that nobody uses");
         assert!(Dataset::open(&plain, &registry).is_ok());
+    }
+
+    #[test]
+    fn each_picture_of_an_image_is_distorted_on_its_own() {
+        let spec =
+            DatasetSpec::from_value(&toml::Value::Table("kind = \"mnist_addition\"\nsource = \"embedded\"\ndistortion = \"RTS\"".parse().unwrap())).unwrap();
+        let dataset = Dataset::open(&spec, &stn_plugins::standard().unwrap()).unwrap();
+        assert_eq!((dataset.shape(), dataset.pictures(), dataset.outputs()), (&[2, 42, 42][..], 2, 19));
+        assert_eq!(Some((dataset.shape().to_vec(), 19)), spec.shape_hint());
+        let centre = |picture: &[f32]| {
+            let (sum, weighted) = picture.iter().enumerate().fold((0.0, 0.0), |(sum, weighted), (i, value)| (sum + value, weighted + value * (i % 42) as f32));
+            weighted / sum
+        };
+        let values = dataset.batch(Part::Train, &[0, 1, 2, 3, 4, 5, 6, 7], 0, 0).unwrap().images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let apart = values.chunks_exact(2 * 42 * 42).filter(|image| (centre(&image[..42 * 42]) - centre(&image[42 * 42..])).abs() > 2.0).count();
+        assert!(apart >= 4, "{apart} of 8 images have their digits at places of their own");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Labelled images in memory.
 
-use crate::{Error, Result};
+use rand_chacha::ChaCha8Rng;
+
+use crate::pictures::Pictures;
+use crate::{Error, Result, split};
 
 /// The most channels an image may have: grey, colour, colour with alpha.
 pub(crate) const MOST_CHANNELS: usize = 4;
@@ -53,7 +56,7 @@ impl Images {
         if labels.is_empty() {
             return Err(Error::file(origin, "holds no images"));
         }
-        if pixels.len() % size != 0 || (pixels.len() / size).checked_mul(heads) != Some(labels.len()) {
+        if !pixels.len().is_multiple_of(size) || (pixels.len() / size).checked_mul(heads) != Some(labels.len()) {
             let (found, each) = (pixels.len() / size, if heads == 1 { "one label".into() } else { format!("{heads} labels") });
             return Err(Error::file(origin, format!("{found} images but {} labels; there must be {each} for each image", labels.len())));
         }
@@ -69,9 +72,9 @@ impl Images {
         self.labels.len() / self.heads
     }
 
-    /// The labels of an image: how many.
-    pub(crate) fn heads(&self) -> usize {
-        self.heads
+    /// The values of one image.
+    pub(crate) fn size(&self) -> usize {
+        self.shape.iter().product()
     }
 
     /// All labels, image after image.
@@ -82,11 +85,6 @@ impl Images {
     /// The labels of image `index`.
     pub(crate) fn labels_of(&self, index: usize) -> Option<&[u32]> {
         self.labels.chunks_exact(self.heads).nth(index)
-    }
-
-    /// The values of one image.
-    pub(crate) fn size(&self) -> usize {
-        self.shape.iter().product()
     }
 
     /// Writes image `index` into `out`, which is [`size`](Self::size) long.
@@ -135,6 +133,30 @@ impl Images {
             Pixels::Floats(floats) => Pixels::Floats(gather(floats, size, indices)),
         };
         Self { shape: self.shape, pixels, labels: gather(&self.labels, self.heads, indices), heads: self.heads }
+    }
+}
+
+impl Pictures for Images {
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn heads(&self) -> usize {
+        self.heads
+    }
+
+    fn draw(&self, index: usize, _: &mut ChaCha8Rng, values: &mut [f32], labels: &mut [u32]) -> Result<()> {
+        self.read(index, values)?;
+        labels.copy_from_slice(self.labels_of(index).unwrap_or_default());
+        Ok(())
+    }
+
+    fn limited(self: Box<Self>, count: usize) -> Box<dyn Pictures> {
+        Box::new(split::limited(*self, count))
     }
 }
 

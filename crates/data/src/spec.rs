@@ -10,18 +10,51 @@ use toml::{Table, Value};
 use crate::distortion::DistortionSpec;
 use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
+use crate::kind::mnist_addition::MnistAdditionSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
 use crate::kind::svhn::SvhnDigitsSpec;
-use crate::kind::{Loaded, Source};
+use crate::kind::{Opened, Source};
 use crate::{DatasetDoc, Result};
 
-/// Which data set, and where it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Kind {
+/// Declares every kind of data set, a line each; its name in TOML files is the [`Declared::NAME`] of its table.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident($spec:ty),)*) => {
+        /// Which data set, and where it is.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        pub enum Kind {
+            $($(#[$doc])* $kind($spec),)*
+        }
+
+        impl Kind {
+            fn source(&self) -> &dyn Source {
+                match self {
+                    $(Self::$kind(spec) => spec,)*
+                }
+            }
+        }
+
+        /// Reads the table of the kind it names; `None` where there is no such kind.
+        fn read_kind(name: &str, table: &Table) -> Option<std::result::Result<DatasetSpec, Vec<Fault>>> {
+            match name {
+                $(<$spec>::NAME => Some(read(table, Kind::$kind)),)*
+                _ => None,
+            }
+        }
+
+        /// Every kind of data set with its keys.
+        pub(crate) fn kinds() -> Vec<DatasetDoc> {
+            vec![$(document::<$spec>()),*]
+        }
+    };
+}
+
+kinds! {
     /// Handwritten digits.
     Mnist(MnistSpec),
+    /// Two handwritten digits and their sum.
+    MnistAddition(MnistAdditionSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
     /// Arrays of the user's own.
@@ -81,38 +114,25 @@ impl DatasetSpec {
             return Err(vec![Fault::at([""; 0], format!("expected a table, found {}", value.type_str()))]);
         };
         match table.get("kind") {
-            Some(Value::String(kind)) => match kind.as_str() {
-                MnistSpec::NAME => read(table, Kind::Mnist),
-                SvhnDigitsSpec::NAME => read(table, Kind::SvhnDigits),
-                NpzSpec::NAME => read(table, Kind::Npz),
-                ParquetSpec::NAME => read(table, Kind::Parquet),
-                FolderSpec::NAME => read(table, Kind::Folder),
-                other => Err(vec![Fault::unknown(["kind"], "data set", other, &kinds().iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>())]),
-            },
+            Some(Value::String(kind)) => read_kind(kind, table).unwrap_or_else(|| {
+                let known = kinds();
+                let names: Vec<&str> = known.iter().map(|kind| kind.name.as_str()).collect();
+                Err(vec![Fault::unknown(["kind"], "data set", kind, &names)])
+            }),
             Some(other) => Err(vec![Fault::at(["kind"], format!("expected a string, found {}", other.type_str()))]),
             None => Err(vec![Fault::at([""; 0], "this table needs a `kind`").help("write for example kind = \"mnist\"")]),
         }
     }
 
-    /// The shape of the images (channels, height, width, after the distortion) and the numbers that a network gives for one (see [`Dataset::outputs`](crate::Dataset::outputs)), where both are known without reading data.
-    pub fn shape_hint(&self) -> Option<([usize; 3], usize)> {
-        let ([channels, height, width], classes) = self.source().hint()?;
-        let [height, width] = self.distortion.canvas([height, width]);
-        Some(([channels, height, width], classes))
+    /// The shape of the images after the distortion, C H W or C D H W, and the numbers that a network gives for one (see
+    /// [`Dataset::outputs`](crate::Dataset::outputs)), where both are known without reading data.
+    pub fn shape_hint(&self) -> Option<(Vec<usize>, usize)> {
+        let (shape, outputs) = self.kind.source().hint()?;
+        Some((self.distortion.shape(&shape), outputs))
     }
 
-    pub(crate) fn load(&self) -> Result<Loaded> {
-        self.source().load()
-    }
-
-    fn source(&self) -> &dyn Source {
-        match &self.kind {
-            Kind::Mnist(spec) => spec,
-            Kind::SvhnDigits(spec) => spec,
-            Kind::Npz(spec) => spec,
-            Kind::Parquet(spec) => spec,
-            Kind::Folder(spec) => spec,
-        }
+    pub(crate) fn open(&self) -> Result<Opened> {
+        self.kind.source().open()
     }
 }
 
@@ -122,11 +142,6 @@ pub(crate) trait Declared: Source + DeserializeOwned + Serialize + JsonSchema + 
     const NAME: &'static str;
     /// What it is, in a line.
     const SUMMARY: &'static str;
-}
-
-/// Every kind of data set with its keys.
-pub(crate) fn kinds() -> Vec<DatasetDoc> {
-    vec![document::<MnistSpec>(), document::<SvhnDigitsSpec>(), document::<NpzSpec>(), document::<ParquetSpec>(), document::<FolderSpec>()]
 }
 
 fn document<K: Declared>() -> DatasetDoc {
@@ -167,6 +182,9 @@ fn read<K: Declared>(table: &Table, kind: fn(K) -> Kind) -> std::result::Result<
         }
     }
     let distortion = keep(distortion(table.get("distortion")), &mut faults).unwrap_or_default();
+    if distortion != DistortionSpec::None && source.as_ref().and_then(Source::hint).is_some_and(|(shape, _)| shape.len() > 3) {
+        faults.push(Fault::at(["distortion"], "volumes cannot be distorted; distortions are for images").help("leave the key out"));
+    }
     faults.sort_by(|a, b| a.path.cmp(&b.path));
     match source {
         Some(source) if faults.is_empty() => Ok(DatasetSpec { kind: kind(source), distortion, train_limit: common.train_limit, test_limit: common.test_limit }),
@@ -202,10 +220,10 @@ mod tests {
     #[test]
     fn a_distorted_mnist_knows_its_shape() {
         let hint = |text: &str| spec(text).unwrap().shape_hint();
-        assert_eq!(hint("kind = \"mnist\""), Some(([1, 28, 28], 10)));
-        assert_eq!(hint("kind = \"mnist\"\ndistortion = \"RTS\""), Some(([1, 42, 42], 10)));
-        assert_eq!(hint("kind = \"mnist\"\ndistortion = { kind = \"TC\", canvas = [80, 64] }"), Some(([1, 80, 64], 10)));
-        assert_eq!(hint("kind = \"svhn_digits\""), Some(([3, 32, 32], 10)));
+        assert_eq!(hint("kind = \"mnist\""), Some((vec![1, 28, 28], 10)));
+        assert_eq!(hint("kind = \"mnist\"\ndistortion = \"RTS\""), Some((vec![1, 42, 42], 10)));
+        assert_eq!(hint("kind = \"mnist\"\ndistortion = { kind = \"TC\", canvas = [80, 64] }"), Some((vec![1, 80, 64], 10)));
+        assert_eq!(hint("kind = \"svhn_digits\""), Some((vec![3, 32, 32], 10)));
         assert_eq!(hint("kind = \"npz\"\npath = \"x.npz\""), None);
     }
 
@@ -230,7 +248,11 @@ mod tests {
 
     #[test]
     fn unknown_names_are_answered_with_the_nearest() {
-        assert_eq!(faults("kind = \"minst\""), ["`kind`: unknown data set `minst`; did you mean `mnist`? (known: mnist, svhn_digits, npz, parquet, folder)"]);
+        assert!(
+            faults("kind = \"minst\"")[0].starts_with("`kind`: unknown data set `minst`; did you mean `mnist`? (known: mnist, "),
+            "{:?}",
+            faults("kind = \"minst\"")
+        );
         assert_eq!(
             faults("kind = \"mnist\"\ndistortion = \"rts\""),
             ["`distortion`: unknown distortion `rts`; did you mean `RTS`? (known: none, R, RTS, P, E, TC)"]

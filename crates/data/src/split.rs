@@ -45,15 +45,13 @@ pub(crate) fn images(origin: &std::path::Path, images: &Images, fraction: f64) -
 }
 
 /// At most `limit` images, by a fixed draw, in their own order.
-pub(crate) fn limited(images: Images, limit: Option<usize>) -> Images {
-    match limit {
-        Some(limit) if limit < images.len() => {
-            let mut chosen: Vec<usize> = permutation(images.len(), FIXED_SEED, "limit", 0).into_iter().take(limit).map(|i| i as usize).collect();
-            chosen.sort_unstable();
-            images.select(&chosen)
-        }
-        _ => images,
+pub(crate) fn limited(images: Images, limit: usize) -> Images {
+    if limit >= images.len() {
+        return images;
     }
+    let mut chosen: Vec<usize> = permutation(images.len(), FIXED_SEED, "limit", 0).into_iter().take(limit).map(|i| i as usize).collect();
+    chosen.sort_unstable();
+    images.select(&chosen)
 }
 
 #[cfg(test)]
@@ -83,10 +81,10 @@ mod tests {
     #[test]
     fn a_limit_keeps_the_order_and_draws_from_everywhere() {
         let many = Images::new(Path::new("x"), [1, 1, 1], Pixels::Bytes((0..200).collect()), (0..200).collect()).unwrap();
-        let few = limited(many.clone(), Some(20));
+        let few = limited(many.clone(), 20);
         assert_eq!(few.len(), 20);
         assert!(few.labels().is_sorted());
         assert!(few.labels().iter().any(|&l| l > 100));
-        assert_eq!(limited(many.clone(), Some(500)), many);
+        assert_eq!(limited(many.clone(), 500), many);
     }
 }

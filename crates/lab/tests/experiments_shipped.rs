@@ -5,8 +5,14 @@ use std::path::Path;
 use stn_lab::Experiment;
 
 /// File and number of trials.
-const SHIPPED: [(&str, usize); 5] =
-    [("mnist_table1.toml", 96), ("mnist_tc.toml", 12), ("quickstart.toml", 15), ("random_search.toml", 48), ("svhn_digits.toml", 6)];
+const SHIPPED: [(&str, usize); 6] = [
+    ("mnist_addition.toml", 24),
+    ("mnist_table1.toml", 96),
+    ("mnist_tc.toml", 12),
+    ("quickstart.toml", 15),
+    ("random_search.toml", 48),
+    ("svhn_digits.toml", 6),
+];
 
 #[test]
 fn every_shipped_experiment_loads_with_its_trials_and_sizes() {

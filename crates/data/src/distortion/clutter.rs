@@ -9,7 +9,7 @@ use stn_core::Fault;
 
 use super::frame::Frame;
 use super::{Declared, Draw, canvas_faults};
-use crate::images::Images;
+use crate::pictures::Pictures;
 use crate::{Error, Result};
 
 /// TC of the paper: the image at a random place of a black canvas, with `patches` square pieces cut from other images of the same part.
@@ -56,33 +56,46 @@ impl Clutter {
         )))
     }
 
-    pub(crate) fn apply(&self, images: &Images, draws: Vec<Draw>, frame: Frame) -> Result<Tensor> {
-        let [channels, ..] = images.shape();
+    /// Puts each of the N x C x H x W pictures on a canvas of its own, among pieces of others of `shown`.
+    pub(crate) fn apply(&self, shown: &dyn Pictures, input: &Tensor, draws: Vec<Draw>, frame: Frame) -> Result<Tensor> {
+        let (count, channels, _, _) = input.dims4()?;
         let [height, width] = frame.canvas;
-        let size = channels * height * width;
-        let count = draws.len();
-        let mut values = vec![0.0; count * size];
-        let mut image = vec![0.0; images.size()];
-        for (mut draw, canvas) in draws.into_iter().zip(values.chunks_exact_mut(size)) {
-            self.draw_one(images, &mut draw, frame, &mut image, canvas)?;
+        let mut values = vec![0.0; count * channels * height * width];
+        let mut others = Others { shown, values: vec![0.0; shown.pictures() * shown.size()], labels: vec![0; shown.heads()] };
+        for (i, (draw, canvas)) in draws.into_iter().zip(values.chunks_exact_mut(channels * height * width)).enumerate() {
+            let picture = input.get(i)?.flatten_all()?.to_vec1::<f32>()?;
+            self.draw_one(&picture, &mut others, draw, frame, canvas)?;
         }
         Ok(Tensor::from_vec(values, (count, channels, height, width), &Device::Cpu)?)
     }
 
-    fn draw_one(&self, images: &Images, draw: &mut Draw, frame: Frame, image: &mut [f32], canvas: &mut [f32]) -> Result<()> {
-        let random = &mut draw.random;
+    fn draw_one(&self, picture: &[f32], others: &mut Others<'_>, Draw { index, mut random }: Draw, frame: Frame, canvas: &mut [f32]) -> Result<()> {
         let whole = frame.image;
-        images.read(draw.index, image)?;
-        let place = corner(random, whole, frame.canvas);
-        paste(image, frame, [0, 0], whole, place, canvas);
+        paste(picture, frame, [0, 0], whole, corner(&mut random, whole, frame.canvas), canvas);
         for _ in 0..self.patches {
-            images.read(other(random, draw.index, images.len()), image)?;
+            let other = others.draw(index, &mut random)?;
             let piece = [self.patch; 2];
-            let cut = corner(random, piece, whole);
-            let place = corner(random, piece, frame.canvas);
-            paste(image, frame, cut, piece, place, canvas);
+            let cut = corner(&mut random, piece, whole);
+            let place = corner(&mut random, piece, frame.canvas);
+            paste(other, frame, cut, piece, place, canvas);
         }
         Ok(())
+    }
+}
+
+/// The images that pieces are cut from.
+struct Others<'a> {
+    shown: &'a dyn Pictures,
+    values: Vec<f32>,
+    labels: Vec<u32>,
+}
+
+impl Others<'_> {
+    /// The first picture of an image drawn at random, which is not `index` where there is another.
+    fn draw(&mut self, index: usize, random: &mut ChaCha8Rng) -> Result<&[f32]> {
+        let other = other(random, index, self.shown.len());
+        self.shown.draw(other, random, &mut self.values, &mut self.labels)?;
+        Ok(&self.values[..self.shown.size()])
     }
 }
 
@@ -116,14 +129,17 @@ fn paste(image: &[f32], frame: Frame, cut: [usize; 2], size: [usize; 2], place: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::images::Pixels;
+    use crate::images::{Images, Pixels};
     use std::path::Path;
     use stn_core::stream::stream;
 
     fn apply(clutter: &Clutter, images: &Images, index: usize, key: u64) -> Vec<f32> {
         let frame = Frame { image: [images.shape()[1], images.shape()[2]], canvas: clutter.canvas };
         let draws = vec![Draw { index, random: stream(0, "test", key) }];
-        clutter.apply(images, draws, frame).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+        let mut picture = vec![0.0; images.size()];
+        images.read(index, &mut picture).unwrap();
+        let input = Tensor::from_vec(picture, [&[1][..], &images.shape()].concat(), &Device::Cpu).unwrap();
+        clutter.apply(images, &input, draws, frame).unwrap().flatten_all().unwrap().to_vec1().unwrap()
     }
 
     #[test]

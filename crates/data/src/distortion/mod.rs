@@ -14,6 +14,7 @@ mod rotation_translation_scale;
 mod vectors;
 mod warp;
 
+use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -26,7 +27,7 @@ pub use projective::Projective;
 pub use rotation::Rotation;
 pub use rotation_translation_scale::RotationTranslationScale;
 
-use crate::images::Images;
+use crate::pictures::Pictures;
 use crate::{DatasetDoc, Error, Result};
 use frame::Frame;
 use warp::{DrawTheta, Warper};
@@ -105,8 +106,26 @@ impl DistortionSpec {
         }
     }
 
-    /// Makes it ready for images of a size.
-    pub(crate) fn prepare(&self, image: [usize; 2], registry: &Registry) -> Result<Distortion> {
+    /// The shape of the output for pictures of a shape: C H W on the [`canvas`](Self::canvas); volumes are not distorted.
+    pub(crate) fn shape(&self, picture: &[usize]) -> Vec<usize> {
+        match *picture {
+            [channels, height, width] => {
+                let [height, width] = self.canvas([height, width]);
+                vec![channels, height, width]
+            }
+            _ => picture.to_vec(),
+        }
+    }
+
+    /// Makes it ready for pictures of a shape.
+    pub(crate) fn prepare(&self, picture: &[usize], registry: &Registry) -> Result<Distortion> {
+        let image = match (self, picture) {
+            (Self::None, _) => return Ok(Distortion::None),
+            (_, &[_, height, width]) => [height, width],
+            _ => {
+                return Err(Error::Unsupported(format!("volumes of {picture:?} (channels, depth, height, width) cannot be distorted; leave out `distortion`")));
+            }
+        };
         let frame = Frame { image, canvas: self.canvas(image) };
         let warp = |draw: Box<dyn DrawTheta>| Ok(Distortion::Warp(Warper::new(draw, frame, registry)?));
         match self {
@@ -181,25 +200,12 @@ impl Distortion {
         Self::Warp(Warper::new(Box::new(Panicking), Frame { image, canvas: image }, registry).unwrap())
     }
 
-    /// The drawn images as N x C x H x W values, distorted.
-    pub(crate) fn apply(&self, images: &Images, draws: Vec<Draw>) -> Result<candle_core::Tensor> {
-        let [channels, height, width] = images.shape();
-        if draws.is_empty() {
-            return Err(Error::Unsupported("a batch needs at least one image".into()));
-        }
+    /// N pictures of `shown`, distorted, a draw for each.
+    pub(crate) fn apply(&self, shown: &dyn Pictures, input: Tensor, draws: Vec<Draw>) -> Result<Tensor> {
         match self {
-            Self::Clutter(clutter, frame) => clutter.apply(images, draws, *frame),
-            Self::None | Self::Warp(_) => {
-                let mut values = vec![0.0; draws.len() * images.size()];
-                for (draw, out) in draws.iter().zip(values.chunks_exact_mut(images.size())) {
-                    images.read(draw.index, out)?;
-                }
-                let input = candle_core::Tensor::from_vec(values, (draws.len(), channels, height, width), &candle_core::Device::Cpu)?;
-                match self {
-                    Self::Warp(warper) => warper.apply(&input, draws),
-                    _ => Ok(input),
-                }
-            }
+            Self::None => Ok(input),
+            Self::Warp(warper) => warper.apply(&input, draws),
+            Self::Clutter(clutter, frame) => clutter.apply(shown, &input, draws, *frame),
         }
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::Fault;
 
-use super::{Loaded, Source, path_and_fraction, same_shape};
+use super::{Loaded, Opened, Source, path_and_fraction, same_shape};
 use crate::checksum::Checksum;
 use crate::decode::Collector;
 use crate::images::{Images, Pixels};
@@ -42,7 +42,14 @@ impl Source for FolderSpec {
         path_and_fraction(&self.path, self.test)
     }
 
-    fn load(&self) -> Result<Loaded> {
+    fn open(&self) -> Result<Opened> {
+        Ok(self.load()?.shown())
+    }
+}
+
+impl FolderSpec {
+    /// Reads it whole.
+    pub(crate) fn load(&self) -> Result<Loaded> {
         let (train_dir, test_dir) = (self.path.join("train"), self.path.join("test"));
         let root = if train_dir.is_dir() { &train_dir } else { &self.path };
         let classes = subfolders(root)?;

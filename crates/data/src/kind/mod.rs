@@ -2,6 +2,7 @@
 
 pub(crate) mod folder;
 pub(crate) mod mnist;
+pub(crate) mod mnist_addition;
 pub(crate) mod npz;
 pub(crate) mod parquet;
 pub(crate) mod svhn;
@@ -11,14 +12,26 @@ use std::path::Path;
 use stn_core::Fault;
 
 use crate::images::Images;
+use crate::pictures::Pictures;
 use crate::{Error, Provenance, Result};
 
 /// A data set in memory.
-pub(crate) struct Loaded {
-    pub(crate) train: Images,
-    pub(crate) test: Images,
+pub(crate) struct Loaded<P = Images> {
+    pub(crate) train: P,
+    pub(crate) test: P,
     pub(crate) class_names: Vec<String>,
     pub(crate) provenance: Provenance,
+}
+
+/// What a source gives: recorded images, or pictures that are drawn.
+pub(crate) type Opened = Loaded<Box<dyn Pictures>>;
+
+impl Loaded {
+    /// The recorded images as a data set shows them.
+    fn shown(self) -> Opened {
+        let Self { train, test, class_names, provenance } = self;
+        Loaded { train: Box::new(train), test: Box::new(test), class_names, provenance }
+    }
 }
 
 #[cfg(test)]
@@ -38,13 +51,13 @@ pub(crate) trait Source {
     /// Values that are out of range.
     fn faults(&self) -> Vec<Fault>;
 
-    /// C H W and the numbers that a network gives, classes times labels of an image, where both are known beforehand.
-    fn hint(&self) -> Option<([usize; 3], usize)> {
+    /// The shape of an image, C H W or C D H W, and the numbers that a network gives, classes times labels of an image, where both are known beforehand.
+    fn hint(&self) -> Option<(Vec<usize>, usize)> {
         None
     }
 
     /// Reads all of it.
-    fn load(&self) -> Result<Loaded>;
+    fn open(&self) -> Result<Opened>;
 }
 
 /// A missing `path`, or a test fraction that leaves a part empty.

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::Fault;
 
-use super::{Loaded, Source, class_numbers, numbered_classes, path_and_fraction, same_shape};
+use super::{Loaded, Opened, Source, class_numbers, numbered_classes, path_and_fraction, same_shape};
 use crate::checksum::Checksum;
 use crate::decode::channels_first;
 use crate::images::{Images, MOST_CHANNELS, Pixels};
@@ -49,7 +49,14 @@ impl Source for NpzSpec {
         path_and_fraction(&self.path, self.test)
     }
 
-    fn load(&self) -> Result<Loaded> {
+    fn open(&self) -> Result<Opened> {
+        Ok(self.load()?.shown())
+    }
+}
+
+impl NpzSpec {
+    /// Reads it whole.
+    pub(crate) fn load(&self) -> Result<Loaded> {
         let mut sum = Checksum::default();
         sum.add_file(&self.path)?;
         let file = BufReader::new(File::open(&self.path).map_err(Error::io("read", &self.path))?);

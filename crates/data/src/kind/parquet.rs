@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::Fault;
 
-use super::{Loaded, Source, numbered_classes, path_and_fraction, same_shape};
+use super::{Loaded, Opened, Source, numbered_classes, path_and_fraction, same_shape};
 use crate::checksum::Checksum;
 use crate::decode::Collector;
 use crate::images::{Images, Pixels};
@@ -49,7 +49,14 @@ impl Source for ParquetSpec {
         path_and_fraction(&self.path, self.test)
     }
 
-    fn load(&self) -> Result<Loaded> {
+    fn open(&self) -> Result<Opened> {
+        Ok(self.load()?.shown())
+    }
+}
+
+impl ParquetSpec {
+    /// Reads it whole.
+    pub(crate) fn load(&self) -> Result<Loaded> {
         let mut sum = Checksum::default();
         let train = self.table(&self.path, &mut sum)?;
         let test = self.test_path.as_deref().map(|path| self.table(path, &mut sum)).transpose()?;
@@ -67,9 +74,7 @@ impl Source for ParquetSpec {
         let provenance = Provenance { source: format!("Parquet {}", self.path.display()), sha256: sum.finish(), synthetic: false, licence: "unknown".into() };
         Ok(Loaded { train, test, class_names, provenance })
     }
-}
 
-impl ParquetSpec {
     fn table(&self, path: &Path, sum: &mut Checksum) -> Result<Table> {
         let files = parquet_files(path)?;
         for file in &files {

@@ -106,7 +106,7 @@ type Planned = std::result::Result<Arc<Plan>, Vec<Fault>>;
 struct Plans<'a> {
     registry: &'a Registry,
     /// By network, shape and number of outputs.
-    known: BTreeMap<(String, [usize; 3], usize), Planned>,
+    known: BTreeMap<(String, Vec<usize>, usize), Planned>,
 }
 
 impl Plans<'_> {
@@ -115,7 +115,7 @@ impl Plans<'_> {
             return Ok(Arc::clone(plan));
         }
         let network = serde_json::to_string(&trial.config.network).unwrap_or_default();
-        let key = (network, dataset.shape(), dataset.outputs());
+        let key = (network, dataset.shape().to_vec(), dataset.outputs());
         let plan = || Plan::new(&trial.config.network, dataset.shape(), dataset.outputs(), self.registry).map(Arc::new);
         self.known.entry(key).or_insert_with(plan).clone()
     }

@@ -40,7 +40,7 @@ pub(crate) struct Planner<'a> {
     datasets: BTreeMap<String, Read<DatasetSpec>>,
     networks: BTreeMap<String, Read<NetworkSpec>>,
     training: BTreeMap<String, Read<TrainSpec>>,
-    plans: BTreeMap<(String, [usize; 3], usize), Read<Arc<Plan>>>,
+    plans: BTreeMap<(String, Vec<usize>, usize), Read<Arc<Plan>>>,
     used: Vec<String>,
 }
 
@@ -134,8 +134,9 @@ impl<'a> Planner<'a> {
         self.training.entry(key(table)).or_insert_with(|| TrainSpec::from_table(table)).clone()
     }
 
-    fn plan(&mut self, table: &Table, network: &NetworkSpec, shape: [usize; 3], classes: usize) -> Read<Arc<Plan>> {
-        self.plans.entry((key(table), shape, classes)).or_insert_with(|| Plan::new(network, shape, classes, self.registry).map(Arc::new)).clone()
+    fn plan(&mut self, table: &Table, network: &NetworkSpec, shape: Vec<usize>, outputs: usize) -> Read<Arc<Plan>> {
+        let planned = || Plan::new(network, shape.clone(), outputs, self.registry).map(Arc::new);
+        self.plans.entry((key(table), shape.clone(), outputs)).or_insert_with(planned).clone()
     }
 }
 

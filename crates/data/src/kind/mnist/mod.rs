@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::Fault;
 
-use super::{Loaded, Source};
+use super::{Loaded, Opened, Source};
 use crate::images::{Images, Pixels};
 use crate::spec::Declared;
 use crate::{Error, Provenance, Result, idx};
@@ -60,11 +60,18 @@ impl Source for MnistSpec {
         }
     }
 
-    fn hint(&self) -> Option<([usize; 3], usize)> {
-        Some(([1, 28, 28], 10))
+    fn hint(&self) -> Option<(Vec<usize>, usize)> {
+        Some((vec![1, 28, 28], 10))
     }
 
-    fn load(&self) -> Result<Loaded> {
+    fn open(&self) -> Result<Opened> {
+        Ok(self.load()?.shown())
+    }
+}
+
+impl MnistSpec {
+    /// Reads it whole.
+    pub(crate) fn load(&self) -> Result<Loaded> {
         match (self.source, &self.dir) {
             (MnistSource::Embedded, _) => loaded(embedded::files()?, "MNIST, embedded sample of 8,000 + 2,000"),
             (MnistSource::Auto, Some(dir)) => loaded(published_in(dir)?, "MNIST"),

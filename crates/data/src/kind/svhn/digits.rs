@@ -9,7 +9,7 @@ use stn_core::Fault;
 use super::{LICENCE, digit_files};
 use crate::checksum::Checksum;
 use crate::images::Images;
-use crate::kind::{Loaded, Source};
+use crate::kind::{Loaded, Opened, Source};
 use crate::spec::Declared;
 use crate::{Provenance, Result, cache, hub};
 
@@ -43,11 +43,18 @@ impl Source for SvhnDigitsSpec {
         Vec::new()
     }
 
-    fn hint(&self) -> Option<([usize; 3], usize)> {
-        Some(([3, 32, 32], 10))
+    fn hint(&self) -> Option<(Vec<usize>, usize)> {
+        Some((vec![3, 32, 32], 10))
     }
 
-    fn load(&self) -> Result<Loaded> {
+    fn open(&self) -> Result<Opened> {
+        Ok(self.load()?.shown())
+    }
+}
+
+impl SvhnDigitsSpec {
+    /// Reads it whole.
+    pub(crate) fn load(&self) -> Result<Loaded> {
         if let Some(dir) = &self.dir {
             return self.read(dir);
         }
@@ -55,9 +62,7 @@ impl Source for SvhnDigitsSpec {
         digit_files::fetch(&folder, self.extra, &hub::endpoint())?;
         self.read(&folder)
     }
-}
 
-impl SvhnDigitsSpec {
     fn read(&self, folder: &Path) -> Result<Loaded> {
         let mut sum = Checksum::default();
         let train = digit_files::read(folder, "train", &mut sum)?;
