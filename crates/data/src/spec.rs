@@ -8,6 +8,7 @@ use stn_core::{Fault, PluginSpec};
 use toml::{Table, Value};
 
 use crate::distortion::DistortionSpec;
+use crate::kind::cub::CubSpec;
 use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
 use crate::kind::mnist_addition::MnistAdditionSpec;
@@ -55,6 +56,8 @@ kinds! {
     Mnist(MnistSpec),
     /// Two handwritten digits and their sum.
     MnistAddition(MnistAdditionSpec),
+    /// Photographs of birds.
+    Cub(CubSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
     /// Arrays of the user's own.

@@ -7,3 +7,4 @@ mod run;
 mod sweep;
 mod tiny;
 mod user_data;
+mod weights;
