@@ -44,6 +44,9 @@ pub struct Batch {
     pub labels: Tensor,
     /// Which images of their part these are.
     pub indices: Vec<usize>,
+    /// Where what the labels name stands in every image: left, top, right and bottom in normalised coordinates, -1 to 1 from edge to edge. `None` where that is not known,
+    /// or a distortion has moved it.
+    pub places: Option<Vec<[f64; 4]>>,
 }
 
 /// Both parts before any distortion, with their limits kept: what data sets that differ in their distortion alone have in common.
@@ -184,7 +187,9 @@ impl Dataset {
         let input = Tensor::from_vec(values, [&[visits.len() * seen], pictures.shape()].concat(), &Device::Cpu)?;
         let images = self.distortion.apply(pictures, input, draws.collect())?.reshape([&[visits.len()], self.shape.as_slice()].concat())?;
         let labels = Tensor::from_vec(labels, (visits.len(), heads), &Device::Cpu)?;
-        Ok(Batch { images, labels, indices: visits.iter().map(|&(index, _)| index).collect() })
+        let indices: Vec<usize> = visits.iter().map(|&(index, _)| index).collect();
+        let places = indices.iter().map(|&index| pictures.place(index)).collect::<Option<Vec<_>>>().filter(|_| self.distortion.is_none());
+        Ok(Batch { images, labels, indices, places })
     }
 
     /// The whole test part in order, `batch` images at a time; the last batch may be smaller. A `batch` of 0 counts as 1.

@@ -34,6 +34,12 @@ pub(crate) trait Pictures: Debug + Send + Sync {
     /// Where there is no such image, or it cannot be read.
     fn draw(&self, index: usize, random: &mut ChaCha8Rng, values: &mut [f32], labels: &mut [u32]) -> Result<()>;
 
+    /// Where what the labels name stands in image `index`, before any distortion: left, top, right and bottom in normalised coordinates, -1 to 1 from edge to edge; `None` where
+    /// that is not known.
+    fn place(&self, _index: usize) -> Option<[f64; 4]> {
+        None
+    }
+
     /// At most `count` of these images.
     fn limited(self: Box<Self>, count: usize) -> Box<dyn Pictures>;
 

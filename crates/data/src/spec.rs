@@ -11,7 +11,9 @@ use crate::distortion::DistortionSpec;
 use crate::kind::cub::CubSpec;
 use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
+use crate::kind::mnist_3d::Mnist3dSpec;
 use crate::kind::mnist_addition::MnistAdditionSpec;
+use crate::kind::mnist_colocalise::MnistColocaliseSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
 use crate::kind::svhn::SvhnDigitsSpec;
@@ -56,6 +58,11 @@ kinds! {
     Mnist(MnistSpec),
     /// Two handwritten digits and their sum.
     MnistAddition(MnistAdditionSpec),
+    /// Images of one handwritten digit, to be found in each.
+    MnistColocalise(MnistColocaliseSpec),
+    /// Handwritten digits in volumes.
+    #[serde(rename = "mnist_3d")]
+    Mnist3d(Mnist3dSpec),
     /// Photographs of birds.
     Cub(CubSpec),
     /// Digits of house numbers.
@@ -245,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_with_a_distortion_is_a_mistake() {
+        assert_eq!(
+            faults("kind = \"mnist_3d\"\ndistortion = \"R\""),
+            ["`distortion`: volumes cannot be distorted; distortions are for images; leave the key out"]
+        );
+    }
+
+    #[test]
     fn a_limit_of_nothing_is_a_mistake() {
         assert_eq!(faults("kind = \"mnist\"\ntrain_limit = 0"), ["`train_limit`: must be at least 1; leave the key out to use every image"]);
     }
@@ -273,6 +288,7 @@ mod tests {
         for text in [
             "kind = \"mnist\"\nsource = \"embedded\"\ndistortion = { kind = \"R\", degrees = 60 }\ntrain_limit = 100",
             "kind = \"mnist\"\ndir = \"digits\"",
+            "kind = \"mnist_3d\"\nsize = 20\nsource = \"embedded\"",
             "kind = \"svhn_digits\"\ndir = \"svhn\"\nextra = true",
             "kind = \"folder\"\npath = \"birds\"\ntest = 0.5\ndistortion = \"TC\"",
         ] {

@@ -27,6 +27,6 @@ pub use gradients::{GradientPart, Gradients};
 pub use initialisation::Initialisation;
 pub use network::{Buffer, Mode, Network, Outcome, Parameter, Recorded, Warp};
 pub use optimizer::{Optimizer, OptimizerSpec};
-pub use plan::{LayerLine, Plan};
+pub use plan::{Ending, LayerLine, Plan};
 pub use schedule::ScheduleSpec;
 pub use spec::{NetworkSpec, WeightsSpec};

@@ -56,12 +56,18 @@ impl Clutter {
         )))
     }
 
+    /// One picture on a canvas among pieces of others of `shown`; where its top left came to.
+    pub(crate) fn scatter(&self, shown: &dyn Pictures, draw: Draw, frame: Frame, picture: &[f32], canvas: &mut [f32]) -> Result<[usize; 2]> {
+        let mut others = Others::of(shown);
+        self.draw_one(picture, &mut others, draw, frame, canvas)
+    }
+
     /// Puts each of the N x C x H x W pictures on a canvas of its own, among pieces of others of `shown`.
     pub(crate) fn apply(&self, shown: &dyn Pictures, input: &Tensor, draws: Vec<Draw>, frame: Frame) -> Result<Tensor> {
         let (count, channels, _, _) = input.dims4()?;
         let [height, width] = frame.canvas;
         let mut values = vec![0.0; count * channels * height * width];
-        let mut others = Others { shown, values: vec![0.0; shown.pictures() * shown.size()], labels: vec![0; shown.heads()] };
+        let mut others = Others::of(shown);
         for (i, (draw, canvas)) in draws.into_iter().zip(values.chunks_exact_mut(channels * height * width)).enumerate() {
             let picture = input.get(i)?.flatten_all()?.to_vec1::<f32>()?;
             self.draw_one(&picture, &mut others, draw, frame, canvas)?;
@@ -69,9 +75,10 @@ impl Clutter {
         Ok(Tensor::from_vec(values, (count, channels, height, width), &Device::Cpu)?)
     }
 
-    fn draw_one(&self, picture: &[f32], others: &mut Others<'_>, Draw { index, mut random }: Draw, frame: Frame, canvas: &mut [f32]) -> Result<()> {
+    fn draw_one(&self, picture: &[f32], others: &mut Others<'_>, Draw { index, mut random }: Draw, frame: Frame, canvas: &mut [f32]) -> Result<[usize; 2]> {
         let whole = frame.image;
-        paste(picture, frame, [0, 0], whole, corner(&mut random, whole, frame.canvas), canvas);
+        let stands = corner(&mut random, whole, frame.canvas);
+        paste(picture, frame, [0, 0], whole, stands, canvas);
         for _ in 0..self.patches {
             let other = others.draw(index, &mut random)?;
             let piece = [self.patch; 2];
@@ -79,7 +86,7 @@ impl Clutter {
             let place = corner(&mut random, piece, frame.canvas);
             paste(other, frame, cut, piece, place, canvas);
         }
-        Ok(())
+        Ok(stands)
     }
 }
 
@@ -90,7 +97,11 @@ struct Others<'a> {
     labels: Vec<u32>,
 }
 
-impl Others<'_> {
+impl<'a> Others<'a> {
+    fn of(shown: &'a dyn Pictures) -> Self {
+        Self { shown, values: vec![0.0; shown.pictures() * shown.size()], labels: vec![0; shown.heads()] }
+    }
+
     /// The first picture of an image drawn at random, which is not `index` where there is another.
     fn draw(&mut self, index: usize, random: &mut ChaCha8Rng) -> Result<&[f32]> {
         let other = other(random, index, self.shown.len());

@@ -46,6 +46,13 @@ impl Frame {
         theta
     }
 
+    /// The place of an image whose top left pixel is at `corner` of the canvas, row and column: left, top, right and bottom in normalised coordinates.
+    pub(crate) fn place(&self, corner: [usize; 2]) -> [f64; 4] {
+        let edge = |pixel: usize, axis: usize| 2.0 * pixel as f64 / self.canvas[axis] as f64 - 1.0;
+        let ([top, left], [height, width]) = (corner, self.image);
+        [edge(left, 1), edge(top, 0), edge(left + width, 1), edge(top + height, 0)]
+    }
+
     /// An error where the images are larger than the canvas.
     pub(crate) fn check_room(&self, distortion: &str) -> Result<()> {
         if self.image.iter().zip(self.canvas).all(|(&image, canvas)| image <= canvas) {

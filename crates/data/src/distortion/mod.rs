@@ -29,7 +29,7 @@ pub use rotation_translation_scale::RotationTranslationScale;
 
 use crate::pictures::Pictures;
 use crate::{DatasetDoc, Error, Result};
-use frame::Frame;
+pub(crate) use frame::Frame;
 use warp::{DrawTheta, Warper};
 
 /// A distortion and its parameters; in TOML `"R"` or `{ kind = "R", degrees = 60 }`.
@@ -198,6 +198,11 @@ impl Distortion {
             }
         }
         Self::Warp(Warper::new(Box::new(Panicking), Frame { image, canvas: image }, registry).unwrap())
+    }
+
+    /// Whether images stay as they are.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
     }
 
     /// N pictures of `shown`, distorted, a draw for each.

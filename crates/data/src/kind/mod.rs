@@ -3,7 +3,9 @@
 pub(crate) mod cub;
 pub(crate) mod folder;
 pub(crate) mod mnist;
+pub(crate) mod mnist_3d;
 pub(crate) mod mnist_addition;
+pub(crate) mod mnist_colocalise;
 pub(crate) mod npz;
 pub(crate) mod parquet;
 pub(crate) mod svhn;

@@ -210,6 +210,14 @@ const SCHEDULES: &[(&str, &[[&str; 2]])] = &[
         ],
     ),
     (
+        "milestones",
+        &[
+            ["at", "The steps at which it falls, counted from the end of the warm-up."],
+            ["factor", "What the learning rate is multiplied by at each fall."],
+            ["warmup", "Steps at the start in which the factor rises in a straight line to 1."],
+        ],
+    ),
+    (
         "cosine",
         &[
             ["floor", "The factor at the end; half a cosine leads there from 1."],

@@ -1,5 +1,6 @@
 //! Which trials a file makes, and what comes of them.
 
+mod birds;
 mod experiment;
 mod pruning;
 mod resume;

@@ -175,6 +175,17 @@ impl Network {
         Recorded::new(self, images, seed, step)
     }
 
+    /// What every ReLU gives for the images, those of localisation networks left out. Gradients go through to images that are on candle's tape, and not to weights: by its
+    /// activations a network that was trained on one thing can judge another.
+    ///
+    /// # Errors
+    ///
+    /// As for [`forward`](Self::forward).
+    pub fn activations(&self, images: &Tensor) -> Result<Vec<Tensor>> {
+        self.check(images)?;
+        forward::activations(&self.layers, images)
+    }
+
     fn check(&self, images: &Tensor) -> Result<()> {
         if images.dims().first().is_none_or(|n| *n == 0) || images.dims().get(1..) != Some(self.input.as_slice()) {
             return Err(Error::Input { expected: crate::plan::shape(&self.input), found: crate::plan::shape(images.dims()) });

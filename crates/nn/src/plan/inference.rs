@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use stn_core::{Fault, Registry};
 use stn_ops::{Pool2d, Rounding, Window2d, conv2d_output};
 
-use super::{Operation, PlannedLayer, Start, shape, sides};
+use super::{Ending, Operation, PlannedLayer, Start, shape, sides};
 use crate::NetworkSpec;
 use crate::reading::KeyPath;
 use crate::spec::{LayerKind, LayerSpec, PoolKind, PoolWindow, Width};
 
 /// Infers every layer with `width` for `"auto"`; or every mistake.
-pub(super) fn infer(spec: &NetworkSpec, input: &[usize], classes: usize, width: usize, registry: &Registry) -> Result<Vec<PlannedLayer>, Vec<Fault>> {
-    let mut inference = Inference { classes, width, registry, faults: Vec::new() };
+pub(super) fn infer(spec: &NetworkSpec, input: &[usize], ending: &Ending, width: usize, registry: &Registry) -> Result<Vec<PlannedLayer>, Vec<Fault>> {
+    let mut inference = Inference { ending, width, registry, faults: Vec::new() };
     inference.plugins(&spec.layers);
     let layers = inference.list(&spec.layers, input, "", Last::Logits);
     match layers {
@@ -22,7 +22,7 @@ pub(super) fn infer(spec: &NetworkSpec, input: &[usize], classes: usize, width: 
 }
 
 pub(super) struct Inference<'a> {
-    classes: usize,
+    ending: &'a Ending,
     width: usize,
     pub(super) registry: &'a Registry,
     pub(super) faults: Vec<Fault>,
@@ -89,19 +89,36 @@ impl Inference<'_> {
         } else if let (Last::Theta(bias, _), Some(at)) = (last, theta_at) {
             let name = format!("{prefix}theta");
             layers.push(linear(name, at.clone(), bias.len(), Start::Theta { bias }, &mut flow));
-        } else if flow.shape != [self.classes] {
-            let fault =
-                KeyPath::default().key("layers").fault(format!("a network ends in {} numbers, one a class, not in {}", self.classes, shape(&flow.shape)));
-            return self.fail(fault.help("end the list with { fc = \"classes\" }"));
+        } else if let Some(fault) = self.misses_its_end(&flow.shape) {
+            return self.fail(fault);
         }
         Some(layers)
+    }
+
+    fn misses_its_end(&self, end: &[usize]) -> Option<Fault> {
+        let at = KeyPath::default().key("layers");
+        match self.ending {
+            Ending::Classes(classes) if end != [*classes] => {
+                let fault = at.fault(format!("a network ends in {classes} numbers, one a class, not in {}", shape(end)));
+                Some(fault.help("end the list with { fc = \"classes\" }"))
+            }
+            Ending::Images(images) if end != images => {
+                let fault = at.fault(format!("this network is to end in images of {}, not in {}", shape(images), shape(end)));
+                Some(fault.help(format!(
+                    "end the list with a transformer whose output = [{}]",
+                    images[1..].iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                )))
+            }
+            _ => None,
+        }
     }
 
     fn layer(&mut self, spec: &LayerSpec, rest: &[LayerSpec], is_logits: bool, flow: &mut Flow) -> Option<PlannedLayer> {
         let at = spec.at.clone();
         let (name, operation) = match &spec.kind {
             LayerKind::Conv { filters, kernel, stride, padding } => {
-                let operation = self.conv(self.units(*filters), *kernel, Window2d { stride: *stride, padding: *padding }, rest, &at, flow)?;
+                let filters = self.units(*filters, &at)?;
+                let operation = self.conv(filters, *kernel, Window2d { stride: *stride, padding: *padding }, rest, &at, flow)?;
                 (flow.name("conv"), operation)
             }
             LayerKind::Pool { kind, window } => {
@@ -111,7 +128,7 @@ impl Inference<'_> {
             }
             LayerKind::Fc { units } => {
                 let name = flow.name("fc");
-                let mut layer = linear(name, at, self.units(*units), Start::Drawn { rectified: rectified(rest) }, flow);
+                let mut layer = linear(name, at, self.units(*units, &spec.at)?, Start::Drawn { rectified: rectified(rest) }, flow);
                 if let Operation::Linear { bias, .. } = &mut layer.operation {
                     *bias = !shifted(rest);
                 }
@@ -149,11 +166,12 @@ impl Inference<'_> {
         Some(PlannedLayer { name, at, output: flow.shape.clone(), operation })
     }
 
-    fn units(&self, width: Width) -> usize {
-        match width {
-            Width::Fixed(units) => units,
-            Width::Auto => self.width,
-            Width::Classes => self.classes,
+    fn units(&mut self, width: Width, at: &KeyPath) -> Option<usize> {
+        match (width, self.ending) {
+            (Width::Fixed(units), _) => Some(units),
+            (Width::Auto, _) => Some(self.width),
+            (Width::Classes, Ending::Classes(classes)) => Some(*classes),
+            (Width::Classes, Ending::Images(_)) => self.fail(at.fault("this network ends in images: there are no classes").help("write a number")),
         }
     }
 

@@ -24,11 +24,26 @@ pub(crate) const MOST: usize = 1 << 30;
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(crate) input: Vec<usize>,
-    pub(crate) classes: usize,
+    pub(crate) ending: Ending,
     pub(crate) layers: Vec<PlannedLayer>,
     pub(crate) init: Initialisation,
     width: Option<usize>,
     weights: Option<WeightsSpec>,
+}
+
+/// What a network ends in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// One number for each of so many classes.
+    Classes(usize),
+    /// Images of this shape, `[C, H, W]`: the network transforms, and something else judges what it gives.
+    Images(Vec<usize>),
+}
+
+impl From<usize> for Ending {
+    fn from(classes: usize) -> Self {
+        Self::Classes(classes)
+    }
 }
 
 /// A line of [`Plan::describe`].
@@ -124,18 +139,18 @@ pub(crate) struct PlannedTransformer {
 }
 
 impl Plan {
-    /// Settles a layer list for images of `input`, `[C, H, W]` (or volumes, `[C, D, H, W]`).
+    /// Settles a layer list for images of `input`, `[C, H, W]` (or volumes, `[C, D, H, W]`); `ending` is the number of classes, or the images that it ends in.
     ///
     /// # Errors
     ///
     /// Every layer that does not fit, every unknown plugin, a budget that no width meets; each at its path from the model's table.
-    pub fn new(spec: &NetworkSpec, input: impl Into<Vec<usize>>, classes: usize, registry: &Registry) -> Result<Self, Vec<Fault>> {
-        let input = input.into();
-        if !(3..=4).contains(&input.len()) || input.contains(&0) || classes == 0 {
-            let message = format!("a network needs images C x H x W and at least one class, not images of {} and {classes} classes", shape(&input));
+    pub fn new(spec: &NetworkSpec, input: impl Into<Vec<usize>>, ending: impl Into<Ending>, registry: &Registry) -> Result<Self, Vec<Fault>> {
+        let (input, ending) = (input.into(), ending.into());
+        if !(3..=4).contains(&input.len()) || input.contains(&0) || ending == Ending::Classes(0) {
+            let message = format!("a network needs images C x H x W and something to end in, not images of {} and {ending:?}", shape(&input));
             return Err(vec![KeyPath::default().fault(message)]);
         }
-        let infer = |width: usize| inference::infer(spec, &input, classes, width, registry);
+        let infer = |width: usize| inference::infer(spec, &input, &ending, width, registry);
         let first = infer(1)?;
         let width = width::solve(spec, |width| infer(width).map(|layers| count(&layers)))?;
         let layers = match width {
@@ -144,7 +159,7 @@ impl Plan {
         };
         let mut faults = too_large(&layers);
         faults.extend(spec.weights.as_ref().and_then(|weights| weights.misfits(&saved(&layers))));
-        if faults.is_empty() { Ok(Self { input, classes, layers, init: spec.init, width, weights: spec.weights.clone() }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { input, ending, layers, init: spec.init, width, weights: spec.weights.clone() }) } else { Err(faults) }
     }
 
     /// The number of parameters.
@@ -181,9 +196,9 @@ impl Plan {
         &self.input
     }
 
-    /// The number of classes.
-    pub fn classes(&self) -> usize {
-        self.classes
+    /// What it ends in.
+    pub fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// A line a layer, in the order of computation: the layers of a localisation network stand before their transformer.

@@ -1,7 +1,7 @@
 //! The backward pass: the records in reverse, each dropped as soon as it is done with.
 
 use candle_core::{Tensor, Var};
-use stn_ops::{GridWanted, Wanted, accumulate, backward_from, sample_grid_gradients, sample_structured_gradients};
+use stn_ops::{GridWanted, Wanted, accumulate, avg_pool2d_gradient, backward_from, max_pool2d_gradient, sample_grid_gradients, sample_structured_gradients};
 
 use super::super::{Parameter, forward::in_layer};
 use super::forward::dropout;
@@ -73,6 +73,8 @@ fn one(record: Record, upstream: Tensor, sum: Option<&Tensor>, parameters: &[Par
             found(&norm.bias, GradientPart { first: 0, numbers: gradients.bias })?;
             Ok(gradients.input)
         }
+        Record::MaxPool { pool, input, output } => Ok(Some(max_pool2d_gradient(&input, &output, &upstream, pool)?)),
+        Record::AvgPool { pool, input } => Ok(Some(avg_pool2d_gradient(&input, &upstream, pool)?)),
         Record::Branches { lists, channels } => {
             let (mut to_input, mut first) = (None, 0);
             for (records, channels) in lists.into_iter().zip(channels) {

@@ -122,6 +122,16 @@ impl Forward {
                 made.push(Record::Dropout { layer, rate: *rate, channels: *channels, seed, step });
                 dropout(layer, &x, *rate, *channels, (seed, step))
             }
+            (Action::MaxPool(pool), Mode::Train { .. }) if tracked => {
+                let output = ops::max_pool2d(&x, pool)?;
+                made.push(Record::MaxPool { pool, input: x, output: output.clone() });
+                Ok(output)
+            }
+            (Action::AvgPool(pool), Mode::Train { .. }) if tracked => {
+                let output = ops::avg_pool2d(&x, pool)?;
+                made.push(Record::AvgPool { pool, input: x });
+                Ok(output)
+            }
             (_, Mode::Evaluate) => Pass { mode: self.mode, warps: Vec::new() }.layer(layer, &x, &mut Vec::new()),
             (_, Mode::Train { .. }) => {
                 let input = tracked.then(|| Var::from_tensor(&x)).transpose()?;
@@ -184,7 +194,7 @@ impl Forward {
 /// Whether what comes behind a record depends on a parameter in it, or in front of a layer on the tape.
 fn learns(record: &Record) -> bool {
     match record {
-        Record::Dropout { .. } => false,
+        Record::Dropout { .. } | Record::MaxPool { .. } | Record::AvgPool { .. } => false,
         Record::Taped { output, .. } => output.track_op(),
         Record::Branches { lists, .. } => lists.iter().flatten().any(learns),
         Record::ConvBlock { .. } | Record::LinearBlock { .. } | Record::BatchNorm { .. } | Record::Transformers { .. } => true,
