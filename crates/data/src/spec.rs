@@ -8,6 +8,7 @@ use stn_core::{Fault, PluginSpec};
 use toml::{Table, Value};
 
 use crate::distortion::DistortionSpec;
+use crate::kind::cub::CubSpec;
 use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
 use crate::kind::mnist_3d::Mnist3dSpec;
@@ -62,6 +63,8 @@ kinds! {
     /// Handwritten digits in volumes.
     #[serde(rename = "mnist_3d")]
     Mnist3d(Mnist3dSpec),
+    /// Photographs of birds.
+    Cub(CubSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
     /// Arrays of the user's own.

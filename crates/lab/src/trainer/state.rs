@@ -7,7 +7,7 @@ use stn_nn::{Gradients, Network, Optimizer, Plan};
 use super::evaluation::scalar;
 use super::guard::Guard;
 use super::{Timing, heads};
-use crate::store::metrics;
+use crate::store::{metrics, weights};
 use crate::{EarlyStop, Monitor, Result, Trial};
 
 /// The state of training between two steps.
@@ -47,6 +47,9 @@ impl TrainingState {
     pub fn new(plan: &Plan, trial: &Trial, device: &Device) -> Result<Self> {
         let train = &trial.config.train;
         let network = Network::new(plan, trial.seed, train.precision.dtype(), device)?;
+        if let Some(spec) = plan.weights() {
+            weights::start(&network, spec)?;
+        }
         let optimizer = Optimizer::new(&train.optimizer, network.parameters())?;
         Ok(Self {
             step: 0,
