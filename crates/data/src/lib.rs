@@ -28,6 +28,7 @@ pub use catalogue::{DatasetDoc, catalogue, distortions, fetch};
 pub use dataset::{Batch, Dataset, Part, Provenance, TestBatches};
 pub use distortion::DistortionSpec;
 pub use error::{Error, Result};
+pub use kind::cub::CubSpec;
 pub use kind::folder::FolderSpec;
 pub use kind::mnist::{MnistSource, MnistSpec};
 pub use kind::mnist_3d::Mnist3dSpec;

@@ -8,6 +8,7 @@ use stn_core::{Fault, PluginSpec};
 use toml::{Table, Value};
 
 use crate::distortion::DistortionSpec;
+use crate::kind::cub::CubSpec;
 use crate::kind::folder::FolderSpec;
 use crate::kind::mnist::MnistSpec;
 use crate::kind::mnist_3d::Mnist3dSpec;
@@ -64,6 +65,8 @@ kinds! {
     Mnist3d(Mnist3dSpec),
     /// House numbers.
     Svhn(SvhnSpec),
+    /// Photographs of birds.
+    Cub(CubSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
     /// Arrays of the user's own.

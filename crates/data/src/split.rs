@@ -46,12 +46,14 @@ pub(crate) fn images(origin: &std::path::Path, images: &Images, fraction: f64) -
 
 /// At most `limit` images, by a fixed draw, in their own order.
 pub(crate) fn limited(images: Images, limit: usize) -> Images {
-    if limit >= images.len() {
-        return images;
-    }
-    let mut chosen: Vec<usize> = permutation(images.len(), FIXED_SEED, "limit", 0).into_iter().take(limit).map(|i| i as usize).collect();
+    if limit >= images.len() { images } else { images.select(&chosen(images.len(), limit)) }
+}
+
+/// At most `limit` of `count` indices, by a fixed draw, ascending.
+pub(crate) fn chosen(count: usize, limit: usize) -> Vec<usize> {
+    let mut chosen: Vec<usize> = permutation(count, FIXED_SEED, "limit", 0).into_iter().take(limit).map(|i| i as usize).collect();
     chosen.sort_unstable();
-    images.select(&chosen)
+    chosen
 }
 
 #[cfg(test)]

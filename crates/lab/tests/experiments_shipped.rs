@@ -6,7 +6,9 @@ use stn_lab::Experiment;
 use toml::{Table, Value};
 
 /// File and number of trials.
-const SHIPPED: [(&str, usize); 7] = [
+const SHIPPED: [(&str, usize); 9] = [
+    ("cub_parallel_st.toml", 4),
+    ("cub_small.toml", 9),
     ("mnist_addition.toml", 24),
     ("mnist_table1.toml", 96),
     ("mnist_tc.toml", 12),

@@ -70,6 +70,11 @@ impl Place {
         self.draw(name, dims, |rng| bound * (2.0 * rng.random::<f64>() - 1.0))
     }
 
+    /// A row of one number.
+    pub(crate) fn filled(&self, value: f64, length: usize) -> Result<Var> {
+        self.constant(std::iter::repeat_n(value, length), &[length])
+    }
+
     /// Given numbers; drawn in 64 bits and then rounded, so that every precision starts from the same weights.
     pub(crate) fn constant(&self, values: impl IntoIterator<Item = f64>, dims: &[usize]) -> Result<Var> {
         if self.dtype == DType::F32 && self.device.is_cpu() {

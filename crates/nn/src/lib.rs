@@ -9,7 +9,8 @@
 //! `.weight` or `.bias`: `conv1.weight` (`O x I x kh x kw`), `fc1.weight` (`O x I`), `fc1.bias` (`O`): the layouts of PyTorch, so that a `torch.nn.Module` with
 //! attributes of the same names loads a saved file with `load_state_dict`. The layers of a localisation network stand below its transformer,
 //! `st1.localiser.conv1.weight`, and of the i-th (from 1) of several parallel ones `parallel_st1.localiser2.conv1.weight`; a shared one is `parallel_st1.localiser`. Its
-//! last layer, which predicts theta, is always `theta`: `st1.localiser.theta.weight`.
+//! last layer, which predicts theta, is always `theta`: `st1.localiser.theta.weight`. The i-th of several branches is `branches1.branch2.conv1`, what the i-th parallel transformer's
+//! output goes through `parallel_st1.each2.conv1`. Batch normalisation saves `.running_mean` and `.running_var` beside its weight and bias.
 
 pub mod error;
 pub mod gradients;
@@ -24,8 +25,8 @@ pub mod spec;
 pub use error::{Error, Result};
 pub use gradients::{GradientPart, Gradients};
 pub use initialisation::Initialisation;
-pub use network::{Mode, Network, Outcome, Parameter, Recorded, Warp};
+pub use network::{Buffer, Mode, Network, Outcome, Parameter, Recorded, Warp};
 pub use optimizer::{Optimizer, OptimizerSpec};
 pub use plan::{Ending, LayerLine, Plan};
 pub use schedule::ScheduleSpec;
-pub use spec::NetworkSpec;
+pub use spec::{NetworkSpec, WeightsSpec};

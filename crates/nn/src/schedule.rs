@@ -8,11 +8,11 @@ use stn_core::PluginSpec;
 use stn_core::parameters::{self, Fault};
 use toml::Value;
 
-const KINDS: [&str; 3] = ["constant", "step", "cosine"];
+const KINDS: [&str; 4] = ["constant", "step", "milestones", "cosine"];
 
 /// A schedule: how the learning rate changes, after `warmup` steps in which it rises in a straight line.
 ///
-/// In a file: `"constant"`, `{ kind = "step", every = 50000, factor = 0.1 }`, `{ kind = "cosine", floor = 0.0, warmup = 500 }`.
+/// In a file: `"constant"`, `{ kind = "step", every = 50000, factor = 0.1 }`, `{ kind = "milestones", at = [10000, 20000, 25000], factor = 0.1 }`, `{ kind = "cosine", floor = 0.0, warmup = 500 }`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScheduleSpec {
     /// What happens after the warm-up.
@@ -32,6 +32,13 @@ pub enum Decay {
     Step {
         /// Steps between two falls, counted from the end of the warm-up.
         every: u64,
+        /// What the learning rate is multiplied by.
+        factor: f64,
+    },
+    /// Multiplied by `factor` at each of some steps.
+    Milestones {
+        /// The steps, counted from the end of the warm-up, the earliest first.
+        at: Vec<u64>,
         /// What the learning rate is multiplied by.
         factor: f64,
     },
@@ -61,6 +68,22 @@ struct Step {
 impl Default for Step {
     fn default() -> Self {
         Self { every: 50_000, factor: 0.1, warmup: 0 }
+    }
+}
+
+/// The keys of `milestones`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Milestones {
+    at: Vec<u64>,
+    factor: f64,
+    warmup: u64,
+}
+
+impl Default for Milestones {
+    /// Those of the paper's experiments on birds.
+    fn default() -> Self {
+        Self { at: vec![10_000, 20_000, 25_000], factor: 0.1, warmup: 0 }
     }
 }
 
@@ -95,6 +118,10 @@ impl ScheduleSpec {
                 let Step { every, factor, warmup } = parameters::decode(&table)?;
                 Self { decay: Decay::Step { every, factor }, warmup }
             }
+            "milestones" => {
+                let Milestones { at, factor, warmup } = parameters::decode(&table)?;
+                Self { decay: Decay::Milestones { at, factor }, warmup }
+            }
             "cosine" => {
                 let Cosine { floor, warmup } = parameters::decode(&table)?;
                 Self { decay: Decay::Cosine { floor }, warmup }
@@ -110,18 +137,22 @@ impl ScheduleSpec {
 
     fn out_of_range(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        match self.decay {
+        match &self.decay {
+            Decay::Step { every: 0, .. } => faults.push(Fault::at(["every"], "expected at least 1 step, found 0")),
+            Decay::Milestones { at, .. } if at.is_empty() || !at.is_sorted_by(|a, b| a < b) => {
+                faults.push(Fault::at(["at"], "expected steps, each after the one before it").help("write for example at = [10000, 20000, 25000]"));
+            }
+            _ => {}
+        }
+        match &self.decay {
             Decay::Constant => {}
-            Decay::Step { every, factor } => {
-                if every == 0 {
-                    faults.push(Fault::at(["every"], "expected at least 1 step, found 0"));
-                }
-                if !(factor > 0.0 && factor <= 1.0) {
+            Decay::Step { factor, .. } | Decay::Milestones { factor, .. } => {
+                if !(*factor > 0.0 && *factor <= 1.0) {
                     faults.push(Fault::at(["factor"], format!("expected a number above 0 and at most 1, found {factor}")));
                 }
             }
             Decay::Cosine { floor } => {
-                if !(0.0..=1.0).contains(&floor) {
+                if !(0.0..=1.0).contains(floor) {
                     faults.push(Fault::at(["floor"], format!("expected a number from 0 to 1, found {floor}")));
                 }
             }
@@ -135,9 +166,10 @@ impl ScheduleSpec {
             return (step + 1) as f64 / self.warmup as f64;
         }
         let step = step - self.warmup;
-        match self.decay {
+        match &self.decay {
             Decay::Constant => 1.0,
-            Decay::Step { every, factor } => factor.powf((step / every.max(1)) as f64),
+            Decay::Step { every, factor } => factor.powf((step / (*every).max(1)) as f64),
+            Decay::Milestones { at, factor } => factor.powf(at.iter().filter(|&&at| at <= step).count() as f64),
             Decay::Cosine { floor } => {
                 let span = total.saturating_sub(self.warmup).max(1) as f64;
                 let progress = (step as f64 / span).min(1.0);
@@ -176,6 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn milestones_are_where_it_falls() {
+        let schedule = read("{ kind = 'milestones', at = [10, 20, 25], factor = 0.1 }").unwrap();
+        let factors: Vec<f64> = [0, 9, 10, 19, 20, 24, 25, 900].iter().map(|s| schedule.factor(*s, 30)).collect();
+        for (factor, expected) in factors.iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]) {
+            assert!((factor - expected).abs() < 1e-15);
+        }
+        for at in ["[]", "[20, 10]", "[10, 10]"] {
+            let found = faults(&format!("{{ kind = 'milestones', at = {at} }}"));
+            assert_eq!(found, ["`at`: expected steps, each after the one before it; write for example at = [10000, 20000, 25000]"]);
+        }
+    }
+
+    #[test]
     fn cosine_falls_from_one_to_its_floor() {
         let schedule = read("{ kind = 'cosine', floor = 0.2 }").unwrap();
         assert_eq!(schedule.factor(0, 100), 1.0);
@@ -198,8 +243,8 @@ mod tests {
 
     #[test]
     fn mistakes_say_where_and_what() {
-        assert_eq!(faults("'cosin'"), ["unknown schedule `cosin`; did you mean `cosine`? (known: constant, step, cosine)"]);
-        assert_eq!(faults("{ kind = 'stop' }"), ["`kind`: unknown schedule `stop`; did you mean `step`? (known: constant, step, cosine)"]);
+        assert_eq!(faults("'cosin'"), ["unknown schedule `cosin`; did you mean `cosine`? (known: constant, step, milestones, cosine)"]);
+        assert_eq!(faults("{ kind = 'stop' }"), ["`kind`: unknown schedule `stop`; did you mean `step`? (known: constant, step, milestones, cosine)"]);
         assert_eq!(
             faults("{ kind = 'step', every = 0, factor = 2.0 }"),
             ["`every`: expected at least 1 step, found 0", "`factor`: expected a number above 0 and at most 1, found 2"]

@@ -196,3 +196,79 @@ fn a_loss_without_the_logits_is_an_error() {
     let error = recorded.loss(|_| Tensor::new(1.0_f32, &Device::Cpu)).unwrap_err().to_string();
     assert_eq!(error, "the loss does not depend on the logits");
 }
+
+#[test]
+fn batch_normalisation_agrees() {
+    agree(
+        "layers = ['batch_norm', { conv = [4, 3] }, 'batch_norm', 'relu', { max = 2 }, { conv = [5, 3, 2, 1] }, 'relu', { batch_norm = { momentum = 0.5, epsilon = 1e-3 } },
+            { dropout = { rate = 0.3, channels = true } }, { fc = 9 }, 'batch_norm', 'relu', { fc = 'classes' }]",
+        &[2, 12, 11],
+    );
+}
+
+#[test]
+fn branches_agree_also_one_inside_another_and_pooled_as_a_whole() {
+    agree(
+        "layers = [{ conv = [4, 3] }, 'batch_norm', 'relu', { branches = [
+                [{ conv = [3, 1] }, 'batch_norm', 'relu'],
+                [{ max = { kernel = 3, stride = 1, padding = 1 } }, { conv = [2, 1] }, 'relu'],
+                [{ conv = [2, 1] }, 'relu', { branches = [[{ conv = [2, [1, 3], 1, [0, 1]] }], [{ dropout = 0.2 }, { conv = [1, [3, 1], 1, [1, 0]] }, 'relu']] }],
+                [{ avg = { kernel = 3, stride = 1, padding = 1 } }],
+            ] }, { branches = [[{ st = { transform = 'affine', localiser = [{ fc = 4 }, 'relu'] } }], ['relu']] },
+            { avg = 'all' }, { branches = [[{ fc = 5 }], [{ fc = 3 }, 'relu'], [{ fc = 4 }]] }, { fc = 'classes' }]",
+        &[2, 9, 8],
+    );
+    agree("layers = [{ branches = [[{ max = 2 }], [{ avg = 2 }], [{ conv = [3, 2, 2] }, 'relu']] }, { fc = 'classes' }]", &[1, 6, 6]);
+}
+
+#[test]
+fn parallel_transformers_with_a_network_for_each_agree() {
+    for localiser in ["shared_localiser", "localiser"] {
+        agree(
+            &format!(
+                "layers = [{{ conv = [3, 3] }}, 'batch_norm', 'relu', {{ parallel_st = {{ count = 4, transform = {{ kind = 'attention', scale = 0.5 }}, output = [5, 5], feed_theta = true,
+                    {localiser} = [{{ fc = 6 }}, 'relu'], each = [{{ conv = [2, 3, 1, 1] }}, 'batch_norm', 'relu', {{ avg = 'all' }}, {{ fc = 5 }}, 'relu'] }} }},
+                    {{ dropout = 0.3 }}, {{ fc = 'classes' }}]"
+            ),
+            &[2, 9, 9],
+        );
+    }
+}
+
+const NORMALISED: &str = "layers = [{ parallel_st = { count = 2, transform = 'affine', shared_localiser = [{ conv = [4, 3] }, 'batch_norm', { max = 2 }, 'relu', { fc = 8 }, 'relu'],
+    each = [{ conv = [6, 3] }, 'batch_norm', 'relu', { branches = [[{ conv = [3, 1] }, 'batch_norm', 'relu'], ['batch_norm']] }] } }, { fc = 7 }, 'batch_norm', { fc = 'classes' }]";
+
+#[test]
+fn both_ways_move_the_running_moments_alike() {
+    let [taped_one, compiled_one] = [0, 1].map(|_| network(NORMALISED, &[1, 14, 14], 3, 1, DType::F64));
+    let (batch, labels) = (images(&[6, 1, 14, 14], 0, DType::F64), Tensor::new(&[0_u32, 1, 2, 2, 1, 0], &Device::Cpu).unwrap());
+    let start = taped_one.buffers()[0].var.as_tensor().copy().unwrap();
+    taped(&taped_one, &batch, &labels);
+    compiled(&compiled_one, &batch, &labels);
+    let names: Vec<&str> = taped_one.buffers().iter().map(|buffer| buffer.name.as_str()).collect();
+    assert_eq!(names.len(), 2 * (1 + 2 * 3 + 1), "{names:?}");
+    assert_eq!(
+        &names[..3],
+        ["parallel_st1.localiser.batch_norm1.running_mean", "parallel_st1.localiser.batch_norm1.running_var", "parallel_st1.each1.batch_norm1.running_mean"]
+    );
+    for (taped, compiled) in taped_one.buffers().iter().zip(compiled_one.buffers()) {
+        assert_close(&compiled.var, &taped.var, 1e-12);
+    }
+    assert!(taped_one.buffers()[0].var.to_vec1::<f64>().unwrap() != start.to_vec1::<f64>().unwrap());
+    let before: Vec<_> = compiled_one.buffers().iter().map(|buffer| buffer.var.to_vec1::<f64>().unwrap()).collect();
+    compiled_one.infer(&batch).unwrap();
+    compiled_one.forward(&batch, Mode::Evaluate).unwrap();
+    assert!(compiled_one.buffers().iter().zip(before).all(|(buffer, before)| buffer.var.to_vec1::<f64>().unwrap() == before), "evaluation moves nothing");
+}
+
+#[test]
+fn a_normalised_step_has_the_same_bits_at_any_number_of_threads() {
+    let (batch, labels) = (images(&[37, 1, 14, 14], 0, DType::F32), Tensor::new(vec![1_u32; 37], &Device::Cpu).unwrap());
+    same_bits(|| {
+        let network = network(NORMALISED, &[1, 14, 14], 3, 1, DType::F32);
+        unsettle(&network);
+        let (logits, _, gradients) = compiled(&network, &batch, &labels);
+        let buffers = network.buffers().iter().map(|buffer| buffer.var.as_tensor().clone());
+        Ok(std::iter::once(logits).chain(gradients.iter().map(|(_, part)| part.numbers.clone())).chain(buffers).collect())
+    });
+}

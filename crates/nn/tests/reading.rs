@@ -45,7 +45,7 @@ fn keys_of_the_model_are_checked() {
     assert_eq!(
         listed(&spec("layers = ['relu']\nparametres = 3\ninit = 'kaiming'").unwrap_err()),
         [
-            "`parametres`: unknown key `parametres`; did you mean `parameters`? (known: layers, parameters, tolerance, init)",
+            "`parametres`: unknown key `parametres`; did you mean `parameters`? (known: layers, parameters, tolerance, init, weights)",
             "`init`: unknown initialisation `kaiming`; did you mean `kaiming_normal`? (known: kaiming_normal, xavier_normal, pytorch)",
         ]
     );
@@ -57,7 +57,7 @@ fn keys_of_the_model_are_checked() {
 
 #[test]
 fn an_unknown_layer_is_told_the_nearest_name() {
-    let known = "(known: conv, max, avg, project, fc, dropout, st, parallel_st, relu, softmax)";
+    let known = "(known: conv, max, avg, project, fc, dropout, st, parallel_st, branches, batch_norm, relu, softmax)";
     assert_eq!(faults("'rellu'"), [format!("`layers.0`: unknown layer `rellu`; did you mean `relu`? {known}")]);
     assert_eq!(faults("'relu', { cnov = [3, 3] }"), [format!("`layers.1.cnov`: unknown layer `cnov`; did you mean `conv`? {known}")]);
 }
@@ -146,7 +146,7 @@ fn every_key_of_a_transformer_is_checked() {
             "`layers.0.st.boundary`: unknown boundary `zero`; did you mean `zeros`? (known: zeros, border, reflection)",
             "`layers.0.st.align_corners`: expected true or false, found \"no\"",
             "`layers.0.st.output`: expected a size [H, W] or [D, H, W], found an array",
-            "`layers.0.st.localiser.0`: unknown layer `rellu`; did you mean `relu`? (known: conv, max, avg, project, fc, dropout, st, parallel_st, relu, softmax)",
+            "`layers.0.st.localiser.0`: unknown layer `rellu`; did you mean `relu`? (known: conv, max, avg, project, fc, dropout, st, parallel_st, branches, batch_norm, relu, softmax)",
             "`layers.0.st.lr_factor`: expected a number of 0 or more, found -1",
             "`layers.0.st.feed_theta`: expected true or false, found 1",
         ]

@@ -1,6 +1,7 @@
 //! Differentiable tensor operations on candle: the fused spatial sampler, convolution, pooling, projection, dropout, cross-entropy.
 
 mod avg_pool2d;
+mod batch_norm;
 mod conv2d;
 mod cpu;
 mod cross_entropy;
@@ -19,13 +20,14 @@ mod transpose;
 mod update;
 mod window;
 
-pub use avg_pool2d::avg_pool2d;
+pub use avg_pool2d::{avg_pool2d, avg_pool2d_gradient};
+pub use batch_norm::{BatchNorm, BatchNormGradients, Moments, batch_norm};
 pub use conv2d::{ConvBlock, ConvBlockGradients, ConvBlockOutput, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use deinterleave::deinterleave;
 pub use dropout::dropout;
 pub use linear::{LinearBlock, linear};
-pub use max_pool2d::max_pool2d;
+pub use max_pool2d::{max_pool2d, max_pool2d_gradient};
 pub use project::{Projection, VolumeAxis, project, project_gradient};
 pub use relu::relu;
 pub use sample::{GridWanted, Sampler, Wanted, sample_grid, sample_grid_gradients, sample_structured, sample_structured_gradients, structured_grid};

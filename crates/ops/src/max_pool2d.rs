@@ -1,6 +1,6 @@
 //! Max pooling.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::Pool2d;
@@ -16,10 +16,20 @@ use crate::window::Axis;
 ///
 /// Where `input` is not `N C H W` of f32 or f64, or no window fits; the message says which size is at fault.
 pub fn max_pool2d(input: &Tensor, pool: &Pool2d) -> Result<Tensor> {
-    expect_numbers("max_pool2d", &[("input", input)])?;
-    let [samples, channels, height, width] = expect_images("max_pool2d", "input", input)?;
-    let (vertical, horizontal) = pool.axes((height, width))?;
-    input.contiguous()?.apply_op1(MaxPool2d { planes: [samples, channels], vertical, horizontal })
+    input.contiguous()?.apply_op1(MaxPool2d::of(input, pool)?)
+}
+
+/// The gradient to the input of [`max_pool2d`], from input, output and the gradient to the output, without candle's tape.
+///
+/// # Errors
+///
+/// Where a shape or type does not fit.
+pub fn max_pool2d_gradient(input: &Tensor, output: &Tensor, upstream: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    let op = MaxPool2d::of(input, pool)?;
+    if output.dims() != op.shape() || upstream.dims() != op.shape() {
+        bail!("max_pool2d gradient: the output is {:?} and the gradient to it {:?}; expected {:?}", output.dims(), upstream.dims(), op.shape());
+    }
+    input.contiguous()?.apply_op3_no_bwd(&output.contiguous()?, &upstream.contiguous()?, &MaxPool2dGradient(op))
 }
 
 #[derive(Clone, Copy)]
@@ -71,9 +81,20 @@ impl CustomOp3 for MaxPool2dGradient {
 }
 
 impl MaxPool2d {
+    fn of(input: &Tensor, pool: &Pool2d) -> Result<Self> {
+        expect_numbers("max_pool2d", &[("input", input)])?;
+        let [samples, channels, height, width] = expect_images("max_pool2d", "input", input)?;
+        let (vertical, horizontal) = pool.axes((height, width))?;
+        Ok(Self { planes: [samples, channels], vertical, horizontal })
+    }
+
+    /// That of the output.
+    fn shape(&self) -> [usize; 4] {
+        [self.planes[0], self.planes[1], self.vertical.output, self.horizontal.output]
+    }
+
     fn forward<T: Number>(&self, input: &[T]) -> Result<(CpuStorage, Shape)> {
-        let [samples, channels] = self.planes;
-        let shape = [samples, channels, self.vertical.output, self.horizontal.output];
+        let shape = self.shape();
         let mut output = vec![T::neg_infinity(); elements("max_pool2d", &shape)?];
         let plane = self.vertical.input * self.horizontal.input;
         output.par_chunks_mut(self.vertical.output * self.horizontal.output).zip(input.par_chunks(plane)).for_each(|(output, input)| {

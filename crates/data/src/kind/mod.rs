@@ -1,5 +1,6 @@
 //! The kinds of data sets, one file each.
 
+pub(crate) mod cub;
 pub(crate) mod folder;
 pub(crate) mod mnist;
 pub(crate) mod mnist_3d;

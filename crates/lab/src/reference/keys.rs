@@ -43,7 +43,7 @@ model = ["cnn", "st"]
 "#;
 
 pub(super) const MODELS: &str = "A network. Filters and units may be `\"auto\"`: one number for all of them, solved so that the network comes nearest to `parameters`. \
-The parameters' names in `weights.safetensors` are the layer's name with `.weight` or `.bias`, in PyTorch's layouts.";
+The parameters' names in `weights.safetensors` are the layer's name with `.weight` or `.bias`, in PyTorch's layouts; of batch normalisation also `.running_mean` and `.running_var`.";
 
 /// Key, type, default, meaning.
 pub(super) const NETWORK: &[[&str; 4]] = &[
@@ -56,6 +56,14 @@ pub(super) const NETWORK: &[[&str; 4]] = &[
         "`\"kaiming_normal\"`",
         "How weights start: `\"kaiming_normal\"`, `\"xavier_normal\"` (for dropout at 0.5 in every layer) or `\"pytorch\"`.",
     ],
+    [
+        "`weights`",
+        "string or table",
+        "",
+        "A safetensors file, such as a trial's `weights.safetensors`, whose tensors the parameters and running moments of the same names start from; what it does not hold starts as without it. \
+        Or `{ file = \"encoder.safetensors\", into = [\"parallel_st1.each1\"], except = [\"fc1\"] }`: `into` are the parts of the network that it is for, below whose names its own are looked up; \
+        `except` are layers of it that are left out. Its content is a part of the trial's id. Layers that should stay as they are need an `lr_factor` of 0.",
+    ],
 ];
 
 pub(super) const LAYERS: &[[&str; 2]] = &[
@@ -65,7 +73,7 @@ pub(super) const LAYERS: &[[&str; 2]] = &[
     ],
     [
         "`{ max = 2 }`, `{ avg = 2 }`",
-        "Pooling; also `{ kernel, stride, padding, rounding = \"down\" }` (or `\"up\"`), the stride being the kernel where left out.",
+        "Pooling; also `{ kernel, stride, padding, rounding = \"down\" }` (or `\"up\"`), the stride being the kernel where left out. `{ avg = \"all\" }` pools the whole image.",
     ],
     [
         "`{ project = \"max\" }`",
@@ -73,6 +81,12 @@ pub(super) const LAYERS: &[[&str; 2]] = &[
     ],
     ["`{ fc = 256 }`", "Fully connected; `\"classes\"` stands for the number of classes."],
     ["`\"relu\"`, `\"softmax\"`", "Non-linearities; a softmax at the end is left to the loss."],
+    [
+        "`\"batch_norm\"`",
+        "Batch normalisation of each channel: by the batch's moments in training, by running ones in evaluation. Also `{ batch_norm = { momentum = 0.1, epsilon = 1e-5 } }`: how far the running moments go \
+        towards each batch's, and what is added to the variance. A convolution or fc right in front of it has no bias of its own. Its weight and bias do not decay.",
+    ],
+    ["`{ branches = [[...], [...]] }`", "Layer lists side by side on the same input, their outputs joined along channels: an inception module."],
     ["`{ dropout = 0.5 }`", "Dropout; also `{ rate = 0.5, channels = true }`, which drops whole feature maps."],
     ["`{ st = { ... } }`", "A spatial transformer, at any depth."],
     [
@@ -106,6 +120,7 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ],
     ["`feed_theta`", "`false`", "Whether theta joins the input of the next fc layer."],
     ["`shared_localiser`", "", "Of `parallel_st`: one layer list that predicts the theta of every transformer."],
+    ["`each`", "", "Of `parallel_st`: a layer list that every transformer's output goes through, each with weights of its own, before they are joined."],
 ];
 
 pub(super) const OBJECTIVES: &str = "`classify`: cross-entropy; an image is wrong where one of its labels is.\n\n\
@@ -211,6 +226,14 @@ const SCHEDULES: &[(&str, &[[&str; 2]])] = &[
         "step",
         &[
             ["every", "Steps between two falls, counted from the end of the warm-up."],
+            ["factor", "What the learning rate is multiplied by at each fall."],
+            ["warmup", "Steps at the start in which the factor rises in a straight line to 1."],
+        ],
+    ),
+    (
+        "milestones",
+        &[
+            ["at", "The steps at which it falls, counted from the end of the warm-up."],
             ["factor", "What the learning rate is multiplied by at each fall."],
             ["warmup", "Steps at the start in which the factor rises in a straight line to 1."],
         ],

@@ -18,7 +18,10 @@ pub fn json_schema() -> String {
     let mut model = of::<ModelSection>();
     put(&mut model, "train", own_train);
     for [key, kind, _, meaning] in keys::NETWORK {
-        put(&mut model, key.trim_matches('`'), json!({ "type": if *kind == "list" { "array" } else { kind }, "description": meaning }));
+        let types: Vec<&str> =
+            kind.split(" or ").map(|kind| if kind == "list" { "array" } else { kind }).map(|kind| if kind == "table" { "object" } else { kind }).collect();
+        let types = if let [one] = types.as_slice() { json!(one) } else { json!(types) };
+        put(&mut model, key.trim_matches('`'), json!({ "type": types, "description": meaning }));
     }
     let mut sweep = of::<SweepSection>();
     let mut random = of::<RandomSection>();

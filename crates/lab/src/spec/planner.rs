@@ -1,6 +1,7 @@
 //! Decodes and plans the points of a sweep.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stn_core::{Fault, Registry, parameters};
@@ -15,6 +16,7 @@ use super::resolve::{Resolved, locate};
 use super::sweep::Assignment;
 use super::train::{TrainSection, TrainSpec};
 use super::trial::TrialConfig;
+use crate::store::weights::{self, Found};
 
 /// A point of the sweep, decoded and planned; the seed is still to be given.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub(crate) struct Planner<'a> {
     document: &'a Document,
     datasets: BTreeMap<String, Read<DatasetSpec>>,
     networks: BTreeMap<String, Read<NetworkSpec>>,
+    /// What each file of weights holds, or why it cannot be read.
+    weights: BTreeMap<PathBuf, Result<Found, String>>,
     training: BTreeMap<String, Read<TrainSpec>>,
     plans: BTreeMap<(String, Vec<usize>, Ending), Read<Arc<Plan>>>,
     used: Vec<String>,
@@ -46,8 +50,8 @@ pub(crate) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     pub fn new(registry: &'a Registry, document: &'a Document) -> Self {
-        let (datasets, networks, training, plans) = Default::default();
-        Self { registry, document, datasets, networks, training, plans, used: Vec::new() }
+        let (datasets, networks, weights, training, plans) = Default::default();
+        Self { registry, document, datasets, networks, weights, training, plans, used: Vec::new() }
     }
 
     /// Decodes and plans a point.
@@ -132,7 +136,21 @@ impl<'a> Planner<'a> {
     }
 
     fn network(&mut self, table: &Table) -> Read<NetworkSpec> {
-        self.networks.entry(key(table)).or_insert_with(|| NetworkSpec::from_value(&Value::Table(table.clone()))).clone()
+        let Self { networks, weights, .. } = self;
+        let read = || {
+            let mut network = NetworkSpec::from_value(&Value::Table(table.clone()))?;
+            if let Some(file) = network.weights().map(|weights| weights.file.clone()) {
+                let found = weights.entry(file).or_insert_with_key(|file| weights::look(file)).clone();
+                let (hash, shapes) = found.map_err(|message| {
+                    let help =
+                        "a run leaves such a file in its results as trials/ID/weights.safetensors; its path is from the folder in which the command is given";
+                    vec![Fault::at(["weights"], message).help(help)]
+                })?;
+                network.weights_found(hash, shapes);
+            }
+            Ok(network)
+        };
+        networks.entry(key(table)).or_insert_with(read).clone()
     }
 
     fn train(&mut self, table: &Table) -> Read<TrainSpec> {

@@ -8,7 +8,7 @@ use super::Timing;
 use super::evaluation::scalar;
 use super::guard::Guard;
 use super::objective::{Judge, Seen, Verdict};
-use crate::store::metrics;
+use crate::store::{metrics, weights};
 use crate::{EarlyStop, Monitor, Result, TrainSpec};
 
 /// The state of training between two steps.
@@ -47,6 +47,9 @@ impl TrainingState {
     /// Before the first step.
     pub fn new(plan: &Plan, train: &TrainSpec, seed: u64, device: &Device) -> Result<Self> {
         let network = Network::new(plan, seed, train.precision.dtype(), device)?;
+        if let Some(spec) = plan.weights() {
+            weights::start(&network, spec)?;
+        }
         let optimizer = Optimizer::new(&train.optimizer, network.parameters())?;
         Ok(Self {
             step: 0,

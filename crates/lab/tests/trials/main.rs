@@ -1,5 +1,6 @@
 //! Which trials a file makes, and what comes of them.
 
+mod birds;
 mod experiment;
 mod pruning;
 mod resume;
@@ -7,3 +8,4 @@ mod run;
 mod sweep;
 mod tiny;
 mod user_data;
+mod weights;

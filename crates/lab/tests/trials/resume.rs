@@ -352,3 +352,16 @@ fn one_trial_can_be_asked_for() {
     let error = run(&experiment, &nobody, &registry(), &Silent).unwrap_err().to_string();
     assert!(error.contains("no trial nobody") && error.contains("--dry-run"), "{error}");
 }
+
+#[test]
+fn running_moments_go_on_from_a_checkpoint_to_the_bit() {
+    let layers = "models.st.layers=[{ parallel_st = { count = 2, transform = { kind = \"attention\", scale = 0.5 }, output = [14, 14], shared_localiser = [{ fc = 8 }, \"batch_norm\", \"relu\"],
+        each = [{ conv = [4, 5] }, \"batch_norm\", \"relu\", { branches = [[{ max = 2 }], [{ conv = [3, 1, 2] }, \"batch_norm\"]] }, { avg = \"all\" }] } }, { dropout = 0.7 }, { fc = \"classes\" }]";
+    let experiment = experiment(&[layers]);
+    let whole = in_one_piece(&experiment);
+    for steps in [1, 4] {
+        let out = tempfile::tempdir().unwrap();
+        in_pieces(&experiment, out.path(), steps);
+        assert!(bytes(&experiment, out.path()) == whole, "by {steps} steps");
+    }
+}

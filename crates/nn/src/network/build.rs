@@ -4,21 +4,24 @@ use candle_core::{DType, Device};
 use stn_core::{Form, TargetGrid, Transformation};
 use stn_ops::Sampler;
 
-use super::{Action, Layer, Parameter, Sequence, Target, Transformer};
+use super::{Action, Buffer, Layer, Normalisation, Parameter, Sequence, Target, Transformer};
 use crate::initialisation::Place;
 use crate::plan::{Operation, PlannedLayer, PlannedSequence, PlannedTransformer, Start};
 use crate::{Initialisation, Plan, Result};
 
-pub(super) fn build(plan: &Plan, seed: u64, dtype: DType, device: &Device) -> Result<(Vec<Layer>, Vec<Parameter>)> {
-    let mut builder = Builder { init: plan.init, place: Place { seed, dtype, device: device.clone() }, parameters: Vec::new() };
+/// The layers, what training moves, and what it keeps beside that.
+pub(super) fn build(plan: &Plan, seed: u64, dtype: DType, device: &Device) -> Result<(Vec<Layer>, Vec<Parameter>, Vec<Buffer>)> {
+    let place = Place { seed, dtype, device: device.clone() };
+    let mut builder = Builder { init: plan.init, place, parameters: Vec::new(), buffers: Vec::new() };
     let layers = builder.list(&plan.layers, 1.0)?;
-    Ok((layers, builder.parameters))
+    Ok((layers, builder.parameters, builder.buffers))
 }
 
 struct Builder {
     init: Initialisation,
     place: Place,
     parameters: Vec<Parameter>,
+    buffers: Vec<Buffer>,
 }
 
 impl Builder {
@@ -30,28 +33,45 @@ impl Builder {
         let (weight_name, bias_name) = (format!("{}.weight", layer.name), format!("{}.bias", layer.name));
         let (init, place) = (self.init, &self.place);
         Ok(match &layer.operation {
-            Operation::Conv { filters, channels, kernel, window, rectified } => {
+            Operation::Conv { filters, channels, kernel, window, rectified, bias: has_bias } => {
                 let weight = init.weight(&weight_name, &[*filters, *channels, kernel.0, kernel.1], *rectified, place)?;
-                let bias = init.bias(&bias_name, *filters, channels * kernel.0 * kernel.1, place)?;
+                let bias = if *has_bias { init.bias(&bias_name, *filters, channels * kernel.0 * kernel.1, place)? } else { place.filled(0.0, *filters)? };
                 self.keep(weight_name, &weight, lr_factor, true);
-                self.keep(bias_name, &bias, lr_factor, false);
+                // One that is always zero is no parameter, and whatever gradient there is to it goes nowhere.
+                if *has_bias {
+                    self.keep(bias_name, &bias, lr_factor, false);
+                }
                 Action::Conv { weight, bias, window: *window }
             }
-            Operation::Linear { inputs, units, start, takes_theta } => {
+            Operation::Linear { inputs, units, start, takes_theta, bias: has_bias } => {
                 let (weight, bias) = match start {
                     Start::Drawn { rectified } => {
-                        (init.weight(&weight_name, &[*units, *inputs], *rectified, place)?, init.bias(&bias_name, *units, *inputs, place)?)
+                        let bias = if *has_bias { init.bias(&bias_name, *units, *inputs, place)? } else { place.filled(0.0, *units)? };
+                        (init.weight(&weight_name, &[*units, *inputs], *rectified, place)?, bias)
                     }
                     Start::Theta { bias } => (place.constant(vec![0.0; units * inputs], &[*units, *inputs])?, place.constant(bias.clone(), &[*units])?),
                 };
                 self.keep(weight_name, &weight, lr_factor, true);
-                self.keep(bias_name, &bias, lr_factor, false);
+                if *has_bias {
+                    self.keep(bias_name, &bias, lr_factor, false);
+                }
                 Action::Linear { weight, bias, takes_theta: *takes_theta }
             }
             Operation::MaxPool(pool) => Action::MaxPool(*pool),
             Operation::AvgPool(pool) => Action::AvgPool(*pool),
             Operation::Project { axis, projection } => Action::Project { axis: *axis, projection: *projection },
             Operation::Relu => Action::Relu,
+            Operation::BatchNorm { channels, momentum, epsilon } => {
+                let [weight, variance] = [place.filled(1.0, *channels)?, place.filled(1.0, *channels)?];
+                let [bias, mean] = [place.filled(0.0, *channels)?, place.filled(0.0, *channels)?];
+                self.keep(weight_name, &weight, lr_factor, false);
+                self.keep(bias_name, &bias, lr_factor, false);
+                for (kind, var) in [("running_mean", &mean), ("running_var", &variance)] {
+                    self.buffers.push(Buffer { name: format!("{}.{kind}", layer.name), var: var.clone() });
+                }
+                Action::BatchNorm(Normalisation { weight, bias, mean, variance, momentum: *momentum, epsilon: *epsilon })
+            }
+            Operation::Branches(lists) => Action::Branches(lists.iter().map(|list| self.list(list, lr_factor)).collect::<Result<_>>()?),
             Operation::Dropout { rate, channels } => Action::Dropout { rate: *rate as f32, channels: *channels },
             Operation::Softmax => Action::Softmax,
             Operation::LossSoftmax => Action::Nothing,
@@ -59,6 +79,7 @@ impl Builder {
                 localisers: planned.localisers.iter().map(|list| self.list(list, lr_factor * planned.lr_factor)).collect::<Result<_>>()?,
                 transformers: planned.transformers.iter().map(|transformer| self.transformer(transformer)).collect::<Result<_>>()?,
                 feed_theta: planned.feed_theta,
+                each: planned.each.iter().map(|list| self.list(list, lr_factor)).collect::<Result<_>>()?,
             },
         })
     }

@@ -36,6 +36,14 @@ pub(super) fn in_layer(name: &str, error: Error) -> Error {
     }
 }
 
+/// Tensors joined along channels.
+pub(super) fn joined(outputs: Vec<Tensor>) -> Result<Tensor> {
+    match outputs.as_slice() {
+        [only] => Ok(only.clone()),
+        several => Ok(Tensor::cat(several, 1)?),
+    }
+}
+
 /// A pass over layers one by one, on candle's tape where the mode is training.
 pub(super) struct Pass {
     pub mode: Mode,
@@ -64,22 +72,27 @@ impl Pass {
                 ops::linear(&flat, &self.weight(weight), Some(&self.weight(bias)))?
             }
             Action::Relu => ops::relu(x)?,
+            Action::BatchNorm(norm) => {
+                let moments = norm.moments(x, self.mode)?;
+                ops::batch_norm(x, &self.weight(&norm.weight), &self.weight(&norm.bias), moments, norm.epsilon)?
+            }
+            Action::Branches(lists) => joined(lists.iter().map(|list| self.list(list, x.clone())).collect::<Result<_>>()?)?,
             Action::Dropout { rate, channels } => match self.mode {
                 Mode::Evaluate => x.clone(),
                 Mode::Train { seed, step } => ops::dropout(x, *rate, *channels, stream::stream(seed, &format!("dropout/{}", layer.name), step))?,
             },
             Action::Softmax => ops::softmax(x)?,
             Action::Nothing => x.clone(),
-            Action::Transformers { localisers, transformers, feed_theta } => {
+            Action::Transformers { localisers, transformers, feed_theta, each } => {
                 let thetas = self.thetas(localisers, transformers, x)?;
-                let outputs = transformers.iter().zip(&thetas).map(|(transformer, theta)| self.warp(transformer, theta, x)).collect::<Result<Vec<_>>>()?;
+                let mut outputs = transformers.iter().zip(&thetas).map(|(transformer, theta)| self.warp(transformer, theta, x)).collect::<Result<Vec<_>>>()?;
                 if *feed_theta {
                     waiting.extend(thetas);
                 }
-                match outputs.as_slice() {
-                    [only] => only.clone(),
-                    several => Tensor::cat(several, 1)?,
+                if !each.is_empty() {
+                    outputs = each.iter().zip(outputs).map(|(list, output)| self.list(list, output)).collect::<Result<_>>()?;
                 }
+                joined(outputs)?
             }
         })
     }

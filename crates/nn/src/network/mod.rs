@@ -5,14 +5,14 @@ mod compiled;
 mod forward;
 mod warp;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, TensorId, Var};
 use stn_core::{TargetGrid, Transformation};
-use stn_ops::{Pool2d, Projection, Sampler, VolumeAxis, Window2d};
+use stn_ops::{Moments, Pool2d, Projection, Sampler, VolumeAxis, Window2d};
 
-use crate::{Error, Plan, Result};
+use crate::{Error, Plan, Result, WeightsSpec};
 
 pub use compiled::Recorded;
 pub use warp::Warp;
@@ -30,12 +30,21 @@ pub struct Parameter {
     pub decay: bool,
 }
 
+/// A tensor that training keeps without moving it along a gradient: a running moment of batch normalisation.
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    /// Its name, as saved: `batch_norm1.running_mean`.
+    pub name: String,
+    /// Its value.
+    pub var: Var,
+}
+
 /// What a forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// No dropout, no gradients; warps are recorded with their images.
+    /// No dropout, running moments in batch normalisation, no gradients to weights; warps are recorded with their images.
     Evaluate,
-    /// Dropout drawn for this seed and step; gradients; warps are recorded without images.
+    /// Dropout drawn for this seed and step; the batch's moments in batch normalisation, after which the running ones are moved; gradients; warps are recorded without images.
     Train {
         /// The trial's seed.
         seed: u64,
@@ -59,6 +68,7 @@ pub struct Network {
     input: Vec<usize>,
     layers: Vec<Layer>,
     parameters: Vec<Parameter>,
+    buffers: Vec<Buffer>,
     /// The place of every parameter in `parameters`.
     index: HashMap<TensorId, usize>,
 }
@@ -78,10 +88,39 @@ enum Action {
     Project { axis: VolumeAxis, projection: Projection },
     Linear { weight: Var, bias: Var, takes_theta: bool },
     Relu,
+    BatchNorm(Normalisation),
+    Branches(Vec<Vec<Layer>>),
     Dropout { rate: f32, channels: bool },
     Softmax,
     Nothing,
-    Transformers { localisers: Vec<Vec<Layer>>, transformers: Vec<Transformer>, feed_theta: bool },
+    Transformers { localisers: Vec<Vec<Layer>>, transformers: Vec<Transformer>, feed_theta: bool, each: Vec<Vec<Layer>> },
+}
+
+/// Batch normalisation of one layer.
+#[derive(Debug)]
+struct Normalisation {
+    weight: Var,
+    bias: Var,
+    /// The running mean and variance.
+    mean: Var,
+    variance: Var,
+    /// How far the running moments go towards a batch's.
+    momentum: f64,
+    epsilon: f64,
+}
+
+impl Normalisation {
+    /// The moments to normalise a batch by: its own in training, towards which the running ones are moved; those in evaluation.
+    fn moments(&self, x: &Tensor, mode: Mode) -> Result<Moments> {
+        match mode {
+            Mode::Evaluate => Ok(Moments::given(&self.mean, &self.variance)?),
+            Mode::Train { .. } => {
+                let moments = Moments::of(&x.detach())?;
+                moments.lead(self.momentum, &self.mean, &self.variance)?;
+                Ok(moments)
+            }
+        }
+    }
 }
 
 /// Grid generator and sampler of one spatial transformer.
@@ -121,9 +160,9 @@ impl Network {
     ///
     /// Where the device cannot hold it, or a plugin fails.
     pub fn new(plan: &Plan, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
-        let (layers, parameters) = build::build(plan, seed, dtype, device)?;
+        let (layers, parameters, buffers) = build::build(plan, seed, dtype, device)?;
         let index = parameters.iter().enumerate().map(|(i, parameter)| (parameter.var.id(), i)).collect();
-        Ok(Self { input: plan.input.clone(), layers, parameters, index })
+        Ok(Self { input: plan.input.clone(), layers, parameters, buffers, index })
     }
 
     /// The logits for `N x C x H x W` images (or `N x C x D x H x W` volumes), and what the spatial transformers did; layer by layer, on candle's tape in training.
@@ -180,9 +219,40 @@ impl Network {
         &self.parameters
     }
 
-    /// Every parameter's value by name: what is saved.
+    /// What training keeps beside the parameters, in the order of construction.
+    pub fn buffers(&self) -> &[Buffer] {
+        &self.buffers
+    }
+
+    /// The value of every parameter and buffer by name: what is saved.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        self.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.var.as_detached_tensor())).collect()
+        self.saved().map(|(name, var)| (name.to_owned(), var.as_detached_tensor())).collect()
+    }
+
+    /// Everything that is saved.
+    fn saved(&self) -> impl Iterator<Item = (&str, &Var)> {
+        let parameters = self.parameters.iter().map(|parameter| (parameter.name.as_str(), &parameter.var));
+        parameters.chain(self.buffers.iter().map(|buffer| (buffer.name.as_str(), &buffer.var)))
+    }
+
+    /// Takes what a file of weights holds for this network, by the rules of `spec`. Nothing changes where something does not fit.
+    ///
+    /// # Errors
+    ///
+    /// Where a tensor is unknown here or of another shape.
+    pub fn start_from(&self, spec: &WeightsSpec, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+        let here: BTreeMap<&str, &Var> = self.saved().collect();
+        let mut taken = Vec::new();
+        for (name, tensor) in tensors {
+            for target in spec.targets(name) {
+                let Some(var) = here.get(target.as_str()) else {
+                    return Err(Error::Saved(format!("{} holds `{target}`, which this network has not", spec.file.display())));
+                };
+                let found = BTreeMap::from([(target.clone(), tensor.clone())]);
+                taken.push((*var, saved_tensor(&found, &target, var)?));
+            }
+        }
+        taken.into_iter().try_for_each(|(var, value)| Ok(var.set(&value)?))
     }
 
     /// Takes saved values. Nothing changes where they do not fit.
@@ -191,12 +261,13 @@ impl Network {
     ///
     /// Where a tensor is missing, unknown, or of another shape.
     pub fn load(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
-        if let Some(unknown) = tensors.keys().find(|name| !self.parameters.iter().any(|parameter| parameter.name == **name)) {
+        let known: BTreeSet<&str> = self.saved().map(|(name, _)| name).collect();
+        if let Some(unknown) = tensors.keys().find(|name| !known.contains(name.as_str())) {
             return Err(Error::Saved(format!("the saved weights hold `{unknown}`, which this network has not: they belong to another network")));
         }
-        let values = self.parameters.iter().map(|parameter| saved_tensor(tensors, &parameter.name, &parameter.var)).collect::<Result<Vec<_>>>()?;
-        for (parameter, value) in self.parameters.iter().zip(values) {
-            parameter.var.set(&value)?;
+        let values = self.saved().map(|(name, var)| saved_tensor(tensors, name, var)).collect::<Result<Vec<_>>>()?;
+        for ((_, var), value) in self.saved().zip(values) {
+            var.set(&value)?;
         }
         Ok(())
     }

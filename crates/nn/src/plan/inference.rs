@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use stn_core::{Fault, Registry};
-use stn_ops::{Pool2d, VolumeAxis, Window2d, conv2d_output};
+use stn_ops::{Pool2d, Rounding, VolumeAxis, Window2d, conv2d_output};
 
 use super::{Ending, Operation, PlannedLayer, Start, shape, sides};
 use crate::NetworkSpec;
 use crate::reading::KeyPath;
-use crate::spec::{LayerKind, LayerSpec, PoolKind, Width};
+use crate::spec::{LayerKind, LayerSpec, PoolKind, PoolWindow, Width};
 
 /// Infers every layer with `width` for `"auto"`; or every mistake.
 pub(super) fn infer(spec: &NetworkSpec, input: &[usize], ending: &Ending, width: usize, registry: &Registry) -> Result<Vec<PlannedLayer>, Vec<Fault>> {
@@ -34,6 +34,8 @@ pub(super) enum Last<'a> {
     Logits,
     /// Theta; its start and where the localisation network is written.
     Theta(Vec<f64>, &'a KeyPath),
+    /// Anything: its output is joined with others.
+    Part,
 }
 
 /// A list on its way: the shape so far, and what is known of it.
@@ -72,14 +74,19 @@ impl Inference<'_> {
                 Some((LayerSpec { kind: LayerKind::Fc { units: Width::Fixed(units) }, at }, others)) if *units == bias.len() => (others, Some(at)),
                 _ => (specs, Some(*at)),
             },
-            Last::Logits => (specs, None),
+            Last::Logits | Last::Part => (specs, None),
         };
         for (i, spec) in specs.iter().enumerate() {
             let rest = specs.get(i + 1..).unwrap_or_default();
             let is_logits = matches!(last, Last::Logits) && rest.is_empty();
             layers.push(self.layer(spec, rest, is_logits, &mut flow)?);
         }
-        if let (Last::Theta(bias, _), Some(at)) = (last, theta_at) {
+        if matches!(last, Last::Part) {
+            if let (true, Some(spec)) = (flow.waiting > 0, specs.last()) {
+                let fault = spec.at.fault("theta is fed on, but no fc layer of this list takes it");
+                return self.fail(fault.help("remove `feed_theta`, or put an fc layer behind the transformer"));
+            }
+        } else if let (Last::Theta(bias, _), Some(at)) = (last, theta_at) {
             let name = format!("{prefix}theta");
             layers.push(linear(name, at.clone(), bias.len(), Start::Theta { bias }, &mut flow));
         } else if let Some(fault) = self.misses_its_end(&flow.shape) {
@@ -114,10 +121,9 @@ impl Inference<'_> {
                 let operation = self.conv(filters, *kernel, Window2d { stride: *stride, padding: *padding }, rest, &at, flow)?;
                 (flow.name("conv"), operation)
             }
-            LayerKind::Pool { kind, kernel, stride, padding, rounding } => {
+            LayerKind::Pool { kind, window } => {
                 let kind_name = if *kind == PoolKind::Max { "max" } else { "avg" };
-                let pool = Pool2d { kernel: *kernel, stride: *stride, padding: *padding, rounding: *rounding };
-                self.pool(kind_name, &pool, &at, flow)?;
+                let pool = self.pool(kind_name, *window, &at, flow)?;
                 (flow.name(kind_name), if *kind == PoolKind::Max { Operation::MaxPool(pool) } else { Operation::AvgPool(pool) })
             }
             LayerKind::Project { axis, projection } => {
@@ -126,9 +132,26 @@ impl Inference<'_> {
             }
             LayerKind::Fc { units } => {
                 let name = flow.name("fc");
-                return Some(linear(name, at, self.units(*units, &spec.at)?, Start::Drawn { rectified: rectified(rest) }, flow));
+                let mut layer = linear(name, at, self.units(*units, &spec.at)?, Start::Drawn { rectified: rectified(rest) }, flow);
+                if let Operation::Linear { bias, .. } = &mut layer.operation {
+                    *bias = !shifted(rest);
+                }
+                return Some(layer);
             }
             LayerKind::Relu => (flow.name("relu"), Operation::Relu),
+            LayerKind::BatchNorm { momentum, epsilon } => {
+                let channels = flow.shape.first().copied().unwrap_or(0);
+                (flow.name("batch_norm"), Operation::BatchNorm { channels, momentum: *momentum, epsilon: *epsilon })
+            }
+            LayerKind::Branches(lists) => {
+                let name = flow.name("branches");
+                let planned: Vec<_> =
+                    lists.iter().enumerate().map(|(i, list)| self.list(list, &flow.shape, &format!("{name}.branch{}.", i + 1), Last::Part)).collect();
+                let planned = planned.into_iter().collect::<Option<Vec<_>>>()?;
+                let what = |i: usize| (at.key(i), format!("branch {}", i + 1));
+                flow.shape = self.side_by_side(&planned, what)?;
+                (name, Operation::Branches(planned))
+            }
             LayerKind::Dropout { rate, channels } => (flow.name("dropout"), Operation::Dropout { rate: *rate, channels: *channels }),
             LayerKind::Softmax if flow.shape.len() > 1 => {
                 return self.fail(at.fault(format!("softmax takes a vector, the input here is {}", shape(&flow.shape))).help("put it behind an fc layer"));
@@ -162,16 +185,36 @@ impl Inference<'_> {
             return self.misfit("conv", kernel, window.padding, &flow.shape, at);
         };
         flow.shape = vec![filters, h, w];
-        Some(Operation::Conv { filters, channels, kernel, window, rectified: rectified(rest) })
+        Some(Operation::Conv { filters, channels, kernel, window, rectified: rectified(rest), bias: !shifted(rest) })
     }
 
-    fn pool(&mut self, kind: &str, pool: &Pool2d, at: &KeyPath, flow: &mut Flow) -> Option<()> {
+    fn pool(&mut self, kind: &str, window: PoolWindow, at: &KeyPath, flow: &mut Flow) -> Option<Pool2d> {
         let (channels, size) = self.image(kind, &flow.shape, at)?;
+        let pool = match window {
+            PoolWindow::Sized(pool) => pool,
+            PoolWindow::All => Pool2d { kernel: size, stride: size, padding: (0, 0), rounding: Rounding::Down },
+        };
         let Some((h, w)) = pool.output(size) else {
             return self.misfit(kind, pool.kernel, pool.padding, &flow.shape, at);
         };
         flow.shape = vec![channels, h, w];
-        Some(())
+        Some(pool)
+    }
+
+    /// The shape of the outputs of lists side by side, joined along channels; `what` says where a list is written and what it is called.
+    pub(super) fn side_by_side(&mut self, lists: &[Vec<PlannedLayer>], what: impl Fn(usize) -> (KeyPath, String)) -> Option<Vec<usize>> {
+        let outputs: Vec<&[usize]> = lists.iter().filter_map(|list| list.last()).map(|layer| layer.output.as_slice()).collect();
+        let (channels, size) = outputs.first()?.split_first()?;
+        let mut total = *channels;
+        for (i, output) in outputs.iter().enumerate().skip(1) {
+            if output.get(1..) != Some(size) {
+                let (at, name) = what(i);
+                let fault = at.fault(format!("{name} gives {}, which cannot be joined to the {} of the first", shape(output), shape(outputs[0])));
+                return self.fail(fault.help("only the number of channels may differ: set strides and paddings so that the other sides agree"));
+            }
+            total = total.saturating_add(output[0]);
+        }
+        Some([&[total], size].concat())
     }
 
     fn project(&mut self, axis: VolumeAxis, at: &KeyPath, flow: &mut Flow) -> Option<()> {
@@ -213,11 +256,16 @@ fn linear(name: String, at: KeyPath, units: usize, start: Start, flow: &mut Flow
     let takes_theta = flow.waiting > 0;
     let inputs = flat.saturating_add(std::mem::take(&mut flow.waiting));
     flow.shape = vec![units];
-    PlannedLayer { name, at, output: vec![units], operation: Operation::Linear { inputs, units, start, takes_theta } }
+    PlannedLayer { name, at, output: vec![units], operation: Operation::Linear { inputs, units, start, takes_theta, bias: true } }
 }
 
-/// Whether a ReLU comes next, behind pooling and dropout.
+/// Whether batch normalisation comes next, whose own bias is then the only one: it would take off any other with the mean.
+fn shifted(rest: &[LayerSpec]) -> bool {
+    matches!(rest.first(), Some(LayerSpec { kind: LayerKind::BatchNorm { .. }, .. }))
+}
+
+/// Whether a ReLU comes next, behind pooling, dropout and batch normalisation.
 fn rectified(rest: &[LayerSpec]) -> bool {
-    let next = rest.iter().find(|spec| !matches!(spec.kind, LayerKind::Pool { .. } | LayerKind::Dropout { .. }));
+    let next = rest.iter().find(|spec| !matches!(spec.kind, LayerKind::Pool { .. } | LayerKind::Dropout { .. } | LayerKind::BatchNorm { .. }));
     matches!(next.map(|spec| &spec.kind), Some(LayerKind::Relu))
 }

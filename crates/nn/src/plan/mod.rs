@@ -4,6 +4,7 @@ mod inference;
 mod transformers;
 mod width;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use stn_core::{Boundary, Fault, Registry, Sampling, TargetGrid, Transformation};
 use stn_ops::{Pool2d, Projection, VolumeAxis, Window2d};
 
 use crate::reading::KeyPath;
-use crate::{Initialisation, NetworkSpec};
+use crate::{Initialisation, NetworkSpec, WeightsSpec};
 
 /// The most parameters of a network, and the most numbers that a layer gives for one image: beyond them lies a slip of the pen, and memory would not hold them.
 pub(crate) const MOST: usize = 1 << 30;
@@ -27,6 +28,7 @@ pub struct Plan {
     pub(crate) layers: Vec<PlannedLayer>,
     pub(crate) init: Initialisation,
     width: Option<usize>,
+    weights: Option<WeightsSpec>,
 }
 
 /// What a network ends in.
@@ -75,6 +77,7 @@ pub(crate) enum Operation {
         kernel: (usize, usize),
         window: Window2d,
         rectified: bool,
+        bias: bool,
     },
     MaxPool(Pool2d),
     AvgPool(Pool2d),
@@ -87,8 +90,14 @@ pub(crate) enum Operation {
         units: usize,
         start: Start,
         takes_theta: bool,
+        bias: bool,
     },
     Relu,
+    BatchNorm {
+        channels: usize,
+        momentum: f64,
+        epsilon: f64,
+    },
     Dropout {
         rate: f64,
         channels: bool,
@@ -97,6 +106,7 @@ pub(crate) enum Operation {
     /// A softmax at the end: the loss computes it.
     LossSoftmax,
     Transformers(PlannedTransformers),
+    Branches(Vec<Vec<PlannedLayer>>),
 }
 
 /// How a fully connected layer starts.
@@ -115,6 +125,10 @@ pub(crate) struct PlannedTransformers {
     pub(crate) transformers: Vec<PlannedTransformer>,
     pub(crate) lr_factor: f64,
     pub(crate) feed_theta: bool,
+    /// What each transformer's output goes through; nothing, or a list for each.
+    pub(crate) each: Vec<Vec<PlannedLayer>>,
+    /// The numbers that the transformers give for one image, together.
+    pub(crate) sampled: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -142,14 +156,18 @@ pub(crate) struct PlannedSequence {
 }
 
 impl PlannedTransformers {
-    /// The numbers that localisation networks give for one image, and those of the views that they are given in further steps. `channels` is the layer's.
-    fn outputs(&self, channels: usize) -> usize {
-        let channels = channels / self.transformers.len().max(1);
-        let of = |(i, localiser): (usize, &Vec<PlannedLayer>)| match self.transformers.get(i).and_then(|transformer| transformer.sequence.as_ref()) {
+    /// The numbers that there are for one image besides the layer's output: those of localisation networks and of the views that they are given in further steps, those of the
+    /// lists behind the transformers and what goes into them.
+    fn outputs(&self) -> usize {
+        let pixels = self.transformers.iter().map(|transformer| transformer.target.pixels()).fold(0, usize::saturating_add);
+        let channels = self.sampled / pixels.max(1);
+        let localised = |(i, localiser): (usize, &Vec<PlannedLayer>)| match self.transformers.get(i).and_then(|transformer| transformer.sequence.as_ref()) {
             Some(PlannedSequence { steps, view, .. }) => outputs(localiser).saturating_add(channels.saturating_mul(view.pixels())).saturating_mul(*steps),
             None => outputs(localiser),
         };
-        self.localisers.iter().enumerate().map(of).fold(0, usize::saturating_add)
+        let sampled = if self.each.is_empty() { 0 } else { self.sampled };
+        let behind = self.each.iter().map(|list| outputs(list));
+        self.localisers.iter().enumerate().map(localised).chain(behind).fold(sampled, usize::saturating_add)
     }
 }
 
@@ -172,8 +190,9 @@ impl Plan {
             Some(width) => infer(width)?,
             None => first,
         };
-        let faults = too_large(&layers);
-        if faults.is_empty() { Ok(Self { input, ending, layers, init: spec.init, width }) } else { Err(faults) }
+        let mut faults = too_large(&layers);
+        faults.extend(spec.weights.as_ref().and_then(|weights| weights.misfits(&saved(&layers))));
+        if faults.is_empty() { Ok(Self { input, ending, layers, init: spec.init, width, weights: spec.weights.clone() }) } else { Err(faults) }
     }
 
     /// The number of parameters.
@@ -189,6 +208,11 @@ impl Plan {
     /// What `"auto"` came to, where it is used.
     pub fn width(&self) -> Option<usize> {
         self.width
+    }
+
+    /// The file that the network starts from, where there is one.
+    pub fn weights(&self) -> Option<&WeightsSpec> {
+        self.weights.as_ref()
     }
 
     /// The shape of one image, `[C, H, W]` or `[C, D, H, W]`.
@@ -215,8 +239,10 @@ impl Plan {
 /// Visits every layer in the order of computation.
 fn each<'a>(layers: &'a [PlannedLayer], visit: &mut impl FnMut(&'a PlannedLayer)) {
     for layer in layers {
-        if let Operation::Transformers(transformers) = &layer.operation {
-            transformers.localisers.iter().for_each(|localiser| each(localiser, visit));
+        match &layer.operation {
+            Operation::Transformers(transformers) => transformers.localisers.iter().chain(&transformers.each).for_each(|list| each(list, visit)),
+            Operation::Branches(lists) => lists.iter().for_each(|list| each(list, visit)),
+            _ => {}
         }
         visit(layer);
     }
@@ -226,7 +252,8 @@ fn each<'a>(layers: &'a [PlannedLayer], visit: &mut impl FnMut(&'a PlannedLayer)
 fn outputs(layers: &[PlannedLayer]) -> usize {
     layers.iter().fold(0, |total, layer| {
         let inside = match &layer.operation {
-            Operation::Transformers(transformers) => transformers.outputs(layer.output.first().copied().unwrap_or(1)),
+            Operation::Transformers(transformers) => transformers.outputs(),
+            Operation::Branches(lists) => lists.iter().map(|list| outputs(list)).fold(0, usize::saturating_add),
             _ => 0,
         };
         total.saturating_add(layer.output.iter().product()).saturating_add(inside)
@@ -237,6 +264,29 @@ fn count(layers: &[PlannedLayer]) -> usize {
     let mut total = 0_usize;
     each(layers, &mut |layer| total = total.saturating_add(layer.operation.own_parameters()));
     total
+}
+
+/// The shape of everything that is saved, by name.
+fn saved(layers: &[PlannedLayer]) -> BTreeMap<String, Vec<usize>> {
+    let mut shapes = BTreeMap::new();
+    each(layers, &mut |layer| {
+        let mut put = |kind: &str, dims: &[usize]| drop(shapes.insert(format!("{}.{kind}", layer.name), dims.to_vec()));
+        let (weight, bias, output) = match &layer.operation {
+            Operation::Conv { filters, channels, kernel, bias, .. } => (vec![*filters, *channels, kernel.0, kernel.1], *bias, *filters),
+            Operation::Linear { inputs, units, bias, .. } => (vec![*units, *inputs], *bias, *units),
+            Operation::BatchNorm { channels, .. } => {
+                put("running_mean", &[*channels]);
+                put("running_var", &[*channels]);
+                (vec![*channels], true, *channels)
+            }
+            _ => return,
+        };
+        put("weight", &weight);
+        if bias {
+            put("bias", &[output]);
+        }
+    });
+    shapes
 }
 
 fn too_large(layers: &[PlannedLayer]) -> Vec<Fault> {
@@ -265,8 +315,11 @@ impl Operation {
     fn own_parameters(&self) -> usize {
         let product = |factors: &[usize]| factors.iter().fold(1_usize, |product, factor| product.saturating_mul(*factor));
         match self {
-            Self::Conv { filters, channels, kernel, .. } => product(&[*filters, *channels, kernel.0, kernel.1]).saturating_add(*filters),
-            Self::Linear { inputs, units, .. } => product(&[*inputs, *units]).saturating_add(*units),
+            Self::Conv { filters, channels, kernel, bias, .. } => {
+                product(&[*filters, *channels, kernel.0, kernel.1]).saturating_add(if *bias { *filters } else { 0 })
+            }
+            Self::Linear { inputs, units, bias, .. } => product(&[*inputs, *units]).saturating_add(if *bias { *units } else { 0 }),
+            Self::BatchNorm { channels, .. } => 2 * channels,
             _ => 0,
         }
     }
@@ -290,6 +343,8 @@ impl Operation {
             Self::Linear { units, takes_theta: true, .. } => format!("fc {units}, fed theta"),
             Self::Linear { units, .. } => format!("fc {units}"),
             Self::Relu => "relu".into(),
+            Self::BatchNorm { .. } => "batch norm".into(),
+            Self::Branches(lists) => format!("{} branches", lists.len()),
             Self::Dropout { rate, channels: true } => format!("dropout {rate}, channels"),
             Self::Dropout { rate, .. } => format!("dropout {rate}"),
             Self::Softmax => "softmax".into(),

@@ -13,7 +13,14 @@ impl Inference<'_> {
     /// Keeps every mistake in the plugins of a list, so that they are shown even where an earlier layer does not fit.
     pub(super) fn plugins(&mut self, layers: &[LayerSpec]) {
         for layer in layers {
-            let LayerKind::Transformers(spec) = &layer.kind else { continue };
+            let spec = match &layer.kind {
+                LayerKind::Transformers(spec) => spec,
+                LayerKind::Branches(lists) => {
+                    lists.iter().for_each(|list| self.plugins(list));
+                    continue;
+                }
+                _ => continue,
+            };
             for transformer in &spec.transformers {
                 let made = [
                     self.registry.transformation(&transformer.transform.spec).err().map(|error| faults(error, &transformer.transform)),
@@ -27,6 +34,7 @@ impl Inference<'_> {
                 LocaliserSpec::Each(localisers) => localisers.iter().for_each(|localiser| self.plugins(localiser)),
                 LocaliserSpec::Shared(localiser) => self.plugins(localiser),
             }
+            spec.each.iter().for_each(|list| self.plugins(list));
         }
     }
 
@@ -44,11 +52,34 @@ impl Inference<'_> {
             .map(|(i, transformer)| self.transformer(transformer, if spec.parallel { format!("{name}.{}", i + 1) } else { name.to_owned() }, input))
             .collect();
         let mut transformers = planned.into_iter().collect::<Option<Vec<_>>>()?;
-        let output = self.joined(spec, &transformers, input, at);
+        let sampled = transformers.iter().map(|t| input[0].saturating_mul(t.target.size().iter().product())).fold(0, usize::saturating_add);
+        let (each, output) = match &spec.each {
+            Some(list) => self.each(list, &transformers, input, at).map_or((Vec::new(), None), |(each, output)| (each, Some(output))),
+            None => (Vec::new(), self.joined(spec, &transformers, input, at)),
+        };
         let starts: Vec<_> = transformers.iter_mut().enumerate().map(|(i, t)| self.start(t, i, count, &spec.transformers[i])).collect();
         // A mistake in a localisation network is kept and does not hide those of the next layers: the output's shape is known all the same.
         let localisers = starts.into_iter().collect::<Option<Vec<_>>>().and_then(|starts| self.localisers(spec, starts, name, input, at)).unwrap_or_default();
-        Some((PlannedTransformers { localisers, transformers, lr_factor: spec.lr_factor, feed_theta: spec.feed_theta }, output?))
+        Some((PlannedTransformers { localisers, transformers, lr_factor: spec.lr_factor, feed_theta: spec.feed_theta, each, sampled }, output?))
+    }
+
+    /// A layer list for every transformer's output, and the shape of the results joined along channels.
+    fn each(
+        &mut self,
+        list: &[LayerSpec],
+        transformers: &[PlannedTransformer],
+        input: &[usize],
+        at: &KeyPath,
+    ) -> Option<(Vec<Vec<super::PlannedLayer>>, Vec<usize>)> {
+        let mut plan_one = |transformer: &PlannedTransformer| {
+            let image = [&input[..1], transformer.target.size()].concat();
+            let (layer, number) = transformer.name.rsplit_once('.').unwrap_or((&transformer.name, "1"));
+            self.list(list, &image, &format!("{layer}.each{number}."), Last::Part)
+        };
+        let planned: Vec<_> = transformers.iter().map(&mut plan_one).collect();
+        let planned = planned.into_iter().collect::<Option<Vec<_>>>()?;
+        let output = self.side_by_side(&planned, |i| (at.key("each"), format!("`each` for transformer {}", i + 1)))?;
+        Some((planned, output))
     }
 
     fn transformer(&mut self, spec: &TransformerSpec, name: String, input: &[usize]) -> Option<PlannedTransformer> {

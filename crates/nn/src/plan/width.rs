@@ -49,10 +49,14 @@ pub(super) fn solve(spec: &NetworkSpec, count: impl Fn(usize) -> Result<usize, V
 fn first_auto(layers: &[LayerSpec]) -> Option<KeyPath> {
     layers.iter().find_map(|layer| match &layer.kind {
         LayerKind::Conv { filters: Width::Auto, .. } | LayerKind::Fc { units: Width::Auto } => Some(layer.at.clone()),
-        LayerKind::Transformers(spec) => match &spec.localisers {
-            LocaliserSpec::Each(lists) => lists.iter().find_map(|list| first_auto(list)),
-            LocaliserSpec::Shared(list) => first_auto(list),
-        },
+        LayerKind::Transformers(spec) => {
+            let localisers = match &spec.localisers {
+                LocaliserSpec::Each(lists) => lists.iter().find_map(|list| first_auto(list)),
+                LocaliserSpec::Shared(list) => first_auto(list),
+            };
+            localisers.or_else(|| spec.each.iter().find_map(|list| first_auto(list)))
+        }
+        LayerKind::Branches(lists) => lists.iter().find_map(|list| first_auto(list)),
         _ => None,
     })
 }

@@ -1,7 +1,7 @@
 //! One layer of a list, and the list.
 
 use stn_core::parameters::nearest;
-use stn_ops::{Projection, Rounding, VolumeAxis};
+use stn_ops::{Pool2d, Projection, Rounding, VolumeAxis};
 use toml::Value;
 
 use super::{LARGEST, TransformersSpec, transformer};
@@ -16,20 +16,50 @@ pub(crate) struct LayerSpec {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LayerKind {
-    Conv { filters: Width, kernel: (usize, usize), stride: (usize, usize), padding: (usize, usize) },
-    Pool { kind: PoolKind, kernel: (usize, usize), stride: (usize, usize), padding: (usize, usize), rounding: Rounding },
-    Project { axis: VolumeAxis, projection: Projection },
-    Fc { units: Width },
+    Conv {
+        filters: Width,
+        kernel: (usize, usize),
+        stride: (usize, usize),
+        padding: (usize, usize),
+    },
+    Pool {
+        kind: PoolKind,
+        window: PoolWindow,
+    },
+    Project {
+        axis: VolumeAxis,
+        projection: Projection,
+    },
+    Fc {
+        units: Width,
+    },
     Relu,
-    Dropout { rate: f64, channels: bool },
+    BatchNorm {
+        momentum: f64,
+        epsilon: f64,
+    },
+    Dropout {
+        rate: f64,
+        channels: bool,
+    },
     Softmax,
     Transformers(TransformersSpec),
+    /// Lists side by side on the same input, their outputs joined along channels.
+    Branches(Vec<Vec<LayerSpec>>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PoolKind {
     Max,
     Average,
+}
+
+/// The windows of a pooling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PoolWindow {
+    Sized(Pool2d),
+    /// One window, the whole image.
+    All,
 }
 
 /// A number of filters or units.
@@ -42,8 +72,8 @@ pub(crate) enum Width {
 }
 
 /// Every layer kind, those without arguments last.
-const KINDS: [&str; 10] = ["conv", "max", "avg", "project", "fc", "dropout", "st", "parallel_st", "relu", "softmax"];
-const BARE: usize = 8;
+const KINDS: [&str; 12] = ["conv", "max", "avg", "project", "fc", "dropout", "st", "parallel_st", "branches", "batch_norm", "relu", "softmax"];
+const BARE: usize = 10;
 
 const PROJECTIONS: [(&str, Projection); 3] = [("max", Projection::Max), ("mean", Projection::Mean), ("sum", Projection::Sum)];
 const AXES: [(&str, VolumeAxis); 3] = [("depth", VolumeAxis::Depth), ("height", VolumeAxis::Height), ("width", VolumeAxis::Width)];
@@ -81,6 +111,7 @@ fn read_bare(reader: &mut Reader, name: &str, at: &KeyPath) -> Option<LayerSpec>
     let kind = match name {
         "relu" => LayerKind::Relu,
         "softmax" => LayerKind::Softmax,
+        "batch_norm" => BATCH_NORM,
         _ if KINDS.contains(&name) => {
             return reader.fail(at.fault(format!("`{name}` needs arguments")).help(example(name)));
         }
@@ -100,6 +131,8 @@ fn read_with(reader: &mut Reader, name: &str, arguments: &Value, at: &KeyPath) -
         "dropout" => dropout(reader, arguments, &at),
         "st" => transformer::read_single(reader, arguments, &at).map(LayerKind::Transformers),
         "parallel_st" => transformer::read_parallel(reader, arguments, &at).map(LayerKind::Transformers),
+        "branches" => branches(reader, arguments, &at),
+        "batch_norm" => batch_norm(reader, arguments, &at),
         _ if KINDS[BARE..].contains(&name) => reader.fail(at.fault(format!("`{name}` takes no arguments")).help(format!("write \"{name}\""))),
         _ => reader.fail(at.unknown("layer", name, &KINDS)),
     }?;
@@ -115,6 +148,7 @@ fn example(name: &str) -> &'static str {
         "fc" => "write { fc = 256 }",
         "dropout" => "write { dropout = 0.5 }",
         "st" => "write { st = { transform = \"affine\", localiser = [{ fc = 32 }, \"relu\"] } }",
+        "branches" => "write { branches = [[{ conv = [16, 1] }, \"relu\"], [{ conv = [16, 3, 1, 1] }, \"relu\"]] }",
         _ => "write { parallel_st = { count = 2, transform = \"affine\", localiser = [{ fc = 32 }, \"relu\"] } }",
     }
 }
@@ -150,8 +184,12 @@ fn positional<'a, const N: usize>(reader: &mut Reader, value: &'a Value, keys: &
 
 fn pool(reader: &mut Reader, kind: PoolKind, value: &Value, at: &KeyPath) -> Option<LayerKind> {
     let Value::Table(_) = value else {
+        if value.as_str() == Some("all") {
+            return Some(LayerKind::Pool { kind, window: PoolWindow::All });
+        }
         let kernel = reader.pair(value, 1..=LARGEST, at)?;
-        return Some(LayerKind::Pool { kind, kernel, stride: kernel, padding: (0, 0), rounding: Rounding::Down });
+        let window = PoolWindow::Sized(Pool2d { kernel, stride: kernel, padding: (0, 0), rounding: Rounding::Down });
+        return Some(LayerKind::Pool { kind, window });
     };
     let table = reader.table(value, &["kernel", "stride", "padding", "rounding"], at)?;
     let kernel = match table.get("kernel") {
@@ -167,7 +205,7 @@ fn pool(reader: &mut Reader, kind: PoolKind, value: &Value, at: &KeyPath) -> Opt
     if padding.0 * 2 > kernel.0 || padding.1 * 2 > kernel.1 {
         return reader.fail(at.key("padding").fault("the padding of a pooling is at most half its kernel"));
     }
-    Some(LayerKind::Pool { kind, kernel, stride, padding, rounding })
+    Some(LayerKind::Pool { kind, window: PoolWindow::Sized(Pool2d { kernel, stride, padding, rounding }) })
 }
 
 fn project(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<LayerKind> {
@@ -190,6 +228,25 @@ fn fc(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<LayerKind> {
         Some(units) => Some(LayerKind::Fc { units: width(reader, units, "units", true, &at.key("units"))? }),
         None => reader.fail(at.fault("`fc` needs `units`").help(example("fc"))),
     }
+}
+
+/// Where a file does not say otherwise.
+const BATCH_NORM: LayerKind = LayerKind::BatchNorm { momentum: 0.1, epsilon: 1e-5 };
+
+fn batch_norm(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<LayerKind> {
+    let LayerKind::BatchNorm { momentum, epsilon } = BATCH_NORM else { return None };
+    let table = reader.table(value, &["momentum", "epsilon"], at)?;
+    let share = |momentum: f64| (0.0..=1.0).contains(&momentum);
+    let momentum = table.get("momentum").map_or(Some(momentum), |value| reader.number(value, "a share from 0 to 1", share, &at.key("momentum")));
+    let positive = |epsilon: f64| epsilon > 0.0 && epsilon.is_finite();
+    let epsilon = table.get("epsilon").map_or(Some(epsilon), |value| reader.number(value, "a number above 0", positive, &at.key("epsilon")));
+    Some(LayerKind::BatchNorm { momentum: momentum?, epsilon: epsilon? })
+}
+
+fn branches(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<LayerKind> {
+    let Some(items) = value.as_array().filter(|items| !items.is_empty()) else { return reader.expected("an array of layer lists", value, at) };
+    let lists: Vec<_> = items.iter().enumerate().map(|(i, list)| read_list(reader, list, &at.key(i))).collect();
+    Some(LayerKind::Branches(lists.into_iter().collect::<Option<_>>()?))
 }
 
 fn width(reader: &mut Reader, value: &Value, what: &str, classes: bool, at: &KeyPath) -> Option<Width> {

@@ -17,6 +17,8 @@ pub(crate) struct TransformersSpec {
     pub(crate) lr_factor: f64,
     /// Whether theta joins the input of the next fully connected layer.
     pub(crate) feed_theta: bool,
+    /// Layers that every transformer's output goes through, with weights of its own.
+    pub(crate) each: Option<Vec<LayerSpec>>,
 }
 
 /// One localisation network for each transformer, or one for all.
@@ -55,7 +57,7 @@ const ONE: [&str; 8] = ["transform", "kernel", "boundary", "align_corners", "out
 /// The keys of the whole layer.
 const LAYER: [&str; 2] = ["lr_factor", "feed_theta"];
 /// The keys of parallel transformers.
-const PARALLEL: [&str; 3] = ["transformers", "count", "shared_localiser"];
+const PARALLEL: [&str; 4] = ["transformers", "count", "shared_localiser", "each"];
 
 const BOUNDARIES: [(&str, Boundary); 3] = [("zeros", Boundary::Zeros), ("border", Boundary::Border), ("reflection", Boundary::Reflection)];
 
@@ -94,6 +96,7 @@ pub(crate) fn read_single(reader: &mut Reader, value: &Value, at: &KeyPath) -> O
         localisers: LocaliserSpec::Each(vec![localiser?]),
         lr_factor: lr_factor?,
         feed_theta: feed_theta?,
+        each: None,
     })
 }
 
@@ -119,7 +122,8 @@ pub(crate) fn read_parallel(reader: &mut Reader, value: &Value, at: &KeyPath) ->
         Some((list, at)) => shared(reader, list, &at, &sections, transformers.as_deref().unwrap_or_default()),
         None => every(reader, &sections, localiser).map(LocaliserSpec::Each),
     };
-    Some(TransformersSpec { parallel: true, transformers: transformers?, localisers: localisers?, lr_factor: lr_factor?, feed_theta: feed_theta? })
+    let each = section.get("each").map_or(Some(None), |(list, at)| layer::read_list(reader, list, &at).map(Some));
+    Some(TransformersSpec { parallel: true, transformers: transformers?, localisers: localisers?, lr_factor: lr_factor?, feed_theta: feed_theta?, each: each? })
 }
 
 type Own<'a> = Option<(&'a Table, KeyPath)>;

@@ -1,7 +1,7 @@
 //! The backward pass: the records in reverse, each dropped as soon as it is done with.
 
 use candle_core::{Tensor, Var};
-use stn_ops::{accumulate, backward_from, project_gradient};
+use stn_ops::{accumulate, avg_pool2d_gradient, backward_from, max_pool2d_gradient, project_gradient};
 
 use super::super::{Parameter, forward::in_layer};
 use super::forward::dropout;
@@ -71,9 +71,26 @@ fn one(record: Record, upstream: Tensor, sum: Option<&Tensor>, parameters: &[Par
         Record::Dropout { layer, rate, channels, seed, step } => {
             dropout(layer, &upstream, rate, channels, (seed, step)).map(Some).map_err(|error| in_layer(&layer.name, error))
         }
-        Record::Transformers { localisers, warps, input, feed_theta, tracked } => {
+        Record::BatchNorm { norm, block, moments, input, output, tracked } => {
+            let gradients = block.backward(&input, &norm.weight.as_detached_tensor(), &output, &moments, &upstream, tracked)?;
+            found(&norm.weight, GradientPart { first: 0, numbers: gradients.weight })?;
+            found(&norm.bias, GradientPart { first: 0, numbers: gradients.bias })?;
+            Ok(gradients.input)
+        }
+        Record::MaxPool { pool, input, output } => Ok(Some(max_pool2d_gradient(&input, &output, &upstream, pool)?)),
+        Record::AvgPool { pool, input } => Ok(Some(avg_pool2d_gradient(&input, &upstream, pool)?)),
+        Record::Branches { lists, channels } => {
+            let (mut to_input, mut first) = (None, 0);
+            for (records, channels) in lists.into_iter().zip(channels) {
+                let own = upstream.narrow(1, first, channels)?.contiguous()?;
+                first += channels;
+                list(records, own, &mut to_input, parameters, &mut Vec::new(), found)?;
+            }
+            Ok(to_input)
+        }
+        Record::Transformers { localisers, warps, each, input, feed_theta, tracked } => {
             let fed_here = if feed_theta { fed.split_off(fed.len().saturating_sub(warps.len())) } else { Vec::new() };
-            transformers(localisers, &warps, (upstream, fed_here), &Input { image: &input, tracked }, parameters, found)
+            transformers((localisers, each), &warps, (upstream, fed_here), &Input { image: &input, tracked }, parameters, found)
         }
         Record::Taped { input, output } => taped(input, &output, &upstream, parameters, found),
     }

@@ -4,7 +4,7 @@ use candle_core::{Tensor, Var};
 use stn_core::stream;
 use stn_ops as ops;
 
-use super::super::forward::{Pass, in_layer};
+use super::super::forward::{Pass, in_layer, joined};
 use super::super::{Action, Layer, Mode, Outcome, Warp};
 use super::step::Step;
 use super::{Joined, Record, Warped};
@@ -79,18 +79,36 @@ impl Forward {
                 });
                 Ok(output)
             }
-            Step::Layer(Layer { action: Action::Transformers { localisers, transformers, feed_theta }, .. }) => {
+            Step::BatchNorm { norm, block } => {
+                let moments = norm.moments(&x, self.mode)?;
+                let output = block.forward(&x, &norm.weight.as_detached_tensor(), &norm.bias.as_detached_tensor(), &moments)?;
+                made.push(Record::BatchNorm { norm, block, moments, input: x, output: output.clone(), tracked });
+                Ok(output)
+            }
+            Step::Layer(Layer { action: Action::Branches(lists), .. }) => {
+                let passes = lists.iter().map(|list| self.list(list, x.clone(), tracked)).collect::<Result<Vec<_>>>()?;
+                let (lists, outputs): (Vec<_>, Vec<Tensor>) = passes.into_iter().unzip();
+                let channels = outputs.iter().map(|output| output.dim(1)).collect::<candle_core::Result<_>>()?;
+                made.push(Record::Branches { lists, channels });
+                joined(outputs)
+            }
+            Step::Layer(Layer { action: Action::Transformers { localisers, transformers, feed_theta, each }, .. }) => {
                 let (localised, thetas) = self.thetas(localisers, transformers, &x, tracked)?;
                 let warped = transformers.iter().zip(thetas).map(|(transformer, theta)| self.warp(transformer, &theta, &x)).collect::<Result<Vec<_>>>()?;
-                let (outputs, warps): (Vec<Tensor>, Vec<Warped>) = warped.into_iter().unzip();
+                let (mut outputs, mut warps): (Vec<Tensor>, Vec<Warped>) = warped.into_iter().unzip();
+                let mut through = Vec::with_capacity(each.len());
+                for (i, list) in each.iter().enumerate() {
+                    // The gradient to what a transformer gives is always wanted: theta depends on it.
+                    let (records, output) = self.list(list, outputs[i].clone(), true)?;
+                    warps[i].channels = output.dim(1)?;
+                    outputs[i] = output;
+                    through.push(records);
+                }
                 if *feed_theta {
                     waiting.extend(warps.iter().map(|warped| warped.theta.as_detached_tensor()));
                 }
-                made.push(Record::Transformers { localisers: localised, warps, input: x, feed_theta: *feed_theta, tracked });
-                match outputs.as_slice() {
-                    [only] => Ok(only.clone()),
-                    several => Ok(Tensor::cat(several, 1)?),
-                }
+                made.push(Record::Transformers { localisers: localised, warps, each: through, input: x, feed_theta: *feed_theta, tracked });
+                joined(outputs)
             }
             Step::Layer(layer) => self.layer(layer, x, tracked, made),
         }
@@ -109,6 +127,16 @@ impl Forward {
                 made.push(Record::Project { axis: *axis, projection: *projection, input: x, output: output.clone(), tracked });
                 Ok(output)
             }
+            (Action::MaxPool(pool), Mode::Train { .. }) if tracked => {
+                let output = ops::max_pool2d(&x, pool)?;
+                made.push(Record::MaxPool { pool, input: x, output: output.clone() });
+                Ok(output)
+            }
+            (Action::AvgPool(pool), Mode::Train { .. }) if tracked => {
+                let output = ops::avg_pool2d(&x, pool)?;
+                made.push(Record::AvgPool { pool, input: x });
+                Ok(output)
+            }
             (_, Mode::Evaluate) => Pass { mode: self.mode, warps: Vec::new() }.layer(layer, &x, &mut Vec::new()),
             (_, Mode::Train { .. }) => {
                 let input = tracked.then(|| Var::from_tensor(&x)).transpose()?;
@@ -125,9 +153,10 @@ impl Forward {
 /// Whether what comes behind a record depends on a parameter in it, or in front of a layer on the tape.
 fn learns(record: &Record) -> bool {
     match record {
-        Record::Dropout { .. } | Record::Project { .. } => false,
+        Record::Dropout { .. } | Record::MaxPool { .. } | Record::AvgPool { .. } | Record::Project { .. } => false,
         Record::Taped { output, .. } => output.track_op(),
-        Record::ConvBlock { .. } | Record::LinearBlock { .. } | Record::Transformers { .. } => true,
+        Record::Branches { lists, .. } => lists.iter().flatten().any(learns),
+        Record::ConvBlock { .. } | Record::LinearBlock { .. } | Record::BatchNorm { .. } | Record::Transformers { .. } => true,
     }
 }
 

@@ -10,9 +10,9 @@ mod step;
 mod transformers;
 
 use candle_core::{Tensor, Var};
-use stn_ops::{ConvBlock, ConvBlockOutput, LinearBlock, Projection, VolumeAxis};
+use stn_ops::{BatchNorm, ConvBlock, ConvBlockOutput, LinearBlock, Moments, Pool2d, Projection, VolumeAxis};
 
-use super::{Layer, Network, Warp};
+use super::{Layer, Network, Normalisation, Warp};
 use crate::{Error, GradientPart, Result};
 pub(super) use forward::infer;
 use transformers::{Localised, Warped};
@@ -30,17 +30,78 @@ pub struct Recorded<'a> {
 #[derive(Debug)]
 enum Record<'a> {
     /// Convolution, rectification, pooling.
-    ConvBlock { weight: &'a Var, bias: &'a Var, block: ConvBlock, input: Tensor, outcome: ConvBlockOutput, tracked: bool },
+    ConvBlock {
+        weight: &'a Var,
+        bias: &'a Var,
+        block: ConvBlock,
+        input: Tensor,
+        outcome: ConvBlockOutput,
+        tracked: bool,
+    },
     /// Fully connected, rectification.
-    LinearBlock { weight: &'a Var, bias: &'a Var, block: LinearBlock, input: Tensor, output: Tensor, joined: Joined, tracked: bool },
+    LinearBlock {
+        weight: &'a Var,
+        bias: &'a Var,
+        block: LinearBlock,
+        input: Tensor,
+        output: Tensor,
+        joined: Joined,
+        tracked: bool,
+    },
     /// A volume seen along an axis.
-    Project { axis: VolumeAxis, projection: Projection, input: Tensor, output: Tensor, tracked: bool },
+    Project {
+        axis: VolumeAxis,
+        projection: Projection,
+        input: Tensor,
+        output: Tensor,
+        tracked: bool,
+    },
     /// The same factors fall on the gradient, drawn again from the same stream.
-    Dropout { layer: &'a Layer, rate: f32, channels: bool, seed: u64, step: u64 },
-    /// Spatial transformers side by side.
-    Transformers { localisers: Vec<Vec<Localised<'a>>>, warps: Vec<Warped<'a>>, input: Tensor, feed_theta: bool, tracked: bool },
+    Dropout {
+        layer: &'a Layer,
+        rate: f32,
+        channels: bool,
+        seed: u64,
+        step: u64,
+    },
+    /// Batch normalisation, rectification.
+    BatchNorm {
+        norm: &'a Normalisation,
+        block: BatchNorm,
+        moments: Moments,
+        input: Tensor,
+        output: Tensor,
+        tracked: bool,
+    },
+    /// Pooling; of the mean the output is not kept.
+    MaxPool {
+        pool: &'a Pool2d,
+        input: Tensor,
+        output: Tensor,
+    },
+    AvgPool {
+        pool: &'a Pool2d,
+        input: Tensor,
+    },
+    /// Layer lists side by side, and the channels that each gives.
+    Branches {
+        lists: Vec<Vec<Record<'a>>>,
+        channels: Vec<usize>,
+    },
+    /// Spatial transformers side by side, each with the list that its output went through, where there is one.
+    Transformers {
+        localisers: Vec<Vec<Localised<'a>>>,
+        warps: Vec<Warped<'a>>,
+        each: Vec<Vec<Record<'a>>>,
+        input: Tensor,
+        feed_theta: bool,
+        tracked: bool,
+    },
     /// Any other layer, on candle's tape from `input` to `output`.
-    Taped { input: Option<Var>, output: Tensor },
+    Taped {
+        input: Option<Var>,
+        output: Tensor,
+    },
 }
 
 /// The input of a fully connected layer: images of `shape`, flattened, and behind them thetas of these lengths.

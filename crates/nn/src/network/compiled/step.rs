@@ -1,9 +1,9 @@
 //! What belongs together in a layer list.
 
 use candle_core::{DType, Var};
-use stn_ops::{ConvBlock, LinearBlock};
+use stn_ops::{BatchNorm, ConvBlock, LinearBlock};
 
-use super::super::{Action, Layer};
+use super::super::{Action, Layer, Normalisation};
 
 /// One or several layers that are done in one pass.
 pub(super) enum Step<'a> {
@@ -19,6 +19,10 @@ pub(super) enum Step<'a> {
         bias: &'a Var,
         takes_theta: bool,
         block: LinearBlock,
+    },
+    BatchNorm {
+        norm: &'a Normalisation,
+        block: BatchNorm,
     },
     /// A layer by itself.
     Layer(&'a Layer),
@@ -54,6 +58,10 @@ impl<'a> Step<'a> {
             Action::Linear { weight, bias, takes_theta } if matches!(weight.dtype(), DType::F32 | DType::F64) => {
                 let rectified = matches!(rest.first().map(|next| &next.action), Some(Action::Relu));
                 (Self::LinearBlock { weight, bias, takes_theta: *takes_theta, block: LinearBlock { rectified } }, 1 + usize::from(rectified))
+            }
+            Action::BatchNorm(norm) => {
+                let rectified = matches!(rest.first().map(|next| &next.action), Some(Action::Relu));
+                (Self::BatchNorm { norm, block: BatchNorm { epsilon: norm.epsilon, rectified } }, 1 + usize::from(rectified))
             }
             _ => (Self::Layer(layer), 1),
         })

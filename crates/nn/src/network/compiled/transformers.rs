@@ -8,7 +8,7 @@ use super::super::{Layer, Parameter, Target, Transformer};
 use super::Record;
 use super::backward::{Found, add, list};
 use super::forward::Forward;
-use crate::{GradientPart, Result};
+use crate::{Error, GradientPart, Result};
 
 /// One pass of a localisation network.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ pub(super) struct Warped<'a> {
     pub theta: Var,
     /// M or, for a transformation without structured form, the grid; on candle's tape from theta.
     placed: Tensor,
-    /// Channels of the output.
-    channels: usize,
+    /// Channels of the output, behind the list that it went through.
+    pub channels: usize,
 }
 
 impl Forward {
@@ -132,9 +132,9 @@ pub(super) struct Input<'a> {
     pub tracked: bool,
 }
 
-/// Back through transformers side by side and their localisation networks; gives the gradient to their input. `fed` holds the gradients to thetas that went on.
+/// Back through transformers side by side, the lists behind each and their localisation networks; gives the gradient to their input. `fed` holds the gradients to thetas that went on.
 pub(super) fn transformers(
-    localisers: Vec<Vec<Localised>>,
+    (localisers, each): (Vec<Vec<Localised>>, Vec<Vec<Record>>),
     warps: &[Warped],
     (upstream, fed): (Tensor, Vec<Tensor>),
     input: &Input,
@@ -142,10 +142,15 @@ pub(super) fn transformers(
     found: &mut Found,
 ) -> Result<Option<Tensor>> {
     let (mut to_input, mut to_thetas) = (None, Vec::with_capacity(warps.len()));
-    let mut channel = 0;
+    let (mut channel, mut each) = (0, each.into_iter());
     for (i, warped) in warps.iter().enumerate() {
-        let own = if warps.len() == 1 { upstream.clone() } else { upstream.narrow(1, channel, warped.channels)?.contiguous()? };
+        let mut own = if warps.len() == 1 { upstream.clone() } else { upstream.narrow(1, channel, warped.channels)?.contiguous()? };
         channel += warped.channels;
+        if let Some(records) = each.next() {
+            let mut to_output = None;
+            list(records, own, &mut to_output, parameters, &mut Vec::new(), found)?;
+            own = to_output.ok_or_else(|| Error::Invalid(format!("nothing depends on what {} gives", warped.transformer.name)))?;
+        }
         let (image, mut theta) = warped.backward(input, &own)?;
         if let Some(fed) = fed.get(i) {
             theta = (theta + fed)?;
