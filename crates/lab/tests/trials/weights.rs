@@ -27,7 +27,7 @@ fn mistakes(overrides: &[&str]) -> String {
 #[test]
 fn a_trial_starts_from_a_file_and_keeps_what_the_file_does_not_hold_as_drawn() {
     let out = tempfile::tempdir().unwrap();
-    let file = trained(out.path(), "train.lr=1e-305");
+    let file = trained(out.path(), "train.lr=0.05");
     let started = starting_from(&file, &[]);
     // At a learning rate of next to nothing the weights are those it started from.
     go(&started, out.path());
@@ -47,7 +47,7 @@ fn a_trial_starts_from_a_file_and_keeps_what_the_file_does_not_hold_as_drawn() {
 #[test]
 fn a_trial_is_known_by_the_content_of_its_file_wherever_that_lies() {
     let out = tempfile::tempdir().unwrap();
-    let (one, other) = (trained(out.path(), "train.lr=1e-305"), trained(out.path(), "train.lr=1e-301"));
+    let (one, other) = (trained(out.path(), "train.lr=0.05"), trained(out.path(), "train.lr=0.01"));
     let copy = out.path().join("copy.safetensors");
     std::fs::copy(&one, &copy).unwrap();
     let id = |file: &Path| starting_from(file, &[]).trials()[0].id.clone();
@@ -69,7 +69,7 @@ fn a_file_that_is_missing_or_does_not_fit_is_shown_before_anything_is_trained() 
     std::fs::write(&text, "no weights").unwrap();
     let torn = mistakes(&[&format!("models.a.weights={}", text.display())]);
     assert!(torn.contains("is no file of safetensors"), "{torn}");
-    let file = trained(out.path(), "train.lr=1e-305");
+    let file = trained(out.path(), "train.lr=0.05");
     let misfit = mistakes(&[&format!("models.a.weights={}", file.display())]);
     assert!(misfit.contains("`fc1.weight` is 4 x 784 here and 10 x 576 in the file") && misfit.contains("except = [\"fc1\"]"), "{misfit}");
 }
