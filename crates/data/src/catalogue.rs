@@ -36,8 +36,9 @@ pub fn distortions() -> Vec<DatasetDoc> {
 pub fn fetch(name: &str) -> Result<PathBuf> {
     match name {
         "mnist" => kind::mnist::fetch(),
+        "svhn" => kind::svhn::fetch_numbers(),
         "svhn_digits" => kind::svhn::fetch_digits(),
-        other => Err(Error::Unsupported(Fault::unknown([""; 0], "data set to fetch", other, &["mnist", "svhn_digits"]).to_string())),
+        other => Err(Error::Unsupported(Fault::unknown([""; 0], "data set to fetch", other, &["mnist", "svhn", "svhn_digits"]).to_string())),
     }
 }
 
@@ -55,6 +56,6 @@ mod tests {
 
     #[test]
     fn only_what_can_be_fetched_is_fetched() {
-        assert_eq!(fetch("minst").unwrap_err().to_string(), "unknown data set to fetch `minst`; did you mean `mnist`? (known: mnist, svhn_digits)");
+        assert_eq!(fetch("minst").unwrap_err().to_string(), "unknown data set to fetch `minst`; did you mean `mnist`? (known: mnist, svhn, svhn_digits)");
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::{Error, Result};
 
 /// SHA-256 over several pieces, one after another.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Checksum(Sha256);
 
 impl Checksum {

@@ -124,6 +124,11 @@ impl Dataset {
         self.contents.train.pictures()
     }
 
+    /// Whether batches say where the things are that labels name.
+    pub fn has_places(&self) -> bool {
+        self.distortion.is_none() && self.contents.train.place(0).is_some() && self.contents.test.place(0).is_some()
+    }
+
     /// The number of classes that a label may name.
     pub fn classes(&self) -> usize {
         self.contents.class_names.len()

@@ -36,7 +36,7 @@ pub use kind::mnist_addition::MnistAdditionSpec;
 pub use kind::mnist_colocalise::MnistColocaliseSpec;
 pub use kind::npz::NpzSpec;
 pub use kind::parquet::ParquetSpec;
-pub use kind::svhn::SvhnDigitsSpec;
+pub use kind::svhn::{SvhnDigitsSpec, SvhnSpec};
 pub use loader::Loader;
 pub use permutation::permutation;
 pub use sheet::contact_sheet;

@@ -16,7 +16,7 @@ use crate::kind::mnist_addition::MnistAdditionSpec;
 use crate::kind::mnist_colocalise::MnistColocaliseSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
-use crate::kind::svhn::SvhnDigitsSpec;
+use crate::kind::svhn::{SvhnDigitsSpec, SvhnSpec};
 use crate::kind::{Opened, Source};
 use crate::{DatasetDoc, Result};
 
@@ -65,6 +65,8 @@ kinds! {
     Mnist3d(Mnist3dSpec),
     /// Photographs of birds.
     Cub(CubSpec),
+    /// House numbers.
+    Svhn(SvhnSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
     /// Arrays of the user's own.
@@ -234,6 +236,8 @@ mod tests {
         assert_eq!(hint("kind = \"mnist\"\ndistortion = \"RTS\""), Some((vec![1, 42, 42], 10)));
         assert_eq!(hint("kind = \"mnist\"\ndistortion = { kind = \"TC\", canvas = [80, 64] }"), Some((vec![1, 80, 64], 10)));
         assert_eq!(hint("kind = \"svhn_digits\""), Some((vec![3, 32, 32], 10)));
+        assert_eq!(hint("kind = \"svhn\""), Some((vec![3, 64, 64], 55)));
+        assert_eq!(hint("kind = \"svhn\"\nsize = 128"), Some((vec![3, 128, 128], 55)));
         assert_eq!(hint("kind = \"npz\"\npath = \"x.npz\""), None);
     }
 
@@ -279,6 +283,12 @@ mod tests {
     }
 
     #[test]
+    fn house_numbers_have_two_sizes() {
+        let found = faults("kind = \"svhn\"\nsize = 96");
+        assert_eq!(found, ["`size`: house numbers are cut at 64 or 128 pixels, not 96; write size = 64 for tight crops, or size = 128 for looser ones"]);
+    }
+
+    #[test]
     fn a_path_must_be_given() {
         assert!(faults("kind = \"npz\"")[0].contains("`path`"), "{:?}", faults("kind = \"npz\""));
     }
@@ -290,6 +300,7 @@ mod tests {
             "kind = \"mnist\"\ndir = \"digits\"",
             "kind = \"mnist_3d\"\nsize = 20\nsource = \"embedded\"",
             "kind = \"svhn_digits\"\ndir = \"svhn\"\nextra = true",
+            "kind = \"svhn\"\ndir = \"svhn\"\nextra = true\nsize = 128",
             "kind = \"folder\"\npath = \"birds\"\ntest = 0.5\ndistortion = \"TC\"",
         ] {
             let first = spec(text).unwrap();

@@ -103,6 +103,10 @@ fn weights_start_with_the_variance_of_their_rule() {
     assert!((deviation(&kaiming, "conv1.weight") / (2.0_f64 / 75.0).sqrt() - 1.0).abs() < 0.05);
     assert!((deviation(&kaiming, "fc1.weight") / (1.0_f64 / 1024.0).sqrt() - 1.0).abs() < 0.05);
     assert_eq!(deviation(&kaiming, "conv1.bias"), 0.0);
+    let xavier = network(&text("xavier_normal"), &[3, 12, 12], 10, 1, DType::F64);
+    assert!((deviation(&xavier, "conv1.weight") / (2.0_f64 / (75.0 + 1600.0)).sqrt() - 1.0).abs() < 0.05);
+    assert!((deviation(&xavier, "fc1.weight") / (2.0_f64 / 1224.0).sqrt() - 1.0).abs() < 0.05);
+    assert_eq!(deviation(&xavier, "conv1.bias"), 0.0);
     let pytorch = network(&text("pytorch"), &[3, 12, 12], 10, 1, DType::F64);
     assert!((deviation(&pytorch, "fc1.weight") / (1.0_f64 / 3.0 / 1024.0).sqrt() - 1.0).abs() < 0.05);
     let bound = 1.0 / 75.0_f64.sqrt();

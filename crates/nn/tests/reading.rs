@@ -46,7 +46,7 @@ fn keys_of_the_model_are_checked() {
         listed(&spec("layers = ['relu']\nparametres = 3\ninit = 'kaiming'").unwrap_err()),
         [
             "`parametres`: unknown key `parametres`; did you mean `parameters`? (known: layers, parameters, tolerance, init, weights)",
-            "`init`: unknown initialisation `kaiming`; did you mean `kaiming_normal`? (known: kaiming_normal, pytorch)",
+            "`init`: unknown initialisation `kaiming`; did you mean `kaiming_normal`? (known: kaiming_normal, xavier_normal, pytorch)",
         ]
     );
     assert_eq!(listed(&spec("layers = ['relu']\nparameters = -4").unwrap_err()), ["`parameters`: expected an integer from 1 to 1073741824, found -4"]);

@@ -24,6 +24,8 @@ pub struct Trial {
     pub dataset: String,
     /// Seed.
     pub seed: i64,
+    /// Labels of an image.
+    pub labels: i64,
     /// Trained parameters.
     pub parameters: i64,
     /// Steps trained.
@@ -132,7 +134,7 @@ pub fn trials(dir: &Path) -> Result<Store> {
         return Err(Error::NoTrials { folder: root, started });
     }
     let texts = ["distortion", "dataset", "device", "data_source", "status"].map(|name| col(name).cast(DataType::String));
-    let whole = ["seed", "parameters", "steps", "threads"].map(|name| col(name).cast(DataType::Int64));
+    let whole = ["seed", "labels", "parameters", "steps", "threads"].map(|name| col(name).cast(DataType::Int64));
     let real = ["test_error", "step_ms"].map(|name| col(name).cast(DataType::Float64));
     let columns: Vec<Expr> = texts.into_iter().chain(whole).chain(real).chain([col("synthetic").cast(DataType::Boolean)]).collect();
     if let Some(frame) = scan_sound(&paths, &columns, &mut store.bad)? {
@@ -160,6 +162,7 @@ fn trial(frame: &DataFrame, row: usize, planned: &BTreeMap<PathBuf, Planned>) ->
         distortion: distortion(&text("distortion")?, &differs),
         dataset: text("dataset")?,
         seed: whole("seed")?,
+        labels: whole("labels")?,
         parameters: whole("parameters")?,
         steps: whole("steps")?,
         test_error: real("test_error")?,

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 pub struct Settings {
     /// The model that step times are compared with: its label or the name of its table.
     pub baseline: Option<String>,
-    /// Distortion -> label or name of a model -> published test error, percent.
+    /// Distortion, or a swept value as tables show it ("size=64") -> label or name of a model -> published test error, percent.
     pub published: BTreeMap<String, BTreeMap<String, f64>>,
     /// Model -> how figures and tables call it. Several models may share a label.
     pub labels: BTreeMap<String, String>,
@@ -100,7 +100,9 @@ impl Settings {
                 }
                 ("baseline", other) => faults.push(wrong_type(["report", key], other, "the name of a model")),
                 ("published", Value::Table(published)) => self.read_published(published, models, faults),
-                ("published", other) => faults.push(wrong_type(["report", key], other, "a table from distortion to errors")),
+                ("published", other) => {
+                    faults.push(wrong_type(["report", key], other, "a table from distortion, or swept value such as \"size=64\", to errors"))
+                }
                 _ => faults.push(Fault::unknown(["report", key], "key", key, &KEYS)),
             }
         }

@@ -176,7 +176,7 @@ fn distortions(trials: &[Trial], settings: &Settings) -> Vec<String> {
 
 fn row((distortion, series): (usize, usize), mut trials: Vec<usize>, all: &[Trial], settings: &Settings) -> Row {
     let first = &all[trials[0]];
-    let published = settings.published.get(&first.distortion).and_then(|of| of.get(&first.label).or_else(|| of.get(&first.model))).copied();
+    let published = published(first, settings);
     trials.retain(|&i| sound(&all[i]));
     trials.sort_by_key(|&i| (all[i].seed, i));
     let numbers = |of: fn(&Trial) -> f64| trials.iter().map(|&i| of(&all[i])).collect::<Vec<f64>>();
@@ -190,6 +190,12 @@ fn row((distortion, series): (usize, usize), mut trials: Vec<usize>, all: &[Tria
         published,
         trials,
     }
+}
+
+/// What is published of a trial's model: under a swept value such as "size=64", else under the distortion.
+fn published(trial: &Trial, settings: &Settings) -> Option<f64> {
+    let conditions = trial.variant.split(", ").chain([trial.distortion.as_str()]);
+    conditions.filter_map(|condition| settings.published.get(condition)).find_map(|of| of.get(&trial.label).or_else(|| of.get(&trial.model))).copied()
 }
 
 /// Fills in the ratios of step times: to the baseline on the same distortion, of the same variant where there is one.
@@ -234,8 +240,9 @@ fn caption(all: &[Trial]) -> Vec<String> {
         let source = if t.data_source.is_empty() || t.data_source == t.dataset { t.dataset.clone() } else { format!("{} ({})", t.dataset, t.data_source) };
         if t.synthetic { format!("SYNTHETIC: {source}") } else { source }
     });
+    let several = trials.iter().any(|t| t.labels > 1).then(|| format!(" (an image counts as wrong where one of its {} labels is)", range(|t| t.labels)));
     vec![
-        format!("Test error in percent after {} training steps: mean ± standard deviation over n seeds.", range(|t| t.steps)),
+        format!("Test error in percent{} after {} training steps: mean ± standard deviation over n seeds.", several.unwrap_or_default(), range(|t| t.steps)),
         format!("Data: {sources}. Step time: median on {}, {} threads.", distinct(&|t| t.device.clone()), range(|t| t.threads)),
     ]
 }

@@ -226,6 +226,35 @@ fn the_caption_is_of_the_trials_averaged() {
 }
 
 #[test]
+fn published_errors_may_be_of_a_swept_value() {
+    let root = tempfile::tempdir().unwrap();
+    let experiment = "[models.cnn]\n[report.published]\n\"size=64\" = { cnn = 4.0 }\n\"size=128\" = { cnn = 5.6 }\nR = { cnn = 7.7 }\n".to_owned();
+    Fixture { models: vec!["CNN".into()], seeds: 3, plain: 1, experiment, ..Fixture::quickstart() }.write(root.path());
+    let planned =
+        |(seed, size)| (format!("000{seed}"), "cnn".to_owned(), "CNN".to_owned(), seed, format!("{{\"dataset.size\":\"{size}\",\"train.lr\":\"0.1\"}}"));
+    fixture::plan(root.path(), &[(0, "64"), (1, "128"), (2, "256")].map(planned));
+    write(root.path(), &Options::default()).unwrap();
+    let table = fs::read_to_string(root.path().join("report/table.md")).unwrap();
+    for (size, published) in [("64", "| 4 |"), ("128", "| 5.6 |"), ("256", "| 7.7 |")] {
+        let row = table.lines().find(|line| line.starts_with(&format!("| CNN, size={size}, lr=0.1 |"))).unwrap();
+        assert!(row.contains(published), "{table}");
+    }
+}
+
+#[test]
+fn the_caption_says_when_an_image_with_several_labels_is_wrong() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { models: vec!["CNN".into()], seeds: 1, plain: 1, ..Fixture::quickstart() }.write(root.path());
+    let folder = fixture::trial(root.path(), 0, 0, 0);
+    let mut facts = fixture::facts(&folder, "none", 0, 399_000, 4.0, 27.0, false);
+    facts.with_column(polars::prelude::Column::new("labels".into(), [5i64])).unwrap();
+    fixture::save(&folder.join("facts.parquet"), &mut facts);
+    let report = write(root.path(), &Options::default()).unwrap();
+    let caption = "Test error in percent (an image counts as wrong where one of its 5 labels is) after 1,200 training steps";
+    assert!(report.table.contains(caption), "{}", report.table);
+}
+
+#[test]
 fn a_sweep_over_more_than_the_model_is_not_averaged_over() {
     let root = tempfile::tempdir().unwrap();
     Fixture { models: vec!["CNN".into()], plain: 1, ..Fixture::quickstart() }.write(root.path());

@@ -106,7 +106,7 @@ impl Queue<'_> {
 
     /// Runs a trial, again where it fails and the file says so; `waited` for where somebody else was at work at it.
     fn trial(&self, trial: &Trial, index: usize, place: &Place<'_>, waited: bool) {
-        let Some(Prepared::Waiting { dataset, plan }) = self.prepared.get(index) else { return };
+        let Some(Prepared::Waiting { dataset, plan, objective }) = self.prepared.get(index) else { return };
         let Some(_held) = self.budget.hold(need(trial, plan), &self.options.cancel) else {
             if self.options.cancel.load(Ordering::Relaxed) {
                 return self.summarise(|summary| summary.cancelled = true);
@@ -139,6 +139,7 @@ impl Queue<'_> {
                 trial,
                 dataset,
                 plan,
+                objective,
                 observer: self.observer,
                 options: self.options,
                 threads,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use stn_core::{Fault, Registry};
 use stn_data::{Dataset, Kind};
-use stn_nn::Plan;
+use stn_nn::{Ending, Plan};
 
 use super::pruning::{Pruner, stays_pruned};
 use crate::store::{Store, TrialState};
+use crate::trainer::Objective;
 use crate::{Error, Experiment, Result, Trial};
 
 /// What a trial needs, or that it needs nothing.
@@ -22,7 +23,7 @@ pub(crate) enum Prepared {
     /// It has failed, and would fail in the same way.
     Failed(String),
     /// It is to run.
-    Waiting { dataset: Arc<Dataset>, plan: Arc<Plan> },
+    Waiting { dataset: Arc<Dataset>, plan: Arc<Plan>, objective: Arc<Objective> },
 }
 
 /// Prepares every trial, in order; where some are asked for by id, only those.
@@ -58,7 +59,11 @@ pub(crate) fn prepare(experiment: &Experiment, store: &Store, only: Option<&[Str
             }
             (_, None) => return Err(Error::Other(format!("the data set of trial {} was not opened", trial.id))),
             (_, Some(dataset)) => match plans.of(trial, dataset) {
-                Ok(plan) => Prepared::Waiting { dataset: Arc::clone(dataset), plan },
+                Ok(plan) => Prepared::Waiting {
+                    dataset: Arc::clone(dataset),
+                    plan,
+                    objective: Arc::new(Objective::new(&trial.config.train.objective, dataset, registry)?),
+                },
                 Err(faults) => {
                     misfits.push((trial, faults));
                     Prepared::NotAsked
@@ -106,7 +111,7 @@ type Planned = std::result::Result<Arc<Plan>, Vec<Fault>>;
 struct Plans<'a> {
     registry: &'a Registry,
     /// By network, shape and number of outputs.
-    known: BTreeMap<(String, Vec<usize>, usize), Planned>,
+    known: BTreeMap<(String, Vec<usize>, Ending), Planned>,
 }
 
 impl Plans<'_> {
@@ -115,8 +120,9 @@ impl Plans<'_> {
             return Ok(Arc::clone(plan));
         }
         let network = serde_json::to_string(&trial.config.network).unwrap_or_default();
-        let key = (network, dataset.shape().to_vec(), dataset.outputs());
-        let plan = || Plan::new(&trial.config.network, dataset.shape(), dataset.outputs(), self.registry).map(Arc::new);
+        let ending = trial.config.train.objective.ending(dataset.outputs());
+        let key = (network, dataset.shape().to_vec(), ending.clone());
+        let plan = || Plan::new(&trial.config.network, dataset.shape(), ending, self.registry).map(Arc::new);
         self.known.entry(key).or_insert_with(plan).clone()
     }
 }

@@ -10,7 +10,7 @@ use stn_nn::Plan;
 use super::pruning::Pruner;
 use super::{DeviceName, RunOptions};
 use crate::store::{FACTS, LOG, Lease, METRICS, Store, WARPS, WEIGHTS, checkpoint, facts, files, metrics, warps, weights};
-use crate::trainer::{Evaluation, Keeper, Measured, Stop, Trainer};
+use crate::trainer::{Evaluation, Keeper, Measured, Objective, Stop, Trainer};
 use crate::trial_log::TrialLog;
 use crate::{Error, Experiment, Observer, Result, Trial, machine};
 
@@ -20,6 +20,7 @@ pub(crate) struct TrialRun<'a> {
     pub trial: &'a Trial,
     pub dataset: &'a Arc<Dataset>,
     pub plan: &'a Plan,
+    pub objective: &'a Objective,
     pub observer: &'a dyn Observer,
     pub options: &'a RunOptions,
     pub threads: usize,
@@ -113,14 +114,24 @@ impl TrialRun<'_> {
         for line in self.plan.describe() {
             tracing::info!(parameters = line.parameters, "{}: {} -> {}", line.name, line.layer, line.output);
         }
+        facts.labels = Some(self.dataset.heads() as i64);
         facts.parameters = Some(self.plan.parameters() as i64);
         facts.width = self.plan.width().map(|width| width as i64);
         // One thread prepares batches while the others compute; two where there are many.
         let workers = if self.threads > 4 { 2 } else { 1 };
         let stop = Stop { cancel: &self.options.cancel, lost: lease.lost() };
         let observer = Reporting { lease, observer: self.observer };
-        let trainer =
-            Trainer { trial, plan: self.plan, dataset: self.dataset, observer: &observer, pruner: self.pruner, stop, device: &self.device.1, workers };
+        let trainer = Trainer {
+            trial,
+            plan: self.plan,
+            dataset: self.dataset,
+            objective: self.objective,
+            observer: &observer,
+            pruner: self.pruner,
+            stop,
+            device: &self.device.1,
+            workers,
+        };
         let mut keeper = Keeper::new(folder, &trial.id, &provenance.sha256, self.experiment.checkpoint_every());
         let mut measured = Measured::default();
         let trained = trainer.train(&mut keeper, &mut measured);

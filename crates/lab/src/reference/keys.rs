@@ -50,7 +50,12 @@ pub(super) const NETWORK: &[[&str; 4]] = &[
     ["`layers`", "list", "", "The layers, in order; the table below."],
     ["`parameters`", "integer", "", "How many parameters the network should have: what `\"auto\"` widths are solved for."],
     ["`tolerance`", "number", "`0.02`", "How far from `parameters` the nearest width may lie, as a fraction of it."],
-    ["`init`", "string", "`\"kaiming_normal\"`", "How weights start: `\"kaiming_normal\"` or `\"pytorch\"`."],
+    [
+        "`init`",
+        "string",
+        "`\"kaiming_normal\"`",
+        "How weights start: `\"kaiming_normal\"`, `\"xavier_normal\"` (for dropout at 0.5 in every layer) or `\"pytorch\"`.",
+    ],
     [
         "`weights`",
         "string or table",
@@ -98,6 +103,7 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ["`boundary`", "`\"zeros\"`", "What is read outside the input: `\"zeros\"`, `\"border\"` or `\"reflection\"`."],
     ["`align_corners`", "`false`", "Whether -1 and 1 are the centres of the outer pixels instead of their outer edges."],
     ["`output`", "the input's", "The output's size, `[h, w]`."],
+    ["`start`", "the identity", "Theta before training, a list of its numbers; for one of several parallel transformers its tile where left out."],
     [
         "`lr_factor`",
         "`1.0`",
@@ -107,6 +113,11 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
     ["`shared_localiser`", "", "Of `parallel_st`: one layer list that predicts the theta of every transformer."],
     ["`each`", "", "Of `parallel_st`: a layer list that every transformer's output goes through, each with weights of its own, before they are joined."],
 ];
+
+pub(super) const OBJECTIVES: &str = "`classify`: cross-entropy; an image is wrong where one of its labels is.\n\n\
+`colocalise`: the network ends in a transformer, which cuts a piece out of every image. Pieces of different images are to be more alike than to random pieces of their own images, \
+by the activations of an encoder that was trained before; an image is wrong where the place cut out and the thing's own overlap by half of their union at most. \
+The data set must know the places: `mnist_colocalise`.";
 
 pub(super) const SWEEP: &str = "What to vary. Any key of the file can be: those of `[dataset]`, `[train]` and `[models.NAME]`, and `model`. \
 Several blocks, each written `[[sweep]]`, are joined end to end. A value of the sweep on `train.KEY` goes before a model's own `train` table, which goes before `[train]`.\n\n\
@@ -168,7 +179,8 @@ pub(super) const SLURM: &str =
 
 pub(super) const REPORT: &str = "What the report shows.\n\n\
 - `baseline`: the model that step times are compared with, by its label or the name of its table.\n\
-- `published`: published test errors in percent, a table for each distortion, by the models' labels or names: `R = { \"CNN\" = 1.2 }` in `[report.published]`.";
+- `published`: published test errors in percent, a table for each distortion, or for each value of another swept key as tables show it, by the models' labels or names: \
+`R = { \"CNN\" = 1.2 }`, `\"size=64\" = { \"CNN\" = 4.0 }` in `[report.published]`.";
 
 pub(super) const ARGUMENTS: &str = "`key=value` after the file's name changes a key: `train.steps=200`, `'sweep.seeds=[0]'`, `dataset.distortion=RTS`. The value is TOML; what is not TOML is a string.\n\n\
 - A key that the sweep varies is held at the value given; a list holds it at several. In a grid, it is the new list. A zip keeps the places with these values; where it lacks one of them, the key is taken out of the zip \

@@ -9,6 +9,7 @@ use stn_data::DatasetDoc;
 use stn_nn::optimizer::{Adam, AdamW, Sgd};
 
 use crate::EarlyStop;
+use crate::spec::objective::ColocaliseSection;
 use crate::spec::sections::{ModelSection, PruneSection, RandomSection, RunSection, SlurmSection, SweepSection, TopLevel};
 use crate::spec::train::TrainSection;
 use crate::store::schema::schema as tables;
@@ -25,6 +26,7 @@ pub fn reference(registry: &Registry) -> String {
     stn_data::distortions().iter().for_each(|doc| kind(&mut page, "distortion", doc));
     section(&mut page, "`[train]`", "", &key_table(&parameters::describe::<TrainSection>()));
     page.push_str(&format!("\n### `early_stop`\n\n{}", key_table(&parameters::describe::<EarlyStop>())));
+    page.push_str(&format!("\n### Objectives\n\n{}\n\n`colocalise`\n\n{}", keys::OBJECTIVES, key_table(&parameters::describe::<ColocaliseSection>())));
     page.push_str("\n### Optimizers\n\nThe updates are those of `torch.optim`. Weight decay touches weights, not biases.\n");
     for (name, keys) in [("sgd", parameters::describe::<Sgd>()), ("adam", parameters::describe::<Adam>()), ("adamw", parameters::describe::<AdamW>())] {
         page.push_str(&format!("\n`{name}`\n\n{}", key_table(&keys)));

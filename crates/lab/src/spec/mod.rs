@@ -8,6 +8,7 @@ pub(crate) mod diagnostics;
 pub(crate) mod document;
 pub(crate) mod experiment;
 pub(crate) mod findings;
+pub(crate) mod objective;
 pub(crate) mod overrides;
 pub(crate) mod planner;
 pub(crate) mod resolve;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stn_core::{Fault, Registry, parameters};
 use stn_data::DatasetSpec;
-use stn_nn::{NetworkSpec, Plan};
+use stn_nn::{Ending, NetworkSpec, Plan};
 use toml::{Table, Value};
 
 use super::diagnostics::Diagnostic;
@@ -44,7 +44,7 @@ pub(crate) struct Planner<'a> {
     /// What each file of weights holds, or why it cannot be read.
     weights: BTreeMap<PathBuf, Result<Found, String>>,
     training: BTreeMap<String, Read<TrainSpec>>,
-    plans: BTreeMap<(String, Vec<usize>, usize), Read<Arc<Plan>>>,
+    plans: BTreeMap<(String, Vec<usize>, Ending), Read<Arc<Plan>>>,
     used: Vec<String>,
 }
 
@@ -93,9 +93,14 @@ impl<'a> Planner<'a> {
         let network = collect(self.network(&resolved.network), &below, faults);
         let shape = dataset.as_ref().and_then(DatasetSpec::shape_hint);
         let plan = match (&network, shape) {
-            (Some(network), Some((shape, classes))) => collect(self.plan(&resolved.network, network, shape, classes), &below, faults),
+            (Some(network), Some((shape, outputs))) => {
+                let ending = train.as_ref().map_or(Ending::Classes(outputs), |train| train.objective.ending(outputs));
+                collect(self.plan(&resolved.network, network, shape, ending), &below, faults)
+            }
             _ => None,
         };
+        let misfits = train.as_ref().map(|train| train.objective.misfits(self.registry)).unwrap_or_default();
+        faults.extend(misfits.into_iter().map(|fault| fault.below(["train"])));
         let config = TrialConfig { dataset: dataset?, network: network?, train: train?, seed: 0 };
         faults.is_empty().then(|| Configured { label: resolved.label.clone(), plan, config })
     }
@@ -152,9 +157,9 @@ impl<'a> Planner<'a> {
         self.training.entry(key(table)).or_insert_with(|| TrainSpec::from_table(table)).clone()
     }
 
-    fn plan(&mut self, table: &Table, network: &NetworkSpec, shape: Vec<usize>, outputs: usize) -> Read<Arc<Plan>> {
-        let planned = || Plan::new(network, shape.clone(), outputs, self.registry).map(Arc::new);
-        self.plans.entry((key(table), shape.clone(), outputs)).or_insert_with(planned).clone()
+    fn plan(&mut self, table: &Table, network: &NetworkSpec, shape: Vec<usize>, ending: Ending) -> Read<Arc<Plan>> {
+        let planned = || Plan::new(network, shape.clone(), ending.clone(), self.registry).map(Arc::new);
+        self.plans.entry((key(table), shape.clone(), ending.clone())).or_insert_with(planned).clone()
     }
 }
 

@@ -6,6 +6,7 @@ use stn_core::{Fault, parameters};
 use stn_nn::{OptimizerSpec, ScheduleSpec};
 use toml::{Table, Value};
 
+use super::objective::ObjectiveSpec;
 use super::sections::{Choice, Section};
 
 /// The most steps a trial may have; more is a slip of the keyboard.
@@ -73,6 +74,8 @@ pub(crate) struct TrainSection {
     pub batch: usize,
     /// The learning rate, before the schedule's factor and a layer's `lr_factor`.
     pub lr: f64,
+    /// What the network is trained for: `classify`, or a table with a `kind` and its parameters.
+    pub objective: Choice,
     /// The optimiser: a name, or a table with a `kind` and its parameters.
     pub optimizer: Choice,
     /// The learning-rate schedule: a name, or a table with a `kind` and its parameters.
@@ -95,6 +98,7 @@ impl Default for TrainSection {
             steps: 1000,
             batch: 256,
             lr: 0.01,
+            objective: Choice(Value::String("classify".into())),
             optimizer: Choice(Value::String("sgd".into())),
             schedule: Choice(Value::String("constant".into())),
             clip: None,
@@ -115,6 +119,9 @@ pub struct TrainSpec {
     pub batch: usize,
     /// The learning rate, above 0.
     pub lr: f64,
+    /// What the network is trained for.
+    #[serde(skip_serializing_if = "ObjectiveSpec::is_default")]
+    pub objective: ObjectiveSpec,
     /// The optimiser.
     pub optimizer: OptimizerSpec,
     /// The learning-rate schedule.
@@ -150,6 +157,7 @@ impl TrainSpec {
             }
         };
         faults.extend(section.out_of_range());
+        let objective = keep(ObjectiveSpec::from_value(&section.objective.0), "objective", &mut faults);
         let optimizer = keep(OptimizerSpec::from_value(&section.optimizer.0), "optimizer", &mut faults);
         let schedule = keep(ScheduleSpec::from_value(&section.schedule.0), "schedule", &mut faults);
         let early_stop = section.early_stop.as_ref().and_then(|table| keep(parameters::decode::<EarlyStop>(&table.0), "early_stop", &mut faults));
@@ -162,11 +170,12 @@ impl TrainSpec {
                     .help("set evaluate_every, for example to 500"),
             );
         }
-        match (optimizer, schedule) {
-            (Some(optimizer), Some(schedule)) if faults.is_empty() => Ok(Self {
+        match (objective, optimizer, schedule) {
+            (Some(objective), Some(optimizer), Some(schedule)) if faults.is_empty() => Ok(Self {
                 steps: section.steps,
                 batch: section.batch,
                 lr: section.lr,
+                objective,
                 optimizer,
                 schedule,
                 clip: section.clip,

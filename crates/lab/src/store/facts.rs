@@ -25,6 +25,7 @@ pub(crate) const PRUNED: &str = "pruned: ";
 /// What is known of a trial when it ends, beside the trial itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
+    pub labels: Option<i64>,
     pub parameters: Option<i64>,
     pub width: Option<i64>,
     pub steps: i64,
@@ -55,6 +56,7 @@ fn columns(trial: &Trial, provenance: &Provenance, facts: &Facts) -> Vec<Column>
         text("dataset", &kind(&dataset)),
         text("distortion", &distortion),
         text("config", &trial.config.canonical()),
+        integer("labels", facts.labels),
         integer("parameters", facts.parameters),
         integer("width", facts.width),
         integer("steps", Some(facts.steps)),

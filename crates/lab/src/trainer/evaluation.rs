@@ -6,8 +6,9 @@ use candle_core::{DType, Tensor};
 use stn_data::{Batch, Dataset};
 use stn_nn::Outcome;
 
+use super::Stop;
+use super::objective::{Judge, Seen, Verdict};
 use super::state::TrainingState;
-use super::{Stop, heads};
 use crate::store::warps::{Image, Row};
 use crate::{Error, Result, TrainSpec};
 
@@ -21,30 +22,43 @@ pub(crate) struct Evaluation {
     pub error: f64,
 }
 
-/// Evaluates the network on the whole test part, guarding its numbers. Where `warps` is asked for, it receives what each transformer did to the first image of each class, by class.
-pub(crate) fn evaluate(state: &mut TrainingState, dataset: &Dataset, train: &TrainSpec, stop: Stop<'_>, warps: &mut Option<Vec<Row>>) -> Result<Evaluation> {
+/// How many images of each class are kept, and their rows.
+type Shown = BTreeMap<u32, (usize, Vec<Row>)>;
+
+/// Evaluates the network on the whole test part, guarding its numbers. Where `warps` is asked for, it receives what each transformer did to the first
+/// images of each class, by class.
+pub(crate) fn evaluate(
+    state: &mut TrainingState,
+    dataset: &Dataset,
+    train: &TrainSpec,
+    seed: u64,
+    judge: &Judge,
+    stop: Stop<'_>,
+    warps: &mut Option<Vec<Row>>,
+) -> Result<Evaluation> {
     let (mut loss, mut wrong_images, mut images) = (0.0, 0usize, 0usize);
-    let mut shown: BTreeMap<u32, Vec<Row>> = BTreeMap::new();
-    for batch in dataset.test_batches(train.batch) {
+    let mut shown = Shown::new();
+    for (number, batch) in dataset.test_batches(train.batch).enumerate() {
         stop.check()?;
         let batch = batch?;
-        let (inputs, labels) = state.placed(&batch, train.precision.dtype())?;
+        let inputs = state.placed(&batch, train.precision.dtype())?;
         let outcome = state.network.infer(&inputs)?;
-        let wrong = heads::wrong(&outcome.logits, &labels)?;
-        let mean = scalar(&heads::loss(&outcome.logits, &labels)?)?;
+        let seen = Seen { batch: &batch, images: &inputs, warps: &outcome.warps, key: (seed, "random test pieces", number as u64) };
+        let verdicts = judge.verdicts(&outcome.logits, &seen)?;
+        let mean = scalar(&judge.loss(&outcome.logits, &seen)?)?;
         state.guard.check_thetas(state.step, mean, &outcome.warps, &state.network)?;
-        loss += mean * wrong.len() as f64;
-        wrong_images += wrong.iter().filter(|wrong| **wrong).count();
-        images += wrong.len();
+        loss += mean * verdicts.len() as f64;
+        wrong_images += verdicts.iter().filter(|verdict| verdict.wrong).count();
+        images += verdicts.len();
         if warps.is_some() {
-            show(&batch, &outcome, &mut shown)?;
+            show(&batch, &outcome, &verdicts, (MOST_SAMPLES / dataset.classes()).max(1), &mut shown)?;
         }
     }
     if images == 0 {
         return Err(Error::Other("the test part holds no image, so there is nothing to evaluate on".into()));
     }
     if let Some(warps) = warps {
-        *warps = shown.into_values().take(MOST_SAMPLES).flatten().collect();
+        *warps = shown.into_values().take(MOST_SAMPLES).flat_map(|(_, rows)| rows).collect();
     }
     let loss = loss / images as f64;
     if !loss.is_finite() {
@@ -53,28 +67,27 @@ pub(crate) fn evaluate(state: &mut TrainingState, dataset: &Dataset, train: &Tra
     Ok(Evaluation { loss, error: 100.0 * wrong_images as f64 / images as f64 })
 }
 
-/// Keeps what the transformers did to the images of classes that were not seen before.
-fn show(batch: &Batch, outcome: &Outcome, shown: &mut BTreeMap<u32, Vec<Row>>) -> Result<()> {
+/// Keeps what the transformers did to the first `each` images of every class.
+fn show(batch: &Batch, outcome: &Outcome, verdicts: &[Verdict], each: usize, shown: &mut Shown) -> Result<()> {
     // Of several labels the first stands for the image.
-    let (heads, labels) = (batch.labels.dim(1)?, batch.labels.narrow(1, 0, 1)?.flatten_all()?.to_vec1::<u32>()?);
+    let labels = batch.labels.narrow(1, 0, 1)?.flatten_all()?.to_vec1::<u32>()?;
     let mut new: Vec<usize> = Vec::new();
     for (i, class) in labels.iter().enumerate() {
-        if !shown.contains_key(class) {
-            shown.insert(*class, Vec::new());
+        let (images, _) = shown.entry(*class).or_default();
+        if *images < each {
+            *images += 1;
             new.push(i);
         }
     }
     if new.is_empty() {
         return Ok(());
     }
-    let predicted = heads::predictions(&outcome.logits, heads)?;
     for warp in &outcome.warps {
         let grid = warp.grid()?;
         let (Some(input), Some(output)) = (&warp.input, &warp.output) else { continue };
         for &i in &new {
             let theta = warp.theta.to_dtype(DType::F64)?.get(i)?.to_vec1::<f64>()?;
-            let (sample, predicted) =
-                (batch.indices.get(i).copied().unwrap_or(i) as i64, predicted.get(i).and_then(|classes| classes.first()).map_or(-1, |class| *class as i64));
+            let (sample, predicted) = (batch.indices.get(i).copied().unwrap_or(i) as i64, verdicts.get(i).map_or(-1, |verdict| verdict.predicted));
             let (input, grid, output) = (Image::of(input, i)?, Image::of(&grid, i)?, Image::of(output, i)?);
             let row = Row {
                 sample,
@@ -87,7 +100,7 @@ fn show(batch: &Batch, outcome: &Outcome, shown: &mut BTreeMap<u32, Vec<Row>>) -
                 grid,
                 output,
             };
-            shown.entry(labels[i]).or_default().push(row);
+            shown.entry(labels[i]).or_default().1.push(row);
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 use candle_core::{DType, Tensor};
 use stn_ops::cross_entropy;
 
+use super::objective::Verdict;
 use crate::Result;
 
 /// The cross-entropy of every label, summed over the labels of an image and averaged over the images.
@@ -18,18 +19,21 @@ pub(super) fn loss(logits: &Tensor, labels: &Tensor) -> candle_core::Result<Tens
 }
 
 /// The class of every label, image after image: the one with the largest logit, the first of equal ones; NaN is never larger.
-pub(super) fn predictions(logits: &Tensor, heads: usize) -> Result<Vec<Vec<usize>>> {
+fn predictions(logits: &Tensor, heads: usize) -> Result<Vec<Vec<usize>>> {
     let largest = |numbers: &[f64]| numbers.iter().enumerate().fold(0, |best, (i, x)| if *x > numbers[best] { i } else { best });
     let rows = logits.to_dtype(DType::F64)?.to_vec2::<f64>()?;
     Ok(rows.iter().map(|row| row.chunks((row.len() / heads.max(1)).max(1)).map(largest).collect()).collect())
 }
 
 /// Which images are named wrongly: in one of their labels at least, which for a sequence is the sequence error.
-pub(super) fn wrong(logits: &Tensor, labels: &Tensor) -> Result<Vec<bool>> {
+pub(super) fn verdicts(logits: &Tensor, labels: &Tensor) -> Result<Vec<Verdict>> {
     let labels = labels.to_vec2::<u32>()?;
     let predicted = predictions(logits, labels.first().map_or(1, Vec::len))?;
-    let differ = |(predicted, labels): (Vec<usize>, Vec<u32>)| predicted.into_iter().zip(labels).any(|(predicted, label)| predicted != label as usize);
-    Ok(predicted.into_iter().zip(labels).map(differ).collect())
+    let verdict = |(predicted, labels): (Vec<usize>, Vec<u32>)| Verdict {
+        predicted: predicted.first().map_or(-1, |class| *class as i64),
+        wrong: predicted.into_iter().zip(labels).any(|(predicted, label)| predicted != label as usize),
+    };
+    Ok(predicted.into_iter().zip(labels).map(verdict).collect())
 }
 
 #[cfg(test)]
@@ -60,7 +64,7 @@ mod tests {
     fn an_image_is_wrong_where_one_of_its_labels_is() {
         let (logits, labels) = batch();
         assert_eq!(predictions(&logits, 2).unwrap(), [[0, 1], [2, 0]]);
-        assert_eq!(wrong(&logits, &labels).unwrap(), [false, true]);
+        assert_eq!(verdicts(&logits, &labels).unwrap(), [Verdict { predicted: 0, wrong: false }, Verdict { predicted: 2, wrong: true }]);
     }
 
     #[test]
@@ -69,6 +73,6 @@ mod tests {
         let (column, row) = (Tensor::new(&[[2_u32]], &Device::Cpu).unwrap(), Tensor::new(&[2_u32], &Device::Cpu).unwrap());
         let of = |tensor: Tensor| tensor.to_scalar::<f32>().unwrap().to_bits();
         assert_eq!(of(loss(&logits, &column).unwrap()), of(cross_entropy(&logits, &row).unwrap()));
-        assert_eq!(wrong(&logits, &column).unwrap(), [true]);
+        assert_eq!(verdicts(&logits, &column).unwrap(), [Verdict { predicted: 0, wrong: true }]);
     }
 }

@@ -1,9 +1,11 @@
 //! One trial: training steps, evaluations, and what they measured.
 
+mod colocalisation;
 mod evaluation;
 mod guard;
 mod heads;
 mod keeper;
+mod objective;
 mod saved;
 mod state;
 mod timing;
@@ -21,6 +23,8 @@ use crate::store::{metrics, warps};
 use crate::{Error, Monitor, Observer, Result, Trial};
 pub(crate) use evaluation::{Evaluation, evaluate};
 pub(crate) use keeper::Keeper;
+use objective::Judge;
+pub(crate) use objective::Objective;
 use state::TrainingState;
 pub(crate) use timing::Timing;
 
@@ -29,6 +33,7 @@ pub(crate) struct Trainer<'a> {
     pub trial: &'a Trial,
     pub plan: &'a Plan,
     pub dataset: &'a Arc<Dataset>,
+    pub objective: &'a Objective,
     pub observer: &'a dyn Observer,
     /// Stops trials that are worse than others.
     pub pruner: Option<&'a Pruner>,
@@ -73,20 +78,22 @@ impl Trainer<'_> {
     /// Trains to the last step, from the first or from where a checkpoint was made; `measured` holds what was measured even where training fails. A run that is stopped leaves a
     /// checkpoint.
     pub fn train(&self, keeper: &mut Keeper<'_>, measured: &mut Measured) -> Result<Trained> {
-        let mut state = TrainingState::new(self.plan, self.trial, self.device)?;
+        let (train, seed) = (&self.trial.config.train, self.trial.seed);
+        let judge = Judge::new(self.objective, seed, train.precision, self.device, self.workers, self.stop)?;
+        let mut state = TrainingState::new(self.plan, train, seed, self.device)?;
         if let Some(saved) = keeper.saved()? {
             match state.load(&saved) {
                 Ok(()) => tracing::info!(step = state.step, "goes on from a checkpoint"),
                 Err(error) => {
                     tracing::warn!("starts anew: {error}");
                     keeper.forget()?;
-                    state = TrainingState::new(self.plan, self.trial, self.device)?;
+                    state = TrainingState::new(self.plan, train, seed, self.device)?;
                 }
             }
         }
         let begun_at = state.step;
         self.observer.trial_resumed(self.trial, begun_at);
-        let mut outcome = self.steps(&mut state, keeper);
+        let mut outcome = self.steps(&mut state, &judge, keeper);
         // Either can be gone on with: a stopped trial by the same command, a pruned one by an experiment that prunes in another way or not at all.
         if matches!(outcome, Err(Error::Cancelled | Error::Pruned(_))) && state.step > 0 {
             // The loss of a checkpoint is the loss of what was trained since the one before, and worth a word.
@@ -101,36 +108,36 @@ impl Trainer<'_> {
         Ok(Trained { network: state.network, evaluation, warps })
     }
 
-    fn steps(&self, state: &mut TrainingState, keeper: &mut Keeper<'_>) -> Result<(Evaluation, Vec<warps::Row>)> {
+    fn steps(&self, state: &mut TrainingState, judge: &Judge, keeper: &mut Keeper<'_>) -> Result<(Evaluation, Vec<warps::Row>)> {
         let train = &self.trial.config.train;
         let mut loader = Loader::new(Arc::clone(self.dataset), train.batch, self.trial.seed, state.step, self.workers);
         while !state.stopped && (state.step < train.steps || state.evaluation_due) {
             self.stop.check()?;
             keeper.save_where_due(state)?;
             if state.evaluation_due {
-                let error = self.evaluate(state, &mut None)?.error;
+                let error = self.evaluate(state, judge, &mut None)?.error;
                 state.evaluation_due = false;
                 self.watch(state, Monitor::TestError, error)?;
                 continue;
             }
-            self.step(state, &mut loader)?;
+            self.step(state, judge, &mut loader)?;
         }
         drop(loader);
         state.log_interval();
         // Where an evaluation led to the early stop, the final one takes its row's place.
         state.rows.retain(|row| row.split == metrics::TRAIN || row.step != state.step);
         let mut warps = Some(Vec::new());
-        let evaluation = self.evaluate(state, &mut warps)?;
+        let evaluation = self.evaluate(state, judge, &mut warps)?;
         Ok((evaluation, warps.unwrap_or_default()))
     }
 
     /// One step and what is due after it, but for the evaluation.
-    fn step(&self, state: &mut TrainingState, loader: &mut Loader) -> Result<()> {
+    fn step(&self, state: &mut TrainingState, judge: &Judge, loader: &mut Loader) -> Result<()> {
         let train = &self.trial.config.train;
         let begun = Instant::now();
         let batch: Batch = loader.next()?;
         let waited = begun.elapsed();
-        let loss = state.train_step(&batch, self.trial)?;
+        let loss = state.train_step(&batch, train, self.trial.seed, judge)?;
         state.timing.step(waited, begun.elapsed());
         self.observer.step(self.trial, state.step, train.steps, loss);
         state.evaluation_due = train.evaluate_every > 0 && state.step.is_multiple_of(train.evaluate_every) && state.step < train.steps;
@@ -160,8 +167,8 @@ impl Trainer<'_> {
         }
     }
 
-    fn evaluate(&self, state: &mut TrainingState, warps: &mut Option<Vec<warps::Row>>) -> Result<Evaluation> {
-        let evaluation = evaluate(state, self.dataset, &self.trial.config.train, self.stop, warps)?;
+    fn evaluate(&self, state: &mut TrainingState, judge: &Judge, warps: &mut Option<Vec<warps::Row>>) -> Result<Evaluation> {
+        let evaluation = evaluate(state, self.dataset, &self.trial.config.train, self.trial.seed, judge, self.stop, warps)?;
         state.rows.push(metrics::Row { step: state.step, split: metrics::TEST, loss: evaluation.loss, error: evaluation.error, lr: state.lr });
         tracing::info!(step = state.step, loss = evaluation.loss, error = evaluation.error, "test");
         self.observer.evaluated(self.trial, state.step, evaluation.error);

@@ -4,11 +4,12 @@ use candle_core::{DType, Device, Tensor};
 use stn_data::Batch;
 use stn_nn::{Gradients, Network, Optimizer, Plan};
 
+use super::Timing;
 use super::evaluation::scalar;
 use super::guard::Guard;
-use super::{Timing, heads};
+use super::objective::{Judge, Seen, Verdict};
 use crate::store::{metrics, weights};
-use crate::{EarlyStop, Monitor, Result, Trial};
+use crate::{EarlyStop, Monitor, Result, TrainSpec};
 
 /// The state of training between two steps.
 pub(crate) struct TrainingState {
@@ -44,9 +45,8 @@ pub(crate) struct Interval {
 
 impl TrainingState {
     /// Before the first step.
-    pub fn new(plan: &Plan, trial: &Trial, device: &Device) -> Result<Self> {
-        let train = &trial.config.train;
-        let network = Network::new(plan, trial.seed, train.precision.dtype(), device)?;
+    pub fn new(plan: &Plan, train: &TrainSpec, seed: u64, device: &Device) -> Result<Self> {
+        let network = Network::new(plan, seed, train.precision.dtype(), device)?;
         if let Some(spec) = plan.weights() {
             weights::start(&network, spec)?;
         }
@@ -67,20 +67,20 @@ impl TrainingState {
         })
     }
 
-    /// A batch's images and labels on the device.
-    pub fn placed(&self, batch: &Batch, dtype: DType) -> Result<(Tensor, Tensor)> {
-        Ok((batch.images.to_device(&self.device)?.to_dtype(dtype)?, batch.labels.to_device(&self.device)?))
+    /// A batch's images on the device.
+    pub fn placed(&self, batch: &Batch, dtype: DType) -> Result<Tensor> {
+        Ok(batch.images.to_device(&self.device)?.to_dtype(dtype)?)
     }
 
     /// One step: forward, loss, backward, clip, update. Gives the loss.
-    pub fn train_step(&mut self, batch: &Batch, trial: &Trial) -> Result<f64> {
-        let train = &trial.config.train;
-        let (images, labels) = self.placed(batch, train.precision.dtype())?;
-        let recorded = self.network.record(&images, trial.seed, self.step)?;
-        let (loss, gradient) = recorded.loss(|logits| heads::loss(logits, &labels))?;
+    pub fn train_step(&mut self, batch: &Batch, train: &TrainSpec, seed: u64, judge: &Judge) -> Result<f64> {
+        let images = self.placed(batch, train.precision.dtype())?;
+        let recorded = self.network.record(&images, seed, self.step)?;
+        let seen = Seen { batch, images: &images, warps: recorded.warps(), key: (seed, "random pieces", self.step) };
+        let (loss, gradient) = recorded.loss(|output| judge.loss(output, &seen).map_err(candle_core::Error::wrap))?;
         let value = scalar(&loss)?;
         self.guard.check(self.step + 1, value, recorded.warps(), &self.network)?;
-        let wrong = heads::wrong(recorded.logits(), &labels)?;
+        let verdicts = judge.verdicts(recorded.logits(), &seen)?;
         self.lr = train.lr * train.schedule.factor(self.step, train.steps);
         match train.clip {
             Some(norm) => {
@@ -98,7 +98,7 @@ impl TrainingState {
             }
         }
         self.step += 1;
-        self.interval.add(value, wrong);
+        self.interval.add(value, &verdicts);
         Ok(value)
     }
 
@@ -116,11 +116,11 @@ impl TrainingState {
 }
 
 impl Interval {
-    fn add(&mut self, loss: f64, wrong: Vec<bool>) {
+    fn add(&mut self, loss: f64, verdicts: &[Verdict]) {
         self.steps += 1;
         self.loss += loss;
-        self.images += wrong.len() as u64;
-        self.wrong += wrong.iter().filter(|wrong| **wrong).count() as u64;
+        self.images += verdicts.len() as u64;
+        self.wrong += verdicts.iter().filter(|verdict| verdict.wrong).count() as u64;
     }
 }
 

@@ -122,8 +122,16 @@ impl Inference<'_> {
         Some([&[channels], size].concat())
     }
 
-    /// Where theta starts: the identity, or for one of several parallel transformers its tile.
+    /// Where theta starts: where its table says, else at the identity, or for one of several parallel transformers at its tile.
     fn start(&mut self, transformer: &PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
+        if let Some((start, at)) = &spec.start {
+            let names = transformer.transformation.theta_names();
+            if start.len() != names.len() {
+                let message = format!("theta of `{}` has {} numbers ({}), found {}", spec.transform.spec.kind, names.len(), names.join(", "), start.len());
+                return self.fail(at.fault(message));
+            }
+            return Some(start.clone());
+        }
         if count == 1 {
             return Some(transformer.transformation.identity());
         }

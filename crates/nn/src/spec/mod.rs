@@ -27,7 +27,7 @@ const TOLERANCE: f64 = 0.02;
 ///
 /// Keys: `layers`, the list; `parameters`, the number of parameters that widths written `"auto"` are solved for; `tolerance`, how far from it the nearest width may lie, as a
 /// fraction of it, 0.02 where left out; `init`, how weights start, `"kaiming_normal"` (the
-/// default) or `"pytorch"`; `weights`, a file to start from: see [`WeightsSpec`].
+/// default), `"xavier_normal"` or `"pytorch"`; `weights`, a file to start from: see [`WeightsSpec`].
 ///
 /// A layer is a string or a table with one key:
 ///
@@ -55,6 +55,7 @@ const TOLERANCE: f64 = 0.02;
 /// | `boundary` | `"zeros"` (the default), `"border"` or `"reflection"` |
 /// | `align_corners` | false where left out |
 /// | `output` | the output's size, the input's where left out |
+/// | `start` | theta before training, a list of its numbers; the identity or its tile where left out |
 /// | `lr_factor` | on the learning rate of the localisation network, 1 where left out |
 /// | `feed_theta` | whether theta joins the input of the next fc layer |
 /// | `shared_localiser` | of `parallel_st`: one layer list that predicts the theta of every transformer |

@@ -35,6 +35,8 @@ pub(crate) struct TransformerSpec {
     pub(crate) kernel: PluginAt,
     pub(crate) boundary: Boundary,
     pub(crate) align_corners: bool,
+    /// Where theta starts; at the identity or its tile where not given.
+    pub(crate) start: Option<(Vec<f64>, KeyPath)>,
     /// The output's size without channels; the input's where not given.
     pub(crate) output: Option<(Vec<usize>, KeyPath)>,
 }
@@ -49,7 +51,7 @@ pub(crate) struct PluginAt {
 }
 
 /// The keys of one transformer.
-const ONE: [&str; 6] = ["transform", "kernel", "boundary", "align_corners", "output", "localiser"];
+const ONE: [&str; 7] = ["transform", "kernel", "boundary", "align_corners", "output", "start", "localiser"];
 /// The keys of the whole layer.
 const LAYER: [&str; 2] = ["lr_factor", "feed_theta"];
 /// The keys of parallel transformers.
@@ -165,7 +167,8 @@ fn transformer(reader: &mut Reader, sections: &[Section]) -> Option<TransformerS
     let boundary = find(sections, "boundary").map_or(Some(Boundary::Zeros), |(value, at)| reader.choice(value, "boundary", &BOUNDARIES, &at));
     let align_corners = find(sections, "align_corners").map_or(Some(false), |(value, at)| reader.boolean(value, &at));
     let output = find(sections, "output").map_or(Some(None), |(value, at)| Some(Some((output(reader, value, &at)?, at))));
-    Some(TransformerSpec { at, transform: transform?, kernel: kernel?, boundary: boundary?, align_corners: align_corners?, output: output? })
+    let start = find(sections, "start").map_or(Some(None), |(value, at)| Some(Some((start(reader, value, &at)?, at))));
+    Some(TransformerSpec { at, transform: transform?, kernel: kernel?, boundary: boundary?, align_corners: align_corners?, start: start?, output: output? })
 }
 
 fn plugin(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<PluginAt> {
@@ -173,6 +176,12 @@ fn plugin(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<PluginAt> 
         Ok(spec) => Some(PluginAt { spec, at: at.clone(), name_at: if value.is_table() { at.key("kind") } else { at.clone() } }),
         Err(fault) => reader.fail(at.above(fault)),
     }
+}
+
+fn start(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<Vec<f64>> {
+    let Some(items) = value.as_array() else { return reader.expected("theta as an array of numbers", value, at) };
+    let numbers: Vec<_> = items.iter().enumerate().map(|(i, item)| reader.number(item, "a finite number", f64::is_finite, &at.key(i))).collect();
+    numbers.into_iter().collect()
 }
 
 fn output(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<Vec<usize>> {

@@ -19,32 +19,41 @@ const BOXES: &str = "digitStruct.mat";
 /// No photograph is as large, in bytes.
 const LARGEST: u64 = 1 << 26;
 
-/// Reads an archive or a folder whole, cuts its house numbers out, and adds it to the checksum. They come in the order of the annotations, wherever the files lie.
-#[cfg_attr(not(test), expect(dead_code, reason = "no data set has several labels an image yet"))]
-pub(crate) fn read(path: &Path, crop: Crop, sum: &mut Checksum) -> Result<Numbers> {
-    if path.is_dir() { folder(path, crop, sum) } else { packed(path, crop, sum) }
+/// Reads an archive or a folder whole and cuts its house numbers out. They come in the order of the annotations, wherever the files lie.
+pub(crate) fn read(path: &Path, crop: Crop) -> Result<Numbers> {
+    if !path.is_dir() {
+        return packed(path, crop);
+    }
+    let mut cutter = Cutter::new(crop);
+    for (position, annotation) in annotations_beside(path, &mut Checksum::default())?.iter().enumerate() {
+        let image = path.join(&annotation.name);
+        let encoded = std::fs::read(&image).map_err(Error::io("read", &image))?;
+        cutter.add(position, image, encoded, &annotation.digits)?;
+    }
+    cutter.finish()
 }
 
-fn folder(path: &Path, crop: Crop, sum: &mut Checksum) -> Result<Numbers> {
+/// Adds an archive to the checksum, or of a folder the annotations and then the images in their order.
+pub(crate) fn add_to(sum: &mut Checksum, path: &Path) -> Result<()> {
+    if !path.is_dir() {
+        return sum.add_file(path);
+    }
+    annotations_beside(path, sum)?.iter().try_for_each(|annotation| sum.add_file(&path.join(&annotation.name)))
+}
+
+/// The annotations of a folder, which are added to the checksum.
+fn annotations_beside(path: &Path, sum: &mut Checksum) -> Result<Vec<Annotation>> {
     let boxes = path.join(BOXES);
     if !boxes.is_file() {
         return Err(Error::file(path, format!("holds no {BOXES}; it must be there beside 1.png, 2.png ..., as in SVHN's train.tar.gz")));
     }
     let bytes = std::fs::read(&boxes).map_err(Error::io("read", &boxes))?;
     sum.add(&bytes);
-    let mut cutter = Cutter::new(crop);
-    for (position, annotation) in digit_struct::read(&boxes, bytes)?.iter().enumerate() {
-        let image = path.join(&annotation.name);
-        let encoded = std::fs::read(&image).map_err(Error::io("read", &image))?;
-        sum.add(&encoded);
-        cutter.add(position, image, encoded, &annotation.digits)?;
-    }
-    cutter.finish()
+    digit_struct::read(&boxes, bytes)
 }
 
 /// Goes through the archive twice, since the boxes may come after the images.
-fn packed(path: &Path, crop: Crop, sum: &mut Checksum) -> Result<Numbers> {
-    sum.add_file(path)?;
+fn packed(path: &Path, crop: Crop) -> Result<Numbers> {
     let annotations = annotations(path)?;
     let mut places: HashMap<&str, (usize, &Annotation)> = annotations.iter().enumerate().map(|(place, a)| (a.name.as_str(), (place, a))).collect();
     let mut cutter = Cutter::new(crop);
@@ -141,26 +150,39 @@ mod tests {
     }
 
     fn error(path: &Path) -> String {
-        read(path, SMALL, &mut Checksum::default()).unwrap_err().to_string()
+        read(path, SMALL).unwrap_err().to_string()
     }
 
     #[test]
     fn an_archive_is_read_with_its_boxes() {
         let (_folder, path) = folder_with("train.tar.gz", samples::ARCHIVE);
-        let mut sum = Checksum::default();
-        let numbers = read(&path, SMALL, &mut sum).unwrap();
+        let numbers = read(&path, SMALL).unwrap();
         assert_eq!((numbers.shape, numbers.too_long, numbers.pixels.len()), ([3, 8, 8], 1, 4 * 3 * 64));
         let classes: Vec<_> = numbers.sequences.iter().map(|sequence| sequence.classes()).collect();
         assert_eq!(classes, [[1, 9, 10, 10, 10], [2, 3, 7, 10, 10], [0, 10, 10, 10, 10], [8, 0, 5, 0, 4]]);
-        assert_eq!(sum.finish(), sha256(samples::ARCHIVE));
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_the_archive_or_of_the_files_of_a_folder() {
+        let (_folder, path) = folder_with("train.tar.gz", samples::ARCHIVE);
+        let unpacked = unpacked(|_| true);
+        let sum_of = |path: &Path| {
+            let mut sum = Checksum::default();
+            add_to(&mut sum, path).unwrap();
+            sum.finish()
+        };
+        assert_eq!(sum_of(&path), sha256(samples::ARCHIVE));
+        let file = |name: &str| std::fs::read(unpacked.path().join("train").join(name)).unwrap();
+        let files = ["digitStruct.mat", "1.png", "2.png", "3.png", "4.png", "5.png"].map(file).concat();
+        assert_eq!(sum_of(&unpacked.path().join("train")), sha256(&files));
     }
 
     #[test]
     fn a_folder_gives_the_same_as_the_archive() {
         let (_folder, path) = folder_with("train.tar.gz", samples::ARCHIVE);
-        let packed = read(&path, SMALL, &mut Checksum::default()).unwrap();
+        let packed = read(&path, SMALL).unwrap();
         let folder = unpacked(|_| true);
-        assert_eq!(read(&folder.path().join("train"), SMALL, &mut Checksum::default()).unwrap(), packed);
+        assert_eq!(read(&folder.path().join("train"), SMALL).unwrap(), packed);
     }
 
     #[test]
@@ -169,7 +191,7 @@ mod tests {
         files.reverse();
         let (_folder, path) = folder_with("train.tar.gz", &pack(&files));
         let (_other, first) = folder_with("train.tar.gz", samples::ARCHIVE);
-        assert_eq!(read(&path, SMALL, &mut Checksum::default()).unwrap(), read(&first, SMALL, &mut Checksum::default()).unwrap());
+        assert_eq!(read(&path, SMALL).unwrap(), read(&first, SMALL).unwrap());
     }
 
     #[test]

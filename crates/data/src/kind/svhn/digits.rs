@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::Fault;
 
-use super::{LICENCE, digit_files};
+use super::form::DIGITS;
+use super::{LICENCE, mat5, table};
 use crate::checksum::Checksum;
 use crate::images::Images;
 use crate::kind::{Loaded, Opened, Source};
@@ -59,15 +60,15 @@ impl SvhnDigitsSpec {
             return self.read(dir);
         }
         let folder = cache::folder(Self::NAME)?;
-        digit_files::fetch(&folder, self.extra, &hub::endpoint())?;
+        DIGITS.fetch(&folder, self.extra, &hub::endpoint())?;
         self.read(&folder)
     }
 
     fn read(&self, folder: &Path) -> Result<Loaded> {
         let mut sum = Checksum::default();
-        let train = digit_files::read(folder, "train", &mut sum)?;
-        let test = digit_files::read(folder, "test", &mut sum)?;
-        let extra = if self.extra { Some(digit_files::read(folder, "extra", &mut sum)?) } else { None };
+        let train = part(folder, "train", &mut sum)?;
+        let test = part(folder, "test", &mut sum)?;
+        let extra = if self.extra { Some(part(folder, "extra", &mut sum)?) } else { None };
         let source = source(folder, [train.len(), test.len(), extra.as_ref().map_or(0, Images::len)]);
         // The few go behind the many, whose memory is not copied.
         let train = match extra {
@@ -83,10 +84,20 @@ impl SvhnDigitsSpec {
     }
 }
 
+/// Reads the images of a part ("train", "test" or "extra") from a folder, and adds their files to the checksum.
+fn part(folder: &Path, part: &str, sum: &mut Checksum) -> Result<Images> {
+    let matlab = DIGITS.original(folder, part);
+    if matlab.is_file() {
+        return mat5::read(&matlab, sum);
+    }
+    let tables = DIGITS.tables(folder, part)?;
+    if tables.is_empty() { Err(DIGITS.missing(folder, part)) } else { table::cropped_digits(&tables, sum) }
+}
+
 /// Fetches the training and the test images into the cache; the folder they are in.
 pub(crate) fn fetch() -> Result<PathBuf> {
     let folder = cache::folder(SvhnDigitsSpec::NAME)?;
-    digit_files::fetch(&folder, false, &hub::endpoint())?;
+    DIGITS.fetch(&folder, false, &hub::endpoint())?;
     Ok(folder)
 }
 
@@ -160,6 +171,15 @@ mod tests {
         assert_eq!(source(Path::new("x"), [73_257, 26_032, 0]), "SVHN digits");
         assert_eq!(source(Path::new("x"), [73_257, 26_032, 531_131]), "SVHN digits with the extra set");
         assert_eq!(source(Path::new("x"), [73_257, 26_032, 9]), "SVHN digits with the extra set, not as published: 73266 + 26032 images in x");
+    }
+
+    #[test]
+    fn a_folder_without_a_part_says_what_is_wanted() {
+        let folder = folder(&[("train_32x32.mat", samples::DIGITS)]);
+        let error = load(folder.path(), false).err().unwrap().to_string();
+        assert!(error.contains("holds neither test_32x32.mat nor test-*.parquet") && error.ends_with("leave out `dir` to have it fetched"), "{error}");
+        let error = load(&folder.path().join("nowhere"), false).err().unwrap().to_string();
+        assert!(error.contains("nowhere: holds neither train_32x32.mat"), "{error}");
     }
 
     #[test]

@@ -6,18 +6,22 @@
 
 mod archive;
 mod crop;
-mod digit_files;
+mod crop_file;
 mod digit_struct;
 mod digits;
 mod element;
+mod form;
+mod house_numbers;
 mod mat5;
 mod number;
 mod numbers;
 mod table;
 
 pub use digits::SvhnDigitsSpec;
+pub use house_numbers::SvhnSpec;
 
 pub(crate) use digits::fetch as fetch_digits;
+pub(crate) use house_numbers::fetch as fetch_numbers;
 use number::{Bounds, Digit, Sequence};
 use numbers::Numbers;
 
