@@ -6,10 +6,11 @@ use stn_lab::Experiment;
 use toml::{Table, Value};
 
 /// File and number of trials.
-const SHIPPED: [(&str, usize); 9] = [
+const SHIPPED: [(&str, usize); 10] = [
     ("cub_parallel_st.toml", 4),
     ("cub_small.toml", 9),
     ("mnist_addition.toml", 24),
+    ("mnist_colocalise.toml", 60),
     ("mnist_table1.toml", 96),
     ("mnist_tc.toml", 12),
     ("quickstart.toml", 15),

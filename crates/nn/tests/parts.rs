@@ -92,6 +92,7 @@ fn mistakes_say_where_and_what() {
     let fed = faults("{ branches = [[{ st = { transform = 'affine', feed_theta = true, localiser = [{ fc = 2 }] } }, 'relu']] }, { fc = 'classes' }");
     assert!(fed[0].starts_with("`layers.0.branches.0.1`: theta is fed on, but no fc layer of this list takes it"), "{fed:?}");
     let reading = |layers: &str| listed(&spec(&format!("layers = [{layers}]")).unwrap_err());
+    assert_eq!(reading("{ avg = 'al' }"), ["`layers.0.avg`: expected a number, [h, w] or \"all\", found \"al\""]);
     assert_eq!(reading("{ branches = 3 }"), ["`layers.0.branches`: expected an array of layer lists, found 3"]);
     assert_eq!(
         reading("'branches'")[0],

@@ -21,6 +21,19 @@ const SEQUENCE_ST: &str = "layers = [
     { conv = [2, 3] }, 'relu', { st = { transform = 'affine', steps = 3, output = [5, 6], localiser = [{ fc = 7 }, 'relu'] } }, { fc = 'classes' },
 ]";
 
+const WINDOWS: &str = "layers = [
+    { parallel_st = { count = 2, transform = { kind = 'attention', scale = 0.5 }, output = [6, 6], shared_localiser = [{ fc = 7 }, 'relu'], each = [
+        { conv = [4, 3, 2, 1] }, { batch_norm = { momentum = 0.25, epsilon = 1e-3 } }, 'relu',
+        { branches = [
+            [{ conv = [3, 1] }, 'batch_norm', 'relu'],
+            [{ conv = [2, 3, 1, 1] }, 'batch_norm', 'relu'],
+            [{ avg = { kernel = 3, stride = 1, padding = 1 } }, { conv = [2, 1] }, 'batch_norm', 'relu'],
+        ] },
+        { avg = 'all' },
+    ] } },
+    { fc = 'classes' },
+]";
+
 fn agrees(file: &str, text: &str, input: &[usize], classes: usize) {
     let vectors = vectors(file);
     let network = networks::network(text, input, classes, 0, DType::F64);
@@ -40,6 +53,14 @@ fn agrees(file: &str, text: &str, input: &[usize], classes: usize) {
         let off = difference(gradients.get(&parameter.var).unwrap(), &expected[&parameter.name]);
         assert!(off < 1e-9, "{}: {off}", parameter.name);
     }
+    let after = below(&vectors, "after.");
+    assert_eq!(after.len(), network.buffers().len());
+    for buffer in network.buffers() {
+        assert!(difference(&buffer.var, &after[&buffer.name]) < 1e-10, "{}", buffer.name);
+    }
+    if let Some(evaluated) = vectors.get("evaluated") {
+        assert!(difference(&network.infer(&vectors["images"]).unwrap().logits, evaluated) < 1e-10);
+    }
 }
 
 #[test]
@@ -55,4 +76,9 @@ fn parallel_transformers_with_one_localiser_and_theta_fed_forward_agree() {
 #[test]
 fn a_transformer_applied_three_times_with_composed_warps_agrees() {
     agrees("sequence_st.npz", SEQUENCE_ST, &[1, 10, 9], 3);
+}
+
+#[test]
+fn windows_with_a_normalised_inception_module_each_agree_also_in_evaluation() {
+    agrees("windows.npz", WINDOWS, &[2, 9, 9], 4);
 }

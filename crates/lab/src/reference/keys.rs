@@ -62,7 +62,7 @@ pub(super) const NETWORK: &[[&str; 4]] = &[
         "",
         "A safetensors file, such as a trial's `weights.safetensors`, whose tensors the parameters and running moments of the same names start from; what it does not hold starts as without it. \
         Or `{ file = \"encoder.safetensors\", into = [\"parallel_st1.each1\"], except = [\"fc1\"] }`: `into` are the parts of the network that it is for, below whose names its own are looked up; \
-        `except` are layers of it that are left out. Its content is a part of the trial's id. Layers that should stay as they are need an `lr_factor` of 0.",
+        `except` are layers of it that are left out. Its content is a part of the trial's id.",
     ],
 ];
 

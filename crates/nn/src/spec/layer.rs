@@ -184,8 +184,10 @@ fn positional<'a, const N: usize>(reader: &mut Reader, value: &'a Value, keys: &
 
 fn pool(reader: &mut Reader, kind: PoolKind, value: &Value, at: &KeyPath) -> Option<LayerKind> {
     let Value::Table(_) = value else {
-        if value.as_str() == Some("all") {
-            return Some(LayerKind::Pool { kind, window: PoolWindow::All });
+        match value.as_str() {
+            Some("all") => return Some(LayerKind::Pool { kind, window: PoolWindow::All }),
+            Some(_) => return reader.expected("a number, [h, w] or \"all\"", value, at),
+            None => {}
         }
         let kernel = reader.pair(value, 1..=LARGEST, at)?;
         let window = PoolWindow::Sized(Pool2d { kernel, stride: kernel, padding: (0, 0), rounding: Rounding::Down });

@@ -121,6 +121,63 @@ class SequenceSt(nn.Module):
         return self.fc1(view.flatten(1)), thetas
 
 
+class Branch(nn.Module):
+    """`[{ conv = [channels, kernel, 1, padding] }, "batch_norm", "relu"]`"""
+
+    def __init__(self, inputs, channels, kernel):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, channels, kernel, padding=kernel // 2, bias=False)
+        self.batch_norm1 = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return F.relu(self.batch_norm1(self.conv1(x)))
+
+
+class Branches(nn.Module):
+    def __init__(self, inputs):
+        super().__init__()
+        self.branch1, self.branch2, self.branch3 = Branch(inputs, 3, 1), Branch(inputs, 2, 3), Branch(inputs, 2, 1)
+
+    def forward(self, x):
+        return torch.cat([self.branch1(x), self.branch2(x), self.branch3(F.avg_pool2d(x, 3, 1, 1))], 1)
+
+
+class Crop(nn.Module):
+    """`[{ conv = [4, 3, 2, 1] }, "batch_norm", "relu", { branches = .. }, { avg = "all" }]`"""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 4, 3, stride=2, padding=1, bias=False)
+        self.batch_norm1 = nn.BatchNorm2d(4, eps=1e-3, momentum=0.25)
+        self.branches1 = Branches(4)
+
+    def forward(self, x):
+        return self.branches1(F.relu(self.batch_norm1(self.conv1(x)))).mean((2, 3))
+
+
+class Windows(nn.Module):
+    """Two windows of half the image, a network for each, their descriptors joined."""
+
+    def __init__(self):
+        super().__init__()
+        self.parallel_st1 = Transformer(nn.Module())
+        self.parallel_st1.localiser.fc1 = nn.Linear(2 * 9 * 9, 7)
+        self.parallel_st1.localiser.theta = nn.Linear(7, 4)
+        self.parallel_st1.each1, self.parallel_st1.each2 = Crop(), Crop()
+        self.fc1 = nn.Linear(14, 4)
+
+    def forward(self, x):
+        own = self.parallel_st1
+        both = own.localiser.theta(F.relu(own.localiser.fc1(x.flatten(1))))
+        thetas, descriptors = [both[:, :2], both[:, 2:]], []
+        for theta, each in zip(thetas, (own.each1, own.each2)):
+            scale, zero = torch.full_like(theta[:, 0], 0.5), torch.zeros_like(theta[:, 0])
+            matrix = torch.stack([scale, zero, theta[:, 0], zero, scale, theta[:, 1]], 1).view(-1, 2, 3)
+            grid = F.affine_grid(matrix, [x.shape[0], 2, 6, 6], align_corners=False)
+            descriptors.append(each(F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)))
+        return self.fc1(torch.cat(descriptors, 1)), thetas
+
+
 def network(name, module, images, labels):
     with torch.no_grad():
         for parameter in module.parameters():
@@ -128,15 +185,19 @@ def network(name, module, images, labels):
         for key, parameter in module.named_parameters():
             if key.endswith("theta.weight"):
                 parameter.mul_(0.3)
-            if key.endswith("theta.bias"):
+            if key.endswith("theta.bias") and parameter.numel() % 6 == 0:
                 parameter.add_(torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(parameter.numel() // 6))
+    before = {key: value.clone() for key, value in module.state_dict().items() if "num_batches" not in key}
     logits, thetas = module(images)
     loss = F.cross_entropy(logits, labels)
     loss.backward()
     arrays = {"images": images, "labels": labels, "logits": logits, "loss": loss.reshape(1)}
     arrays |= {f"theta.{i}": theta for i, theta in enumerate(thetas)}
-    arrays |= {f"weights.{key}": value for key, value in module.state_dict().items()}
+    arrays |= {f"weights.{key}": value for key, value in before.items()}
     arrays |= {f"gradients.{key}": value.grad for key, value in module.named_parameters()}
+    running = {key: value for key, value in module.state_dict().items() if "running" in key}
+    if running:
+        arrays |= {f"after.{key}": value for key, value in running.items()} | {"evaluated": module.eval()(images)[0]}
     np.savez(HERE / f"{name}.npz", **{key: value.detach().numpy() for key, value in arrays.items()})
 
 
@@ -175,3 +236,4 @@ network("st_cnn", StCnn(), torch.rand(4, 1, 12, 12), torch.tensor([0, 2, 1, 2]))
 network("parallel_st", ParallelSt(), torch.rand(3, 2, 7, 9), torch.tensor([3, 0, 1]))
 optimizers()
 network("sequence_st", SequenceSt(), torch.rand(4, 1, 10, 9), torch.tensor([2, 0, 1, 1]))
+network("windows", Windows(), torch.rand(5, 2, 9, 9), torch.tensor([3, 0, 1, 2, 2]))
