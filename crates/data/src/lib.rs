@@ -33,6 +33,7 @@ pub use kind::mnist::{MnistSource, MnistSpec};
 pub use kind::mnist_addition::MnistAdditionSpec;
 pub use kind::npz::NpzSpec;
 pub use kind::parquet::ParquetSpec;
+pub use kind::street::{StreetDigitsSpec, StreetNumbersSpec};
 pub use kind::svhn::SvhnDigitsSpec;
 pub use loader::Loader;
 pub use permutation::permutation;

@@ -13,6 +13,7 @@ use crate::kind::mnist::MnistSpec;
 use crate::kind::mnist_addition::MnistAdditionSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
+use crate::kind::street::{StreetDigitsSpec, StreetNumbersSpec};
 use crate::kind::svhn::SvhnDigitsSpec;
 use crate::kind::{Opened, Source};
 use crate::{DatasetDoc, Result};
@@ -57,6 +58,10 @@ kinds! {
     MnistAddition(MnistAdditionSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
+    /// House numbers drawn on the fly.
+    StreetNumbers(StreetNumbersSpec),
+    /// Digits of house numbers drawn on the fly.
+    StreetDigits(StreetDigitsSpec),
     /// Arrays of the user's own.
     Npz(NpzSpec),
     /// A table with an image column and a label column.
@@ -224,6 +229,7 @@ mod tests {
         assert_eq!(hint("kind = \"mnist\"\ndistortion = \"RTS\""), Some((vec![1, 42, 42], 10)));
         assert_eq!(hint("kind = \"mnist\"\ndistortion = { kind = \"TC\", canvas = [80, 64] }"), Some((vec![1, 80, 64], 10)));
         assert_eq!(hint("kind = \"svhn_digits\""), Some((vec![3, 32, 32], 10)));
+        assert_eq!(hint("kind = \"street_numbers\"\nsize = 128"), Some((vec![3, 128, 128], 55)));
         assert_eq!(hint("kind = \"npz\"\npath = \"x.npz\""), None);
     }
 
@@ -271,6 +277,8 @@ mod tests {
             "kind = \"mnist\"\nsource = \"embedded\"\ndistortion = { kind = \"R\", degrees = 60 }\ntrain_limit = 100",
             "kind = \"mnist\"\ndir = \"digits\"",
             "kind = \"svhn_digits\"\ndir = \"svhn\"\nextra = true",
+            "kind = \"street_numbers\"\nsize = 128",
+            "kind = \"street_digits\"\ntest_path = \"crops.npz\"",
             "kind = \"folder\"\npath = \"birds\"\ntest = 0.5\ndistortion = \"TC\"",
         ] {
             let first = spec(text).unwrap();

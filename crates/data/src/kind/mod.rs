@@ -5,6 +5,7 @@ pub(crate) mod mnist;
 pub(crate) mod mnist_addition;
 pub(crate) mod npz;
 pub(crate) mod parquet;
+pub(crate) mod street;
 pub(crate) mod svhn;
 
 use std::path::Path;

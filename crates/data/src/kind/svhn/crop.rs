@@ -38,10 +38,8 @@ pub(crate) struct Window {
 
 impl Crop {
     /// As Goodfellow et al. 2014 cut.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no data set has several labels an image yet"))]
     pub(crate) const TIGHT: Self = Self { size: 64, widen: 0.3 };
     /// The looser crops of Jaderberg et al. 2015.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no data set has several labels an image yet"))]
     pub(crate) const LOOSE: Self = Self { size: 128, widen: 1.6 };
 
     /// Cuts a house number out: its pixels, channel after channel, row after row, and its digits with their boxes in the pixels of the result. `None` where
@@ -73,7 +71,7 @@ fn side(start: f32, length: f32, widen: f32, limit: u32) -> Option<(u32, u32)> {
 }
 
 /// A piece of an image as `size` x `size` pixels, channel after channel.
-fn resize(image: &RgbImage, window: Window, size: usize) -> Vec<u8> {
+pub(crate) fn resize(image: &RgbImage, window: Window, size: usize) -> Vec<u8> {
     let piece = imageops::crop_imm(image, window.left, window.top, window.width, window.height);
     channels_first(&imageops::resize(&*piece, size as u32, size as u32, FilterType::Triangle).into_raw(), 3)
 }

@@ -18,7 +18,8 @@ mod table;
 pub use digits::SvhnDigitsSpec;
 
 pub(crate) use digits::fetch as fetch_digits;
-use number::{Bounds, Digit, Sequence};
+pub(crate) use crop::{Crop, Window, resize};
+pub(crate) use number::{Bounds, Digit, MOST_DIGITS, NO_DIGIT, Sequence};
 use numbers::Numbers;
 
 /// What is said of the data set's licence wherever its source is named.

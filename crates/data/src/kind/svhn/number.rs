@@ -69,7 +69,6 @@ impl Sequence {
     }
 
     /// The class of each place: its digit, or [`NO_DIGIT`] after the last one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no data set has several labels an image yet"))]
     pub(crate) fn classes(&self) -> [u32; MOST_DIGITS] {
         self.digits.map(|digit| digit.map_or(NO_DIGIT, |digit| u32::from(digit.value)))
     }
