@@ -5,12 +5,13 @@ use std::path::Path;
 use stn_lab::Experiment;
 
 /// File and number of trials.
-const SHIPPED: [(&str, usize); 6] = [
+const SHIPPED: [(&str, usize); 7] = [
     ("mnist_addition.toml", 24),
     ("mnist_table1.toml", 96),
     ("mnist_tc.toml", 12),
     ("quickstart.toml", 15),
     ("random_search.toml", 48),
+    ("street_digits.toml", 6),
     ("svhn_digits.toml", 6),
 ];
 

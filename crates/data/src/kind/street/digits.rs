@@ -1,19 +1,19 @@
 //! `kind = "street_digits"`: single digits of house numbers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::Fault;
 
-use super::numbers::empty_parts;
+use super::numbers::counts_out_of_range;
 use super::scene::photograph;
 use super::statistics::{Layout, Statistics};
-use crate::checksum::sha256;
+use crate::checksum::{Checksum, sha256};
 use crate::images::Images;
 use crate::kind::npz::NpzSpec;
-use crate::kind::svhn::{Bounds, Window};
+use crate::kind::svhn::{self, Bounds, Window};
 use crate::kind::{Loaded, Opened, Source};
 use crate::pictures::Pictures;
 use crate::spec::Declared;
@@ -33,7 +33,8 @@ pub struct StreetDigitsSpec {
     pub train: usize,
     /// How many test images there are.
     pub test: usize,
-    /// An .npz file of real digits to test on instead, N x 32 x 32 x 3 with the labels 0 to 9: its arrays `x_test` and `y_test`, or all of `x` and `y`.
+    /// A file of real digits to test on instead: SVHN's test_32x32.mat; or an .npz file of images N x 32 x 32 x 3 and labels 0 to 9, its arrays `x_test` and
+    /// `y_test`, or all of `x` and `y` where it has no test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_path: Option<PathBuf>,
 }
@@ -52,7 +53,7 @@ impl Declared for StreetDigitsSpec {
 
 impl Source for StreetDigitsSpec {
     fn faults(&self) -> Vec<Fault> {
-        empty_parts(self.train, self.test)
+        counts_out_of_range(self.train, self.test)
     }
 
     fn hint(&self) -> Option<(Vec<usize>, usize)> {
@@ -65,7 +66,7 @@ impl Source for StreetDigitsSpec {
         let test: Box<dyn Pictures> = match &self.test_path {
             None => Box::new(Digits { statistics: Statistics::fitted()?, count: self.test }),
             Some(path) => {
-                let (images, real) = NpzSpec::test_images(path)?;
+                let (images, real) = real(path)?;
                 fit(path, &images)?;
                 provenance = Provenance {
                     source: format!("{}; tested on {}", provenance.source, real.source),
@@ -80,8 +81,19 @@ impl Source for StreetDigitsSpec {
     }
 }
 
+/// Recorded images, and where they came from.
+fn real(path: &Path) -> Result<(Images, Provenance)> {
+    if path.extension().is_none_or(|extension| extension != "mat") {
+        return NpzSpec::test_images(path);
+    }
+    let mut sum = Checksum::default();
+    let images = svhn::read_digits(path, &mut sum)?;
+    let source = format!("SVHN digits of {}", path.display());
+    Ok((images, Provenance { source, sha256: sum.finish(), synthetic: false, licence: svhn::LICENCE.into() }))
+}
+
 /// That images are of the size and the classes of drawn ones.
-fn fit(path: &std::path::Path, images: &Images) -> Result<()> {
+fn fit(path: &Path, images: &Images) -> Result<()> {
     if images.shape() != [3, SIZE, SIZE] {
         let message = format!("has images of {:?} (channels, height, width); those drawn are of [3, {SIZE}, {SIZE}]", images.shape());
         return Err(Error::file(path, message));
@@ -126,19 +138,13 @@ fn window(bounds: Bounds, layout: &Layout) -> Window {
     let (width, height) = layout.photograph;
     let side = (bounds.width.max(bounds.height).round() as u32).clamp(1, width.min(height));
     let start = |middle: f32, limit: u32| ((middle - 0.5 * side as f32).round().max(0.0) as u32).min(limit - side);
-    Window {
-        left: start(bounds.left + 0.5 * bounds.width, width),
-        top: start(bounds.top + 0.5 * bounds.height, height),
-        width: side,
-        height: side,
-    }
+    Window { left: start(bounds.left + 0.5 * bounds.width, width), top: start(bounds.top + 0.5 * bounds.height, height), width: side, height: side }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::File;
     use std::io::BufWriter;
-    use std::path::Path;
 
     use npyz::WriterBuilder;
     use npyz::npz::NpzWriter;
@@ -194,6 +200,16 @@ mod tests {
         let Provenance { source, sha256, synthetic, .. } = opened.provenance;
         assert!(source.starts_with("street digits, synthetic; tested on npz ") && source.ends_with("real.npz") && synthetic, "{source}");
         assert_ne!(sha256, StreetDigitsSpec::default().open().unwrap().provenance.sha256);
+    }
+
+    #[test]
+    fn the_published_test_file_is_read_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("test_32x32.mat");
+        std::fs::write(&path, include_bytes!("../../../tests/svhn/digits_32x32.mat")).unwrap();
+        let opened = tested_on(&path).unwrap();
+        assert_eq!((opened.test.len(), opened.train.len()), (4, 73_257));
+        assert!(opened.provenance.licence.contains("non-commercial") && opened.provenance.source.contains("SVHN digits of"));
     }
 
     #[test]

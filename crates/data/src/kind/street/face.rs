@@ -117,9 +117,7 @@ impl OutlineBuilder for Outline {
 
     fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
         let [x0, y0] = self.here;
-        let at = |t: f32, a: f32, b: f32, c: f32, d: f32| {
-            (1.0 - t).powi(3) * a + 3.0 * t * (1.0 - t).powi(2) * b + 3.0 * t * t * (1.0 - t) * c + t.powi(3) * d
-        };
+        let at = |t: f32, a: f32, b: f32, c: f32, d: f32| (1.0 - t).powi(3) * a + 3.0 * t * (1.0 - t).powi(2) * b + 3.0 * t * t * (1.0 - t) * c + t.powi(3) * d;
         self.curve(|t| [at(t, x0, x1, x2, x), at(t, y0, y1, y2, y)]);
     }
 

@@ -47,15 +47,18 @@ impl StreetNumbersSpec {
     }
 }
 
-/// A part of no images.
-pub(super) fn empty_parts(train: usize, test: usize) -> Vec<Fault> {
-    let empty = [("train", train), ("test", test)].into_iter().filter(|(_, count)| *count == 0);
-    empty.map(|(key, _)| Fault::at([key], "must be at least 1").help("write how many images this part has")).collect()
+/// No part has more images: the order of an epoch is kept in memory.
+const MOST_IMAGES: usize = 100_000_000;
+
+/// Parts of no images, or of too many.
+pub(super) fn counts_out_of_range(train: usize, test: usize) -> Vec<Fault> {
+    let wrong = [("train", train), ("test", test)].into_iter().filter(|(_, count)| !(1..=MOST_IMAGES).contains(count));
+    wrong.map(|(key, count)| Fault::at([key], format!("must be from 1 to {MOST_IMAGES}; it is {count}")).help("write how many images this part has")).collect()
 }
 
 impl Source for StreetNumbersSpec {
     fn faults(&self) -> Vec<Fault> {
-        let mut faults = empty_parts(self.train, self.test);
+        let mut faults = counts_out_of_range(self.train, self.test);
         if self.crop().is_none() {
             faults.push(Fault::at(["size"], format!("must be 64 or 128; it is {}", self.size)));
         }
@@ -68,7 +71,8 @@ impl Source for StreetNumbersSpec {
 
     fn open(&self) -> Result<Opened> {
         let crop = self.crop().ok_or_else(|| Error::Unsupported(format!("there are no street numbers of size {}", self.size)))?;
-        let part = |count| -> Result<Box<dyn Pictures>> { Ok(Box::new(Numbers { statistics: Statistics::fitted()?, crop, shape: [3, crop.size, crop.size], count })) };
+        let part =
+            |count| -> Result<Box<dyn Pictures>> { Ok(Box::new(Numbers { statistics: Statistics::fitted()?, crop, shape: [3, crop.size, crop.size], count })) };
         Ok(Loaded {
             train: part(self.train)?,
             test: part(self.test)?,
@@ -146,7 +150,7 @@ mod tests {
     fn other_sizes_and_empty_parts_are_mistakes() {
         let faults = StreetNumbersSpec { size: 32, train: 0, test: 1 }.faults();
         let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        assert_eq!(words, ["`train`: must be at least 1; write how many images this part has", "`size`: must be 64 or 128; it is 32"]);
+        assert_eq!(words, ["`train`: must be from 1 to 100000000; it is 0; write how many images this part has", "`size`: must be 64 or 128; it is 32"]);
     }
 
     #[test]

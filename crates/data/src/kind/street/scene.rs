@@ -125,7 +125,7 @@ struct Scene<'a> {
 impl Scene<'_> {
     fn draw(layout: &Layout, view: &View, random: &mut ChaCha8Rng) -> Result<Self> {
         // Real contrasts are often small.
-        let contrast = 0.1 + 0.72 * random.random::<f32>().powf(1.2);
+        let contrast = 0.18 + 0.55 * random.random::<f32>().powf(1.2);
         let darker = random.random_range(0.02..0.98 - contrast);
         let (paper, ink) = if random.random_bool(0.5) { (darker, darker + contrast) } else { (darker + contrast, darker) };
         let (paper, ink) = (colour(paper, random), colour(ink, random));
@@ -248,7 +248,8 @@ fn signs<'a>(layout: &Layout, view: &View, face: &'a Face, random: &mut ChaCha8R
         1 => [[turned.cos(), turned.sin()], [-turned.sin(), turned.cos()]],
         _ => [[1.0, slant], [0.0, 1.0]],
     };
-    let fit: Vec<f32> = layout.number.digits().map(|digit| 0.92 * digit.bounds.width / (layout.height * fill * face.glyphs[usize::from(digit.value)].width)).collect();
+    let fit: Vec<f32> =
+        layout.number.digits().map(|digit| 0.92 * digit.bounds.width / (layout.height * fill * face.glyphs[usize::from(digit.value)].width)).collect();
     let stretch = (fit.iter().sum::<f32>() / fit.len() as f32).clamp(0.6, 1.35);
     let shakiness = if random.random_bool(0.2) { 0.06 } else { 0.015 };
     let sign = |glyph: &'a Glyph, middle: [f32; 2], stretch: f32, random: &mut ChaCha8Rng| {
@@ -279,14 +280,15 @@ fn signs<'a>(layout: &Layout, view: &View, face: &'a Face, random: &mut ChaCha8R
 
 /// Exposure, lens, sensor and file.
 fn develop(view: &View, canvas: &mut Canvas, random: &mut ChaCha8Rng) {
-    let cast: Colour = std::array::from_fn(|_| 1.0 + 0.05 * random.sample::<f32, _>(StandardNormal));
+    // Photographs are somewhat blue.
+    let cast: Colour = [0.97, 1.0, 1.04].map(|mean| mean + 0.04 * random.sample::<f32, _>(StandardNormal));
     let haze = 0.25 * random.random::<f32>().powi(3);
-    let gain = (0.22 * random.sample::<f32, _>(StandardNormal) - 0.05).exp() * (1.0 - haze);
+    let gain = (0.17 * random.sample::<f32, _>(StandardNormal) - 0.05).exp() * (1.0 - haze);
     for pixel in &mut canvas.pixels {
         *pixel = std::array::from_fn(|channel| haze * 0.7 + gain * cast[channel] * pixel[channel]);
     }
-    let own = (-0.2 + 0.45 * random.sample::<f32, _>(StandardNormal)).exp();
-    let beyond = if random.random_bool(0.25) { view.height * random.random_range(0.0..0.07) } else { 0.0 };
+    let own = (-0.3 + 0.4 * random.sample::<f32, _>(StandardNormal)).exp();
+    let beyond = if random.random_bool(0.25) { view.height * random.random_range(0.0..0.06) } else { 0.0 };
     let blur = own + beyond;
     let across = if random.random_bool(0.15) { random.random_range(1.0..2.5) } else { 1.0 };
     canvas.blur(blur * across * view.shrunk[0], blur * view.shrunk[1]);
@@ -294,7 +296,7 @@ fn develop(view: &View, canvas: &mut Canvas, random: &mut ChaCha8Rng) {
     if random.random_bool(0.4) {
         canvas.sharpen(1.3 * blur * shrunk, random.random_range(0.2..1.2));
     }
-    let grain = 0.02 * random.random::<f32>().powi(2) * shrunk;
+    let grain = 0.015 * random.random::<f32>().powi(2) * shrunk;
     canvas.grain(grain + 0.002, 0.4 * grain, random);
     for value in canvas.pixels.iter_mut().flatten() {
         *value = value.clamp(0.0, 1.0);

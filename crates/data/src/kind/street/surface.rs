@@ -9,12 +9,12 @@ use super::canvas::{Colour, mix};
 /// A colour of about this brightness, 0 to 1, of the kind that is seen at houses: mostly greys, blues and browns.
 pub(crate) fn colour(brightness: f32, random: &mut ChaCha8Rng) -> Colour {
     const KINDS: [(f32, [f32; 3], f32); 6] = [
-        (0.42, [0.0, 0.0, 1.0], 0.12),
-        (0.18, [1.0, 0.6, -0.6], 0.15),
-        (0.20, [-0.8, -0.2, 1.6], 0.55),
-        (0.12, [1.0, 0.2, -0.9], 0.5),
-        (0.04, [1.2, -0.6, -0.5], 0.7),
-        (0.04, [-0.6, 0.7, -0.4], 0.5),
+        (0.48, [0.0, 0.0, 1.0], 0.1),
+        (0.18, [1.0, 0.6, -0.6], 0.13),
+        (0.20, [-0.8, -0.2, 1.6], 0.42),
+        (0.09, [1.0, 0.2, -0.9], 0.35),
+        (0.03, [1.2, -0.6, -0.5], 0.4),
+        (0.02, [-0.6, 0.7, -0.4], 0.3),
     ];
     let mut left = random.random::<f32>();
     let kind = KINDS.iter().find(|(share, ..)| {

@@ -104,9 +104,17 @@ fn what_belongs_to_one_number_is_as_correlated_as_fitted() {
     let measured: Vec<Measured> = layouts.iter().map(measure).collect();
     let width = |(one, width): (bool, f32)| score(if one { &statistics.width_of_one } else { &statistics.width }, width);
     let widths = mean(measured.iter().filter(|number| number.widths.len() > 1).map(|number| width(number.widths[0]) * width(number.widths[1])).collect());
-    let gaps = mean(measured.iter().filter(|number| number.gaps.len() > 1).map(|number| score(&statistics.gap, number.gaps[0]) * score(&statistics.gap, number.gaps[1])).collect());
+    let gaps = mean(
+        measured
+            .iter()
+            .filter(|number| number.gaps.len() > 1)
+            .map(|number| score(&statistics.gap, number.gaps[0]) * score(&statistics.gap, number.gaps[1]))
+            .collect(),
+    );
     let sides = mean(measured.iter().map(|number| score(&statistics.left, number.margins[0]) * score(&statistics.right, number.margins[1])).collect());
-    for (name, found, fitted) in [("widths", widths, statistics.width_correlation), ("gaps", gaps, statistics.gap_correlation), ("margins", sides, statistics.margin_correlation)] {
+    for (name, found, fitted) in
+        [("widths", widths, statistics.width_correlation), ("gaps", gaps, statistics.gap_correlation), ("margins", sides, statistics.margin_correlation)]
+    {
         assert!((found - fitted).abs() < 0.05, "{name}: {found}, fitted {fitted}");
     }
 }
