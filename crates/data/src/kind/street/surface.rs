@@ -148,7 +148,7 @@ impl Surface {
             slope: [0.04, 0.06].map(|most| most * random.sample::<f32, _>(StandardNormal)),
             noises: [Noise::new([scale * along, scale], coarse, random), Noise::new([9.0 * along, 9.0], fine, random)],
             seams: random.random_bool(if plate.is_some() { 0.35 } else { 0.2 }).then(|| Seams::new(random)),
-            edges: (0..random.random_range(0..3)).filter_map(|_| random.random_bool(0.55).then(|| Self::edge(wall, half, random))).collect(),
+            edges: Self::edges(wall, half, random),
             plate,
         }
     }
@@ -164,6 +164,16 @@ impl Surface {
             colour: paper,
             line,
         }
+    }
+
+    fn edges(wall: Colour, half: [f32; 2], random: &mut ChaCha8Rng) -> Vec<Edge> {
+        let mut edges = Vec::new();
+        for _ in 0..random.random_range(0..3) {
+            if random.random_bool(0.55) {
+                edges.push(Self::edge(wall, half, random));
+            }
+        }
+        edges
     }
 
     /// Rarely through the number itself.
