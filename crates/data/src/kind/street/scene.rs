@@ -174,11 +174,11 @@ impl Style {
         Self {
             ink,
             fade: 0.12 * random.sample::<f32, _>(StandardNormal),
-            bolder: 0.012 * random.sample::<f32, _>(StandardNormal),
+            bolder: (0.005 + 0.02 * random.sample::<f32, _>(StandardNormal)).clamp(-0.02, 0.06),
             rim: random.random_bool(0.1).then(|| (random.random_range(0.02..0.06), mix(paper, colour(other, random), 0.8))),
             shadow: random.random_bool(0.3).then(|| (towards(random.random_range(0.02..0.1)), random.random_range(0.02..0.12), random.random_range(0.15..0.6))),
             relief: random.random_bool(0.25).then(|| (towards(-0.03), random.random_range(1.0..6.0))),
-            wobble: random.random_bool(0.35).then(|| (random.random_range(0.005..0.035), random.random_range(3.0..9.0), random.random_range(0.0..6.0))),
+            wobble: random.random_bool(0.5).then(|| (random.random_range(0.005..0.05), random.random_range(3.0..9.0), random.random_range(0.0..6.0))),
         }
     }
 
@@ -238,7 +238,7 @@ fn pick<'a>(faces: &'a [Face], random: &mut ChaCha8Rng) -> &'a Face {
 
 /// The digits in their boxes, and sometimes a letter beside them.
 fn signs<'a>(layout: &Layout, view: &View, face: &'a Face, random: &mut ChaCha8Rng) -> Vec<Sign<'a>> {
-    let fill = random.random_range(0.8..0.97);
+    let fill = random.random_range(0.74..1.0);
     let slope = layout.slope.clamp(-0.6, 0.6);
     // Seen from the side a row of digits slopes while they stay upright; on a slope they are turned with it, or not at all.
     let slant = 0.07 * random.sample::<f32, _>(StandardNormal);
@@ -251,7 +251,7 @@ fn signs<'a>(layout: &Layout, view: &View, face: &'a Face, random: &mut ChaCha8R
     let fit: Vec<f32> =
         layout.number.digits().map(|digit| 0.92 * digit.bounds.width / (layout.height * fill * face.glyphs[usize::from(digit.value)].width)).collect();
     let stretch = (fit.iter().sum::<f32>() / fit.len() as f32).clamp(0.6, 1.35);
-    let shakiness = if random.random_bool(0.2) { 0.06 } else { 0.015 };
+    let shakiness = if random.random_bool(0.2) { 0.07 } else { 0.025 };
     let sign = |glyph: &'a Glyph, middle: [f32; 2], stretch: f32, random: &mut ChaCha8Rng| {
         let shake = shakiness * random.sample::<f32, _>(StandardNormal);
         let [[a, b], [c, d]] = common;
@@ -262,14 +262,16 @@ fn signs<'a>(layout: &Layout, view: &View, face: &'a Face, random: &mut ChaCha8R
         .digits()
         .zip(&fit)
         .map(|(digit, fit)| {
+            // Annotators do not hit the middle.
+            let missed = [0.03, 0.02].map(|most| most * random.sample::<f32, _>(StandardNormal));
             let middle = [
-                (digit.bounds.left + 0.5 * digit.bounds.width - view.middle[0]) / view.height,
-                (digit.bounds.top + 0.5 * digit.bounds.height - view.middle[1]) / view.height,
+                (digit.bounds.left + 0.5 * digit.bounds.width - view.middle[0]) / view.height + missed[0],
+                (digit.bounds.top + 0.5 * digit.bounds.height - view.middle[1]) / view.height + missed[1],
             ];
             sign(&face.glyphs[usize::from(digit.value)], middle, (0.5 * (stretch + fit)).clamp(0.55, 1.4), random)
         })
         .collect();
-    if random.random_bool(0.08) {
+    if random.random_bool(0.15) {
         let side = if random.random_bool(0.5) { 1.0 } else { -1.0 };
         let glyph = &face.glyphs[random.random_range(10..face::SIGNS.len())];
         let beside = view.half[0] + stretch * glyph.width * 0.5 + random.random_range(0.1..1.2);

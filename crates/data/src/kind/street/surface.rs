@@ -189,7 +189,7 @@ impl Surface {
         let reach = normal[0].abs() * half[0] + normal[1].abs() * half[1];
         let brightness = random.random();
         let colour = mix(wall, colour(brightness, random), random.random_range(0.3..1.0));
-        Edge { normal, offset: reach + random.random_range(-0.02..0.9), thin, colour }
+        Edge { normal, offset: reach + random.random_range(-0.02..0.7), thin, colour }
     }
 
     /// The colour at a point; what is sharp is spread over `pixel`.
