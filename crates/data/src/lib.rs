@@ -36,6 +36,7 @@ pub use kind::mnist_addition::MnistAdditionSpec;
 pub use kind::mnist_colocalise::MnistColocaliseSpec;
 pub use kind::npz::NpzSpec;
 pub use kind::parquet::ParquetSpec;
+pub use kind::street::{StreetDigitsSpec, StreetNumbersSpec};
 pub use kind::svhn::{SvhnDigitsSpec, SvhnSpec};
 pub use loader::Loader;
 pub use permutation::permutation;

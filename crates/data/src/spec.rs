@@ -16,6 +16,7 @@ use crate::kind::mnist_addition::MnistAdditionSpec;
 use crate::kind::mnist_colocalise::MnistColocaliseSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
+use crate::kind::street::{StreetDigitsSpec, StreetNumbersSpec};
 use crate::kind::svhn::{SvhnDigitsSpec, SvhnSpec};
 use crate::kind::{Opened, Source};
 use crate::{DatasetDoc, Result};
@@ -69,6 +70,10 @@ kinds! {
     Cub(CubSpec),
     /// Digits of house numbers.
     SvhnDigits(SvhnDigitsSpec),
+    /// House numbers drawn on the fly.
+    StreetNumbers(StreetNumbersSpec),
+    /// Digits of house numbers drawn on the fly.
+    StreetDigits(StreetDigitsSpec),
     /// Arrays of the user's own.
     Npz(NpzSpec),
     /// A table with an image column and a label column.
@@ -238,6 +243,7 @@ mod tests {
         assert_eq!(hint("kind = \"svhn_digits\""), Some((vec![3, 32, 32], 10)));
         assert_eq!(hint("kind = \"svhn\""), Some((vec![3, 64, 64], 55)));
         assert_eq!(hint("kind = \"svhn\"\nsize = 128"), Some((vec![3, 128, 128], 55)));
+        assert_eq!(hint("kind = \"street_numbers\"\nsize = 128"), Some((vec![3, 128, 128], 55)));
         assert_eq!(hint("kind = \"npz\"\npath = \"x.npz\""), None);
     }
 
@@ -301,6 +307,8 @@ mod tests {
             "kind = \"mnist_3d\"\nsize = 20\nsource = \"embedded\"",
             "kind = \"svhn_digits\"\ndir = \"svhn\"\nextra = true",
             "kind = \"svhn\"\ndir = \"svhn\"\nextra = true\nsize = 128",
+            "kind = \"street_numbers\"\nsize = 128",
+            "kind = \"street_digits\"\ntest_path = \"crops.npz\"",
             "kind = \"folder\"\npath = \"birds\"\ntest = 0.5\ndistortion = \"TC\"",
         ] {
             let first = spec(text).unwrap();

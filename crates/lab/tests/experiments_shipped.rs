@@ -6,7 +6,7 @@ use stn_lab::Experiment;
 use toml::{Table, Value};
 
 /// File and number of trials.
-const SHIPPED: [(&str, usize); 10] = [
+const SHIPPED: [(&str, usize); 11] = [
     ("cub_parallel_st.toml", 4),
     ("cub_small.toml", 9),
     ("mnist_addition.toml", 24),
@@ -16,6 +16,7 @@ const SHIPPED: [(&str, usize); 10] = [
     ("quickstart.toml", 15),
     ("random_search.toml", 48),
     ("stacked_st.toml", 15),
+    ("street_digits.toml", 6),
     ("svhn_digits.toml", 6),
     ("svhn_multi_st.toml", 6),
 ];

@@ -8,6 +8,7 @@ pub(crate) mod mnist_addition;
 pub(crate) mod mnist_colocalise;
 pub(crate) mod npz;
 pub(crate) mod parquet;
+pub(crate) mod street;
 pub(crate) mod svhn;
 
 use std::path::Path;

@@ -55,13 +55,22 @@ impl Source for NpzSpec {
 }
 
 impl NpzSpec {
+    /// The images of a file that another data set is tested on: its test images, or all of those that are for no part; and where they came from.
+    pub(crate) fn test_images(path: &Path) -> Result<(Images, Provenance)> {
+        let mut sum = Checksum::default();
+        let mut arrays = Arrays::open_file(path, &mut sum)?;
+        let [images, labels, test_images, test_labels] = arrays.find()?;
+        let images = match (test_images, test_labels) {
+            (Some(images), Some(labels)) => arrays.part(&Some(images), &Some(labels))?,
+            _ => arrays.part(&images, &labels)?,
+        };
+        Ok((images, provenance(path, sum)))
+    }
+
     /// Reads it whole.
     pub(crate) fn load(&self) -> Result<Loaded> {
         let mut sum = Checksum::default();
-        sum.add_file(&self.path)?;
-        let file = BufReader::new(File::open(&self.path).map_err(Error::io("read", &self.path))?);
-        let broken = |e: std::io::Error| Error::file(&self.path, format!("cannot be read as .npz ({e}); it is cut off or something else"));
-        let mut arrays = Arrays { archive: NpzArchive::new(file).map_err(broken)?, path: &self.path };
+        let mut arrays = Arrays::open_file(&self.path, &mut sum)?;
         let [images, labels, test_images, test_labels] = arrays.find()?;
         let train = arrays.part(&images, &labels)?;
         let (train, test) = match (test_images, test_labels) {
@@ -74,9 +83,12 @@ impl NpzSpec {
             _ => return Err(Error::file(&self.path, "holds test images or test labels, but not both")),
         };
         let class_names = numbered_classes([&train, &test]);
-        let provenance = Provenance { source: format!("npz {}", self.path.display()), sha256: sum.finish(), synthetic: false, licence: "unknown".into() };
-        Ok(Loaded { train, test, class_names, provenance })
+        Ok(Loaded { train, test, class_names, provenance: provenance(&self.path, sum) })
     }
+}
+
+fn provenance(path: &Path, sum: Checksum) -> Provenance {
+    Provenance { source: format!("npz {}", path.display()), sha256: sum.finish(), synthetic: false, licence: "unknown".into() }
 }
 
 struct Arrays<'a> {
@@ -84,7 +96,15 @@ struct Arrays<'a> {
     path: &'a Path,
 }
 
-impl Arrays<'_> {
+impl<'a> Arrays<'a> {
+    /// Opens a file and adds it to the checksum.
+    fn open_file(path: &'a Path, sum: &mut Checksum) -> Result<Self> {
+        sum.add_file(path)?;
+        let file = BufReader::new(File::open(path).map_err(Error::io("read", path))?);
+        let broken = |e: std::io::Error| Error::file(path, format!("cannot be read as .npz ({e}); it is cut off or something else"));
+        Ok(Self { archive: NpzArchive::new(file).map_err(broken)?, path })
+    }
+
     /// The names the four arrays have in this file.
     fn find(&self) -> Result<[Option<String>; 4]> {
         let known: Vec<String> = self.archive.array_names().map(ToOwned::to_owned).collect();

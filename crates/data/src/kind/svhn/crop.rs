@@ -71,7 +71,7 @@ fn side(start: f32, length: f32, widen: f32, limit: u32) -> Option<(u32, u32)> {
 }
 
 /// A piece of an image as `size` x `size` pixels, channel after channel.
-fn resize(image: &RgbImage, window: Window, size: usize) -> Vec<u8> {
+pub(crate) fn resize(image: &RgbImage, window: Window, size: usize) -> Vec<u8> {
     let piece = imageops::crop_imm(image, window.left, window.top, window.width, window.height);
     channels_first(&imageops::resize(&*piece, size as u32, size as u32, FilterType::Triangle).into_raw(), 3)
 }

@@ -20,13 +20,15 @@ mod table;
 pub use digits::SvhnDigitsSpec;
 pub use house_numbers::SvhnSpec;
 
+pub(crate) use crop::{Crop, Window, resize};
 pub(crate) use digits::fetch as fetch_digits;
 pub(crate) use house_numbers::fetch as fetch_numbers;
-use number::{Bounds, Digit, Sequence};
+pub(crate) use mat5::read as read_digits;
+pub(crate) use number::{Bounds, Digit, MOST_DIGITS, NO_DIGIT, Sequence};
 use numbers::Numbers;
 
 /// What is said of the data set's licence wherever its source is named.
-const LICENCE: &str = "non-commercial use only (Stanford, http://ufldl.stanford.edu/housenumbers)";
+pub(crate) const LICENCE: &str = "non-commercial use only (Stanford, http://ufldl.stanford.edu/housenumbers)";
 
 #[cfg(test)]
 mod samples;
