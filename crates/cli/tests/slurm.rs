@@ -143,8 +143,13 @@ impl Cluster {
         tasks.iter().for_each(|(pid, _)| kill(*pid));
     }
 
+    /// Waits until ten looks in a row, over two seconds, find the queue empty: a task that is queued again is not listed for a moment.
     fn await_empty_queue(&self) {
-        until("the queue is empty", || self.squeue().is_some_and(|queue| queue.trim().is_empty()));
+        let mut empty = 0;
+        until("the queue is empty", || {
+            empty = if self.squeue().is_some_and(|queue| queue.trim().is_empty()) { empty + 1 } else { 0 };
+            empty == 10
+        });
     }
 
     /// What the tasks printed, all submissions together.

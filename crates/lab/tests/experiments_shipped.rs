@@ -6,7 +6,7 @@ use stn_lab::Experiment;
 use toml::{Table, Value};
 
 /// File and number of trials.
-const SHIPPED: [(&str, usize); 11] = [
+const SHIPPED: &[(&str, usize)] = &[
     ("cub_parallel_st.toml", 4),
     ("cub_small.toml", 9),
     ("mnist_addition.toml", 24),

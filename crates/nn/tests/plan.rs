@@ -126,7 +126,7 @@ fn a_kernel_that_does_not_fit_is_told_its_input() {
     assert_eq!(faults(paper, &[1, 21, 21]), [format!("`layers.2.conv`: conv kernel 7x7 does not fit an input of 32 x 6 x 6; {help}")]);
     assert_eq!(
         faults("{ max = { kernel = 5, padding = 2, stride = 1 } }, { fc = 'classes' }", &[3, 1, 0]),
-        ["a network needs images C x H x W and at least one class, not images of 3 x 1 x 0 and 10 classes"]
+        ["a network goes from images C x H x W to at least one class or to images, not from 3 x 1 x 0 to 10 classes"]
     );
     assert_eq!(
         faults("{ avg = [4, 2] }, { fc = 'classes' }", &[3, 2, 9]),

@@ -106,7 +106,7 @@ impl Inference<'_> {
                 let fault = at.fault(format!("this network is to end in images of {}, not in {}", shape(images), shape(end)));
                 Some(fault.help(format!(
                     "end the list with a transformer whose output = [{}]",
-                    images[1..].iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                    images.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>().join(", ")
                 )))
             }
             _ => None,

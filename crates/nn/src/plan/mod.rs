@@ -180,7 +180,11 @@ impl Plan {
     pub fn new(spec: &NetworkSpec, input: impl Into<Vec<usize>>, ending: impl Into<Ending>, registry: &Registry) -> Result<Self, Vec<Fault>> {
         let (input, ending) = (input.into(), ending.into());
         if !(3..=4).contains(&input.len()) || input.contains(&0) || ending == Ending::Classes(0) {
-            let message = format!("a network needs images C x H x W and something to end in, not images of {} and {ending:?}", shape(&input));
+            let end = match &ending {
+                Ending::Classes(classes) => format!("{classes} classes"),
+                Ending::Images(images) => format!("images of {}", shape(images)),
+            };
+            let message = format!("a network goes from images C x H x W to at least one class or to images, not from {} to {end}", shape(&input));
             return Err(vec![KeyPath::default().fault(message)]);
         }
         let infer = |width: usize| inference::infer(spec, &input, &ending, width, registry);
