@@ -9,6 +9,7 @@ use toml::{Table, Value};
 const SHIPPED: &[(&str, usize)] = &[
     ("cub_parallel_st.toml", 4),
     ("cub_small.toml", 9),
+    ("mnist_3d.toml", 9),
     ("mnist_addition.toml", 24),
     ("mnist_colocalise.toml", 60),
     ("mnist_table1.toml", 96),

@@ -221,9 +221,9 @@ mod tests {
             ([quarter, 0.0, 0.0], |[x, y, z]| [x, 3 - z, y]),
         ] {
             let turned = filled(&Pose { rotation: rotation(angles), ..STRAIGHT });
-            for voxel in 0..64 {
+            for (voxel, value) in straight.iter().enumerate() {
                 let [x, y, z] = to([voxel % 4, voxel / 4 % 4, voxel / 16]);
-                assert!((turned[16 * z + 4 * y + x] - straight[voxel]).abs() < 1e-5, "{angles:?} {voxel}");
+                assert!((turned[16 * z + 4 * y + x] - value).abs() < 1e-5, "{angles:?} {voxel}");
             }
         }
     }

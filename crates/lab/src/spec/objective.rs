@@ -20,7 +20,7 @@ pub enum ObjectiveSpec {
     #[default]
     Classify,
     /// To cut out of every image what all of them have in common.
-    Colocalise(ColocaliseSpec),
+    Colocalise(Box<ColocaliseSpec>),
 }
 
 /// The parameters of `objective = { kind = "colocalise", .. }`: the network's transformer cuts a piece out of every image of the batch, and with e the encoder's activations,
@@ -44,7 +44,7 @@ pub struct EncoderSpec {
     /// Its layers.
     pub network: NetworkSpec,
     /// How it is trained.
-    pub train: Box<TrainSpec>,
+    pub train: TrainSpec,
 }
 
 /// The keys of `objective = { kind = "colocalise", .. }`.
@@ -84,7 +84,7 @@ impl ObjectiveSpec {
         match kind.as_str() {
             "classify" if table.is_empty() => Ok(Self::Classify),
             "classify" => Err(vec![Fault::at([""; 0], "`classify` has no parameters").help("write objective = \"classify\"")]),
-            "colocalise" => ColocaliseSpec::from_section(&parameters::decode(&table)?).map(Self::Colocalise),
+            "colocalise" => ColocaliseSpec::from_section(&parameters::decode(&table)?).map(|spec| Self::Colocalise(Box::new(spec))),
             other => {
                 let path: &[&str] = if value.is_table() { &["kind"] } else { &[] };
                 Err(vec![Fault::unknown(path.iter().copied(), "objective", other, &KINDS)])
@@ -154,7 +154,7 @@ impl EncoderSpec {
             faults.push(Fault::at(["train", "objective"], "an encoder is trained to classify").help("leave the key out"));
         }
         match (dataset, network, train) {
-            (Some(dataset), Some(network), Some(train)) if faults.is_empty() => Ok(Self { dataset, network, train: Box::new(train) }),
+            (Some(dataset), Some(network), Some(train)) if faults.is_empty() => Ok(Self { dataset, network, train }),
             _ => Err(faults),
         }
     }

@@ -19,7 +19,17 @@ pub(crate) enum Objective {
     /// The loss is the cross-entropy of the labels.
     Classify,
     /// Pieces of images are compared by an encoder's activations.
-    Colocalise { spec: ColocaliseSpec, dataset: Arc<Dataset>, plan: Plan, kernel: Arc<dyn Sampling> },
+    Colocalise(Box<Encoder>),
+}
+
+/// What an encoder is made of, before it is trained.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    spec: ColocaliseSpec,
+    dataset: Arc<Dataset>,
+    plan: Plan,
+    /// What random pieces are read by.
+    kernel: Arc<dyn Sampling>,
 }
 
 impl Objective {
@@ -35,7 +45,8 @@ impl Objective {
                 }
                 let plan = spec.encoder.plan(registry).map_err(|faults| Error::Other(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
                 let kernel = registry.kernel(&PluginSpec::named("bilinear"))?;
-                Ok(Self::Colocalise { spec: spec.clone(), dataset: Dataset::open(&spec.encoder.dataset, registry)?, plan, kernel })
+                let dataset = Dataset::open(&spec.encoder.dataset, registry)?;
+                Ok(Self::Colocalise(Box::new(Encoder { spec: spec.as_ref().clone(), dataset, plan, kernel })))
             }
         }
     }
@@ -63,8 +74,9 @@ impl Judge {
     pub fn new(objective: &Objective, seed: u64, precision: Precision, device: &Device, workers: usize, stop: Stop<'_>) -> Result<Self> {
         match objective {
             Objective::Classify => Ok(Self::Labels),
-            Objective::Colocalise { spec, dataset, plan, kernel } => {
-                let train = TrainSpec { precision, ..spec.encoder.train.as_ref().clone() };
+            Objective::Colocalise(encoder) => {
+                let Encoder { spec, dataset, plan, kernel } = encoder.as_ref();
+                let train = TrainSpec { precision, ..spec.encoder.train.clone() };
                 let mut state = TrainingState::new(plan, &train, seed, device)?;
                 let mut loader = Loader::new(Arc::clone(dataset), train.batch, seed, 0, workers);
                 while state.step < train.steps {
