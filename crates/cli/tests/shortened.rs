@@ -27,7 +27,7 @@ fn two_digits_are_added_by_one_transformer_and_by_two() {
 #[test]
 fn digits_in_volumes_are_turned_and_flattened() {
     let folder = tempfile::tempdir().unwrap();
-    let small = ["dataset.size=24", "dataset.scale=[0.5, 0.7]", "train.steps=4", "train.batch=8"];
+    let small = ["dataset.size=24", "train.steps=4", "train.batch=8"];
     let (results, said) = shortened(folder.path(), "mnist_3d", &small);
     assert!(["CNN", "ST-CNN", "ST-CNN x 2"].iter().all(|label| said.contains(label)) && said.contains("extruded in volumes"), "{said}");
     assert!(results.join("report/montage_none.png").is_file());

@@ -29,13 +29,13 @@ pub struct Mnist3dSpec {
     pub depth: f64,
     /// The angle about each axis is uniform between minus and plus this, in degrees.
     pub degrees: f64,
-    /// The scale is uniform between these two, in voxels a pixel of the digit.
+    /// How large the digit is, uniform between these two: its 28 pixels as a part of the volume's side.
     pub scale: [f64; 2],
 }
 
 impl Default for Mnist3dSpec {
     fn default() -> Self {
-        Self { digits: MnistSpec::default(), size: 60, depth: 8.0, degrees: 45.0, scale: [1.0, 1.5] }
+        Self { digits: MnistSpec::default(), size: 60, depth: 8.0, degrees: 45.0, scale: [0.45, 0.7] }
     }
 }
 
@@ -59,8 +59,8 @@ impl Source for Mnist3dSpec {
                 faults.push(Fault::at([name], format!("must be between {low} and {high}; it is {value}")));
             }
         }
-        if !(least >= 0.05 && least <= most && most <= 100.0) {
-            faults.push(Fault::at(["scale"], format!("must be [least, most] with 0.05 <= least <= most <= 100; it is [{least}, {most}]")));
+        if !(least >= 0.05 && least <= most && most <= 10.0) {
+            faults.push(Fault::at(["scale"], format!("must be [least, most] with 0.05 <= least <= most <= 10; it is [{least}, {most}]")));
         }
         faults
     }
@@ -124,7 +124,7 @@ struct Pose {
 impl Pose {
     fn draw(spec: &Mnist3dSpec, slab: &Slab<'_>, random: &mut ChaCha8Rng) -> Self {
         let angles = [(); 3].map(|()| random.random_range(-spec.degrees..=spec.degrees).to_radians());
-        let scale = random.random_range(spec.scale[0]..=spec.scale[1]);
+        let scale = random.random_range(spec.scale[0]..=spec.scale[1]) * spec.size as f64 / slab.width as f64;
         let shift = slab.sides().map(|side| {
             let room = ((spec.size as f64 - scale * side) / 2.0).max(0.0);
             random.random_range(-room..=room)
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_volume_holds_its_digit_whole() {
         let digits = MnistSpec { source: MnistSource::Embedded, dir: None };
-        let opened = Mnist3dSpec { digits, size: 32, scale: [0.6, 0.8], ..Mnist3dSpec::default() }.open().unwrap();
+        let opened = Mnist3dSpec { digits, size: 32, ..Mnist3dSpec::default() }.open().unwrap();
         assert_eq!((opened.train.shape(), opened.train.len()), (&[1, 32, 32, 32][..], 8000));
         for index in 0..20 {
             let (mut values, mut labels) = (vec![0.0; 32 * 32 * 32], [99]);
