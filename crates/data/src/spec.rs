@@ -148,6 +148,11 @@ impl DatasetSpec {
         Some((self.distortion.shape(&shape), outputs))
     }
 
+    /// Whether the images may be others the next time: those in files of the user's own, and not those that are always the same, or refused.
+    pub fn changes(&self) -> bool {
+        self.kind.source().changes()
+    }
+
     pub(crate) fn open(&self) -> Result<Opened> {
         self.kind.source().open()
     }
@@ -259,6 +264,13 @@ mod tests {
                 "`train_limit`: must be at least 1; leave the key out to use every image",
             ]
         );
+    }
+
+    #[test]
+    fn only_the_user_s_own_files_change() {
+        let changes = |text: &str| spec(text).unwrap().changes();
+        assert!(["mnist", "mnist_addition", "mnist_3d", "street_numbers", "street_digits"].iter().all(|kind| !changes(&format!("kind = \"{kind}\""))));
+        assert!(changes("kind = \"npz\"\npath = \"x.npz\"") && changes("kind = \"street_digits\"\ntest_path = \"x.npz\""));
     }
 
     #[test]

@@ -65,6 +65,10 @@ impl Source for Mnist3dSpec {
         faults
     }
 
+    fn changes(&self) -> bool {
+        false
+    }
+
     fn hint(&self) -> Option<(Vec<usize>, usize)> {
         Some((vec![1, self.size, self.size, self.size], 10))
     }

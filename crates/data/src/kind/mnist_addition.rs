@@ -34,6 +34,10 @@ impl Source for MnistAdditionSpec {
         self.digits.faults()
     }
 
+    fn changes(&self) -> bool {
+        false
+    }
+
     fn hint(&self) -> Option<(Vec<usize>, usize)> {
         let (mut shape, _) = self.digits.hint()?;
         shape[0] *= 2;

@@ -73,6 +73,10 @@ impl Source for MnistColocaliseSpec {
         faults
     }
 
+    fn changes(&self) -> bool {
+        false
+    }
+
     fn hint(&self) -> Option<(Vec<usize>, usize)> {
         Some((vec![1, self.canvas[0], self.canvas[1]], 1))
     }

@@ -55,6 +55,11 @@ pub(crate) trait Source {
     /// Values that are out of range.
     fn faults(&self) -> Vec<Fault>;
 
+    /// Whether the images may be others the next time: those in files of the user's own.
+    fn changes(&self) -> bool {
+        true
+    }
+
     /// The shape of an image, C H W or C D H W, and the numbers that a network gives, classes times labels of an image, where both are known beforehand.
     fn hint(&self) -> Option<(Vec<usize>, usize)> {
         None

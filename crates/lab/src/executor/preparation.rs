@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stn_core::{Fault, Registry};
-use stn_data::{Dataset, Kind};
+use stn_data::Dataset;
 use stn_nn::{Ending, Plan};
 
 use super::pruning::{Pruner, stays_pruned};
@@ -84,7 +84,7 @@ fn open<'a>(trials: impl Iterator<Item = (&'a Trial, &'a TrialState)>, registry:
     }
     let mut datasets = BTreeMap::new();
     for (key, (trial, waits)) in needed {
-        if !waits && matches!(trial.config.dataset.kind, Kind::Mnist(_)) {
+        if !waits && !trial.config.dataset.changes() {
             continue;
         }
         match Dataset::open(&trial.config.dataset, registry) {

@@ -60,6 +60,10 @@ impl Source for MnistSpec {
         }
     }
 
+    fn changes(&self) -> bool {
+        false
+    }
+
     fn hint(&self) -> Option<(Vec<usize>, usize)> {
         Some((vec![1, 28, 28], 10))
     }

@@ -56,6 +56,10 @@ impl Source for StreetDigitsSpec {
         counts_out_of_range(self.train, self.test)
     }
 
+    fn changes(&self) -> bool {
+        self.test_path.is_some()
+    }
+
     fn hint(&self) -> Option<(Vec<usize>, usize)> {
         Some((vec![3, SIZE, SIZE], CLASSES))
     }

@@ -65,6 +65,10 @@ impl Source for StreetNumbersSpec {
         faults
     }
 
+    fn changes(&self) -> bool {
+        false
+    }
+
     fn hint(&self) -> Option<(Vec<usize>, usize)> {
         Some((vec![3, self.size, self.size], MOST_DIGITS * (NO_DIGIT as usize + 1)))
     }
