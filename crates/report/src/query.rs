@@ -136,10 +136,10 @@ pub fn trials(dir: &Path) -> Result<Store> {
         return Err(Error::NoTrials { folder: root, started });
     }
     let texts = ["distortion", "dataset", "device", "data_source", "status"].map(|name| col(name).cast(DataType::String));
-    let whole = ["seed", "labels", "parameters", "steps", "threads"].map(|name| col(name).cast(DataType::Int64));
+    let whole = ["seed", "parameters", "steps", "threads"].map(|name| col(name).cast(DataType::Int64));
     let real = ["test_error", "step_ms"].map(|name| col(name).cast(DataType::Float64));
     let columns: Vec<Expr> = texts.into_iter().chain(whole).chain(real).chain([col("synthetic").cast(DataType::Boolean)]).collect();
-    if let Some(frame) = scan_sound(&paths, &columns, &mut store.bad)? {
+    if let Some(frame) = scan_sound(&paths, &columns, &["labels"], &mut store.bad)? {
         let mut read = (0..frame.height()).map(|row| trial(&frame, row, &planned)).collect::<PolarsResult<Vec<_>>>()?;
         read.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
         let keys: BTreeSet<String> = read.iter().flat_map(|(_, differs)| differs.keys().cloned()).collect();
@@ -194,7 +194,7 @@ fn plan(path: &PathBuf, bad: &mut Vec<BadFile>) -> Result<Option<BTreeMap<String
     }
     let texts = ["trial", "model", "label", "differs"].map(|name| col(name).cast(DataType::String));
     let columns: Vec<Expr> = texts.into_iter().chain([col("seed").cast(DataType::Int64)]).collect();
-    let Some(frame) = scan_sound(std::slice::from_ref(path), &columns, bad)? else { return Ok(None) };
+    let Some(frame) = scan_sound(std::slice::from_ref(path), &columns, &[], bad)? else { return Ok(None) };
     let (ids, seeds) = (frame.column("trial")?.str()?, frame.column("seed")?.i64()?);
     let (models, labels, swept) = (frame.column("model")?.str()?, frame.column("label")?.str()?, frame.column("differs")?.str()?);
     let entry = |row: usize| {
@@ -212,7 +212,7 @@ pub fn metrics(store: &mut Store) -> Result<Vec<Measurement>> {
     }
     let paths: Vec<PathBuf> = index.keys().cloned().collect();
     let columns = [col("step").cast(DataType::Int64), col("split").cast(DataType::String), col("error").cast(DataType::Float64)];
-    let Some(frame) = scan_sound(&paths, &columns, &mut store.bad)? else { return Ok(Vec::new()) };
+    let Some(frame) = scan_sound(&paths, &columns, &[], &mut store.bad)? else { return Ok(Vec::new()) };
     let mut measurements = Vec::with_capacity(frame.height());
     let (path, split) = (frame.column(PATH)?.str()?, frame.column("split")?.str()?);
     let (step, error) = (frame.column("step")?.i64()?, frame.column("error")?.f64()?);
@@ -233,18 +233,14 @@ pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
     }
     let numbers = ["theta", "input", "grid", "output"];
     let shapes = ["input_shape", "grid_shape", "output_shape"];
-    // Files from before transformers could be applied several times have no steps.
-    let step = if lacks(&path, "step") { lit(1).alias("step") } else { col("step") };
     let columns: Vec<Expr> = ["sample", "class", "predicted"]
         .iter()
-        .map(|name| col(*name))
-        .chain([step])
-        .map(|integer| integer.cast(DataType::Int64))
+        .map(|name| col(*name).cast(DataType::Int64))
         .chain([col("layer").cast(DataType::String)])
         .chain(numbers.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Float32)))))
         .chain(shapes.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Int64)))))
         .collect();
-    let Some(frame) = scan_sound(std::slice::from_ref(&path), &columns, bad)? else { return Ok(Vec::new()) };
+    let Some(frame) = scan_sound(std::slice::from_ref(&path), &columns, &["step"], bad)? else { return Ok(Vec::new()) };
     let int = |name: &str| -> PolarsResult<Vec<i64>> { Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect()) };
     let list = |name: &str, row: usize| -> PolarsResult<Vec<f32>> {
         let Some(values) = frame.column(name)?.list()?.get_as_series(row) else { return Ok(Vec::new()) };
@@ -290,17 +286,22 @@ fn lacks(path: &Path, column: &str) -> bool {
 /// The column that names the file a row is from.
 const PATH: &str = "path";
 
-/// One scan over all files; where it fails, each file on its own, and those that cannot be read go to `bad`.
-fn scan_sound(paths: &[PathBuf], columns: &[Expr], bad: &mut Vec<BadFile>) -> Result<Option<DataFrame>> {
+/// One scan over all files; where it fails, each file on its own, and those that cannot be read go to `bad`. The columns of whole numbers in `later` came later: in files from
+/// before, all of them would be 1.
+fn scan_sound(paths: &[PathBuf], columns: &[Expr], later: &[&str], bad: &mut Vec<BadFile>) -> Result<Option<DataFrame>> {
     if paths.is_empty() {
         return Ok(None);
     }
-    if let Ok(frame) = scan(paths, columns) {
+    let scan = |paths: &[PathBuf], one: &dyn Fn(&str) -> bool| {
+        let later = later.iter().map(|name| if one(name) { lit(1).alias(*name) } else { col(*name) }.cast(DataType::Int64));
+        scan(paths, columns.iter().cloned().chain(later))
+    };
+    if let Ok(frame) = scan(paths, &|_| false) {
         return Ok(Some(frame));
     }
     let mut whole: Option<DataFrame> = None;
     for path in paths {
-        match scan(std::slice::from_ref(path), columns) {
+        match scan(std::slice::from_ref(path), &|name| lacks(path, name)) {
             Ok(frame) => match &mut whole {
                 Some(whole) => {
                     whole.vstack_mut_owned(frame)?;
@@ -316,10 +317,10 @@ fn scan_sound(paths: &[PathBuf], columns: &[Expr], bad: &mut Vec<BadFile>) -> Re
     Ok(whole)
 }
 
-fn scan(paths: &[PathBuf], columns: &[Expr]) -> PolarsResult<DataFrame> {
+fn scan(paths: &[PathBuf], columns: impl Iterator<Item = Expr>) -> PolarsResult<DataFrame> {
     let sources = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>()?;
     let arguments = ScanArgsParquet { include_file_paths: Some(PATH.into()), glob: false, cache: false, ..Default::default() };
-    let columns = columns.iter().cloned().chain([col(PATH)]).collect::<Vec<_>>();
+    let columns = columns.chain([col(PATH)]).collect::<Vec<_>>();
     LazyFrame::scan_parquet_files(sources.into(), arguments)?.select(columns).collect()
 }
 

@@ -192,8 +192,11 @@ fn row((distortion, series): (usize, usize), mut trials: Vec<usize>, all: &[Tria
     }
 }
 
-/// What is published of a trial's model: under a swept value such as "size=64", else under the distortion.
+/// What is published of a trial's model: under a swept value such as "size=64", else under the distortion; nothing beside synthetic data, which is not what was published on.
 fn published(trial: &Trial, settings: &Settings) -> Option<f64> {
+    if trial.synthetic {
+        return None;
+    }
     let conditions = trial.variant.split(", ").chain([trial.distortion.as_str()]);
     conditions.filter_map(|condition| settings.published.get(condition)).find_map(|of| of.get(&trial.label).or_else(|| of.get(&trial.model))).copied()
 }

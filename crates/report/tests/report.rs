@@ -35,7 +35,7 @@ fn table_1() -> Fixture {
         models.iter().map(|m| m.to_lowercase()).collect::<Vec<_>>()
     ) + "R = { FCN = 2.1, CNN = 1.2, \"ST-FCN Aff\" = 1.2, \"ST-FCN Proj\" = 1.3, \"ST-FCN TPS\" = 1.1, \"ST-CNN Aff\" = 0.7, \"ST-CNN Proj\" = 0.8, \"ST-CNN TPS\" = 0.7 }\n"
         + "E = { FCN = 3.2, CNN = 1.4 }\n";
-    Fixture { models, distortions: vec!["E", "R", "RTS", "P"], seeds: 3, plain: 2, layers: 1, steps: 1, synthetic: true, experiment }
+    Fixture { models, distortions: vec!["E", "R", "RTS", "P"], seeds: 3, plain: 2, layers: 1, steps: 1, synthetic: false, experiment }
 }
 
 #[test]
@@ -51,7 +51,27 @@ fn the_table_of_four_distortions_beside_published_numbers() {
     let (_root, _dir, report) = report(&table_1());
     insta::assert_snapshot!("table_1_terminal", report.table);
     assert!(report.table.lines().all(|line| line.chars().count() <= 100), "wider than the terminal");
-    assert!(report.table.contains("SYNTHETIC"));
+}
+
+#[test]
+fn synthetic_data_is_called_so_and_nothing_is_published_on_it() {
+    let (_root, dir, on_recorded) = report(&table_1());
+    assert!(on_recorded.table.contains("published") && !on_recorded.table.contains("SYNTHETIC"));
+    assert!(!fs::read_to_string(dir.join("report/comparison.svg")).unwrap().contains("synthetic data"));
+    let (_root, dir, on_synthetic) = report(&Fixture { synthetic: true, ..table_1() });
+    assert!(on_synthetic.table.contains("SYNTHETIC") && !on_synthetic.table.contains("published"), "{}", on_synthetic.table);
+    assert!(fs::read_to_string(dir.join("report/comparison.svg")).unwrap().contains("synthetic data"));
+}
+
+#[test]
+fn facts_from_before_images_had_several_labels_are_read() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { models: vec!["CNN".into()], plain: 1, seeds: 2, ..Fixture::quickstart() }.write(root.path());
+    let path = fixture::trial(root.path(), 0, 0, 0).join("facts.parquet");
+    let mut frame = fixture::facts(path.parent().unwrap(), "R", 0, 1000, 4.5, 20.0, false).drop("labels").unwrap();
+    fixture::save(&path, &mut frame);
+    let report = write(root.path(), &Options::default()).unwrap();
+    assert!(report.table.contains(" 2 ") && !report.table.contains("could not be read"), "{}", report.table);
 }
 
 #[test]

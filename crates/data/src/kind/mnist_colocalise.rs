@@ -51,6 +51,8 @@ impl Declared for MnistColocaliseSpec {
 
 /// The side of a piece of clutter.
 const PIECE: usize = 6;
+/// The most pixels of all images together: 1 GiB.
+const MOST_PIXELS: usize = 1 << 28;
 /// The most pieces.
 const MOST_PIECES: usize = 10_000;
 
@@ -68,6 +70,12 @@ impl Source for MnistColocaliseSpec {
             self.canvas.iter().all(|side| (28..=4096).contains(side)),
             "canvas",
             format!("height and width must be from 28 to 4096; they are {:?}", self.canvas),
+        );
+        let pixels = self.canvas.iter().try_fold(self.images, |product, side| product.checked_mul(*side));
+        check(
+            pixels.is_some_and(|pixels| pixels <= MOST_PIXELS),
+            "images",
+            format!("{} images of {:?} have more than {MOST_PIXELS} pixels; ask for fewer", self.images, self.canvas),
         );
         check(self.clutter <= MOST_PIECES, "clutter", format!("must be at most {MOST_PIECES}; it is {}", self.clutter));
         faults

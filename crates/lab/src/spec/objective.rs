@@ -25,9 +25,10 @@ pub enum ObjectiveSpec {
 
 /// The parameters of `objective = { kind = "colocalise", .. }`: the network's transformer cuts a piece out of every image of the batch, and with e the encoder's activations,
 ///
-/// `sum over n, m != n of max(0, |e(I_n cut) - e(I_m cut)|^2 - |e(I_n cut) - e(I_n cut at random)|^2 + margin)`
+/// `mean over n, m != n of max(0, |e(I_n cut) - e(I_m cut)|^2 - |e(I_n cut) - e(I_n cut at random)|^2 + margin)`
 ///
-/// is to be small: what is cut out of two images is to be more alike than it is to another piece of the same image (section A.2 of the paper).
+/// is to be small. The activations of each layer are divided by the root of their number, so that a layer counts by what they say and not by how many they are. What is cut out of two images
+/// is to be more alike than it is to another piece of the same image (section A.2 of the paper, which has a sum, and says nothing of scales).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ColocaliseSpec {
     /// The margin of the hinge.
@@ -51,7 +52,7 @@ pub struct EncoderSpec {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct ColocaliseSection {
-    /// By how much more alike what is cut out of two images must be than a random piece of the same image, in squared activations.
+    /// By how much more alike what is cut out of two images must be than a random piece of the same image, in squared activations, the mean over each layer.
     pub margin: f64,
     /// The classifier whose activations say how much alike two pieces are: a table with `dataset`, `network` and `train`, each as the experiment's own. It is trained first, from
     /// the trial's seed, and then frozen.
@@ -112,9 +113,18 @@ impl ObjectiveSpec {
             Self::Classify => Vec::new(),
             Self::Colocalise(spec) => {
                 let below = |fault: Fault| fault.below(["objective", "encoder", "network"]);
-                spec.encoder.plan(registry).err().unwrap_or_default().into_iter().map(below).collect()
+                spec.encoder.misfits(registry).into_iter().map(below).collect()
             }
         }
+    }
+
+    /// What is wrong with a network for this objective.
+    pub(crate) fn misfit(&self, network: &Plan) -> Option<Fault> {
+        if self.is_default() || network.is_one_transformer() {
+            return None;
+        }
+        let fault = Fault::at(["layers"], "to colocalise, a network is one transformer, which cuts a piece out of the image");
+        Some(fault.help("write layers = [{ st = { transform = \"attention\", output = [28, 28], localiser = [..] } }]"))
     }
 }
 
@@ -150,12 +160,31 @@ impl EncoderSpec {
                     .help("write for example { kind = \"mnist\" }"),
             );
         }
+        if network.as_ref().is_some_and(|network| network.weights().is_some()) {
+            faults.push(Fault::at(["network", "weights"], "an encoder is trained from weights that are drawn for the trial").help("leave the key out"));
+        }
+        if train.as_ref().is_some_and(|train| train.early_stop.is_some()) {
+            faults.push(Fault::at(["train", "early_stop"], "an encoder is trained to its last step").help("leave the key out"));
+        }
+        if train.as_ref().is_some_and(|train| train.evaluate_every > 0) {
+            faults.push(Fault::at(["train", "evaluate_every"], "an encoder is evaluated once, at its end").help("leave the key out"));
+        }
         if train.as_ref().is_some_and(|train| !train.objective.is_default()) {
             faults.push(Fault::at(["train", "objective"], "an encoder is trained to classify").help("leave the key out"));
         }
         match (dataset, network, train) {
             (Some(dataset), Some(network), Some(train)) if faults.is_empty() => Ok(Self { dataset, network, train }),
             _ => Err(faults),
+        }
+    }
+
+    fn misfits(&self, registry: &Registry) -> Vec<Fault> {
+        match self.plan(registry) {
+            Err(faults) => faults,
+            Ok(plan) if plan.describe().iter().any(|line| line.name.starts_with("relu")) => Vec::new(),
+            Ok(_) => vec![
+                Fault::at(["layers"], "there is no \"relu\" among these layers, so there are no activations to compare by").help("put \"relu\" behind a layer"),
+            ],
         }
     }
 

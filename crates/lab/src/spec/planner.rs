@@ -99,6 +99,9 @@ impl<'a> Planner<'a> {
             }
             _ => None,
         };
+        if let (Some(train), Some(plan)) = (&train, &plan) {
+            faults.extend(train.objective.misfit(plan).map(|fault| fault.below(below)));
+        }
         let misfits = train.as_ref().map(|train| train.objective.misfits(self.registry)).unwrap_or_default();
         faults.extend(misfits.into_iter().map(|fault| fault.below(["train"])));
         let config = TrialConfig { dataset: dataset?, network: network?, train: train?, seed: 0 };

@@ -170,6 +170,9 @@ impl TrainSpec {
                     .help("set evaluate_every, for example to 500"),
             );
         }
+        if objective.as_ref().is_some_and(|objective| !objective.is_default()) && section.batch < 2 {
+            faults.push(Fault::at(["batch"], "must be at least 2, so that there are images to compare"));
+        }
         match (objective, optimizer, schedule) {
             (Some(objective), Some(optimizer), Some(schedule)) if faults.is_empty() => Ok(Self {
                 steps: section.steps,

@@ -58,7 +58,7 @@ pub(crate) fn evaluate(
         return Err(Error::Other("the test part holds no image, so there is nothing to evaluate on".into()));
     }
     if let Some(warps) = warps {
-        *warps = shown.into_values().take(MOST_SAMPLES).flat_map(|(_, rows)| rows).collect();
+        *warps = shown.into_values().flat_map(|(_, rows)| rows).collect();
     }
     let loss = loss / images as f64;
     if !loss.is_finite() {
@@ -67,7 +67,7 @@ pub(crate) fn evaluate(
     Ok(Evaluation { loss, error: 100.0 * wrong_images as f64 / images as f64 })
 }
 
-/// Keeps what the transformers did to the first `each` images of every class.
+/// Keeps what the transformers did to the first `each` images of every class, of the first classes alone where there are many.
 fn show(batch: &Batch, outcome: &Outcome, verdicts: &[Verdict], each: usize, shown: &mut Shown) -> Result<()> {
     // Of several labels the first stands for the image.
     let labels = batch.labels.narrow(1, 0, 1)?.flatten_all()?.to_vec1::<u32>()?;
@@ -79,6 +79,10 @@ fn show(batch: &Batch, outcome: &Outcome, verdicts: &[Verdict], each: usize, sho
             new.push(i);
         }
     }
+    while shown.len() > MOST_SAMPLES {
+        shown.pop_last();
+    }
+    new.retain(|&i| shown.contains_key(&labels[i]));
     if new.is_empty() {
         return Ok(());
     }
@@ -101,7 +105,9 @@ fn show(batch: &Batch, outcome: &Outcome, verdicts: &[Verdict], each: usize, sho
                 grid,
                 output,
             };
-            shown.entry(labels[i]).or_default().1.push(row);
+            if let Some((_, rows)) = shown.get_mut(&labels[i]) {
+                rows.push(row);
+            }
         }
     }
     Ok(())

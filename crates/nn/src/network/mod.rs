@@ -196,7 +196,7 @@ impl Network {
         Recorded::new(self, images, seed, step)
     }
 
-    /// What every ReLU gives for the images, those of localisation networks left out. Gradients go through to images that are on candle's tape, and not to weights: by its
+    /// What every ReLU of the list itself gives for the images: those inside localisation networks, branches and `each` are left out. Gradients go through to images that are on candle's tape, and not to weights: by its
     /// activations a network that was trained on one thing can judge another.
     ///
     /// # Errors

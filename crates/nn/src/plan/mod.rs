@@ -219,6 +219,11 @@ impl Plan {
         self.weights.as_ref()
     }
 
+    /// Whether it is nothing but one spatial transformer.
+    pub fn is_one_transformer(&self) -> bool {
+        matches!(self.layers.as_slice(), [PlannedLayer { operation: Operation::Transformers(layer), .. }] if layer.transformers.len() == 1)
+    }
+
     /// The shape of one image, `[C, H, W]` or `[C, D, H, W]`.
     pub fn input(&self) -> &[usize] {
         &self.input

@@ -7,7 +7,7 @@ use stn_core::Fault;
 
 use super::scene::photograph;
 use super::statistics::Statistics;
-use crate::kind::svhn::{Crop, MOST_DIGITS, NO_DIGIT};
+use crate::kind::svhn::{Crop, MOST_DIGITS, class_names};
 use crate::kind::{Loaded, Opened, Source};
 use crate::pictures::Pictures;
 use crate::spec::Declared;
@@ -41,12 +41,6 @@ impl Declared for StreetNumbersSpec {
     const SUMMARY: &'static str = "House numbers drawn on the fly, synthetic, in place of SVHN: five places of 11 classes.";
 }
 
-impl StreetNumbersSpec {
-    fn crop(&self) -> Option<Crop> {
-        [Crop::TIGHT, Crop::LOOSE].into_iter().find(|crop| crop.size == self.size)
-    }
-}
-
 /// No part has more images: the order of an epoch is kept in memory.
 const MOST_IMAGES: usize = 100_000_000;
 
@@ -59,7 +53,7 @@ pub(super) fn counts_out_of_range(train: usize, test: usize) -> Vec<Fault> {
 impl Source for StreetNumbersSpec {
     fn faults(&self) -> Vec<Fault> {
         let mut faults = counts_out_of_range(self.train, self.test);
-        if self.crop().is_none() {
+        if Crop::of_size(self.size).is_none() {
             faults.push(Fault::at(["size"], format!("must be 64 or 128; it is {}", self.size)));
         }
         faults
@@ -70,19 +64,14 @@ impl Source for StreetNumbersSpec {
     }
 
     fn hint(&self) -> Option<(Vec<usize>, usize)> {
-        Some((vec![3, self.size, self.size], MOST_DIGITS * (NO_DIGIT as usize + 1)))
+        Some((vec![3, self.size, self.size], MOST_DIGITS * class_names().len()))
     }
 
     fn open(&self) -> Result<Opened> {
-        let crop = self.crop().ok_or_else(|| Error::Unsupported(format!("there are no street numbers of size {}", self.size)))?;
+        let crop = Crop::of_size(self.size).ok_or_else(|| Error::Unsupported(format!("there are no street numbers of size {}", self.size)))?;
         let part =
             |count| -> Result<Box<dyn Pictures>> { Ok(Box::new(Numbers { statistics: Statistics::fitted()?, crop, shape: [3, crop.size, crop.size], count })) };
-        Ok(Loaded {
-            train: part(self.train)?,
-            test: part(self.test)?,
-            class_names: (0..NO_DIGIT).map(|digit| digit.to_string()).chain(["none".into()]).collect(),
-            provenance: super::provenance("street numbers, synthetic"),
-        })
+        Ok(Loaded { train: part(self.train)?, test: part(self.test)?, class_names: class_names(), provenance: super::provenance("street numbers, synthetic") })
     }
 }
 

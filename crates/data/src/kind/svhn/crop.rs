@@ -42,6 +42,11 @@ impl Crop {
     /// The looser crops of Jaderberg et al. 2015.
     pub(crate) const LOOSE: Self = Self { size: 128, widen: 1.6 };
 
+    /// How images of a size are cut; `None` for a size of which there are none.
+    pub(crate) fn of_size(size: usize) -> Option<Self> {
+        [Self::TIGHT, Self::LOOSE].into_iter().find(|crop| crop.size == size)
+    }
+
     /// Cuts a house number out: its pixels, channel after channel, row after row, and its digits with their boxes in the pixels of the result. `None` where
     /// there is no digit, or none within the image.
     pub(crate) fn cut(&self, image: &RgbImage, sequence: &Sequence) -> Option<(Vec<u8>, Sequence)> {

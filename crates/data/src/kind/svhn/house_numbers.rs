@@ -56,7 +56,7 @@ impl Declared for SvhnSpec {
 
 impl Source for SvhnSpec {
     fn faults(&self) -> Vec<Fault> {
-        if self.crop().is_some() {
+        if Crop::of_size(self.size).is_some() {
             return Vec::new();
         }
         let fault = Fault::at(["size"], format!("house numbers are cut at 64 or 128 pixels, not {}", self.size));
@@ -87,14 +87,9 @@ impl SvhnSpec {
         }
     }
 
-    /// How house numbers are cut; `None` for a size of which there is none.
-    fn crop(&self) -> Option<Crop> {
-        [Crop::TIGHT, Crop::LOOSE].into_iter().find(|crop| crop.size == self.size)
-    }
-
     /// Reads from a folder; what is cut is kept in the folder `kept`, where there is one.
     fn read(&self, folder: &Path, kept: Option<&Path>) -> Result<Loaded> {
-        let crop = self.crop().unwrap_or(Crop::TIGHT);
+        let crop = Crop::of_size(self.size).unwrap_or(Crop::TIGHT);
         let mut sum = Checksum::default();
         let mut part = |part: &str| Photographs::of(folder, part)?.cut(crop, part, kept, &mut sum);
         let (train, test) = (part("train")?, part("test")?);
@@ -165,7 +160,7 @@ impl Photographs {
 }
 
 /// The ten digits, and the class after the last one.
-fn class_names() -> Vec<String> {
+pub(crate) fn class_names() -> Vec<String> {
     (0..NO_DIGIT).map(|digit| digit.to_string()).chain(["none".to_owned()]).collect()
 }
 

@@ -22,7 +22,7 @@ pub use house_numbers::SvhnSpec;
 
 pub(crate) use crop::{Crop, Window, resize};
 pub(crate) use digits::fetch as fetch_digits;
-pub(crate) use house_numbers::fetch as fetch_numbers;
+pub(crate) use house_numbers::{class_names, fetch as fetch_numbers};
 pub(crate) use mat5::read as read_digits;
 pub(crate) use number::{Bounds, Digit, MOST_DIGITS, NO_DIGIT, Sequence};
 use numbers::Numbers;

@@ -140,8 +140,12 @@ impl Sheet {
         if blocks.iter().take(shown).any(|block| !block.earlier.is_empty()) {
             notes.push("Lighter outlines: earlier steps.".into());
         }
-        if blocks.iter().take(shown).flat_map(|b| b.warps.iter().flatten()).any(|w| w.predicted != w.class) {
-            notes.push("Red frame: misread, as the digit in its corner.".into());
+        let wrong = |what: fn(&Warp) -> bool| blocks.iter().take(shown).flat_map(|b| b.warps.iter().flatten()).any(|w| w.predicted != w.class && what(w));
+        if wrong(|warp| warp.predicted >= 0) {
+            notes.push("Red frame: misread, as the class in its corner.".into());
+        }
+        if wrong(|warp| warp.predicted < 0) {
+            notes.push("Red frame: not found.".into());
         }
         if shown < blocks.len() {
             notes.push(format!("Not shown: {}.", count(blocks.len() - shown, "more transformer")));
@@ -220,8 +224,10 @@ impl Sheet {
         self.draw_image(canvas, &warp.output, corner);
         if warp.predicted != warp.class {
             canvas.frame(corner, (self.cell, self.cell), Stroke { colour: WRONG, width: 0.4 });
-            let read = warp.predicted.to_string();
-            canvas.text((corner.0 + self.cell - 0.8, corner.1 + 0.8 + Type::NAME.cap()), &read, Type::NAME, WRONG, Anchor::End);
+            if warp.predicted >= 0 {
+                let read = warp.predicted.to_string();
+                canvas.text((corner.0 + self.cell - 0.8, corner.1 + 0.8 + Type::NAME.cap()), &read, Type::NAME, WRONG, Anchor::End);
+            }
         }
     }
 
