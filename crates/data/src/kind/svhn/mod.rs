@@ -24,7 +24,7 @@ pub(crate) use crop::{Crop, Window, resize};
 pub(crate) use digits::fetch as fetch_digits;
 pub(crate) use house_numbers::{class_names, fetch as fetch_numbers};
 pub(crate) use mat5::read as read_digits;
-pub(crate) use number::{Bounds, Digit, MOST_DIGITS, NO_DIGIT, Sequence};
+pub(crate) use number::{Bounds, Digit, MOST_DIGITS, Sequence};
 use numbers::Numbers;
 
 /// What is said of the data set's licence wherever its source is named.
