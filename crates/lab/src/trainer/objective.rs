@@ -76,7 +76,7 @@ impl Judge {
                 tracing::info!(steps = state.step, loss = evaluation.loss, error = evaluation.error, "trained the encoder");
                 Ok(Self::Likeness(Box::new(Colocalisation::new(
                     state.network,
-                    spec.margin,
+                    spec,
                     &plan.input()[1..],
                     Arc::clone(kernel),
                     precision.dtype(),
