@@ -36,7 +36,14 @@ impl Colocalisation {
         let target = TargetGrid::new(size, false)?;
         let points = target.points(dtype, device)?;
         let basis = Tensor::cat(&[&points, &points.narrow(0, 0, 1)?.ones_like()?], 0)?.contiguous()?;
-        Ok(Self { encoder, activations: spec.activations, margin: spec.margin, target, basis, sampler: Sampler { kernel, boundary: Boundary::Zeros, align_corners: false } })
+        Ok(Self {
+            encoder,
+            activations: spec.activations,
+            margin: spec.margin,
+            target,
+            basis,
+            sampler: Sampler { kernel, boundary: Boundary::Zeros, align_corners: false },
+        })
     }
 
     /// `mean over n, m != n of max(0, |e_n - e_m|^2 - |e_n - r_n|^2 + margin)`, e the encoder's activations of what was cut out, r those of a random piece of the same image.
@@ -69,7 +76,9 @@ impl Colocalisation {
         };
         let rows = compared.iter().map(row).collect::<candle_core::Result<Vec<_>>>()?;
         if rows.is_empty() {
-            return Err(Error::Other("train.objective.encoder: there is no \"relu\" in its layers, so it has no activations to compare by; write activations = \"output\"".into()));
+            return Err(Error::Other(
+                "train.objective.encoder: there is no \"relu\" in its layers, so it has no activations to compare by; write activations = \"output\"".into(),
+            ));
         }
         Ok(Tensor::cat(&rows, 1)?)
     }
