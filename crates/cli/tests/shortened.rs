@@ -25,6 +25,19 @@ fn two_digits_are_added_by_one_transformer_and_by_two() {
 }
 
 #[test]
+fn a_digit_is_looked_for_with_and_without_clutter() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = ["train.objective.encoder.dataset.source=embedded", "train.objective.encoder.train.steps=4"];
+    let few = ["dataset.images=12", "train.steps=4", "train.batch=8", "sweep.grid.\"dataset.class\"=[3]", "sweep.grid.\"dataset.clutter\"=[0, 5]"];
+    let (results, said) = shortened(folder.path(), "mnist_colocalise", &[&encoder[..], &few].concat());
+    assert!(said.contains("clutter=0") && said.contains("clutter=5") && said.contains("placed to be found"), "{said}");
+    // Of the one class ten images are shown, not one.
+    let montage = std::fs::read_to_string(results.join("report/montage_none.csv")).unwrap();
+    let samples: std::collections::BTreeSet<&str> = montage.lines().skip(1).filter_map(|line| line.rsplit(',').nth(3)).collect();
+    assert!(samples.len() >= 10, "{montage}");
+}
+
+#[test]
 fn digits_in_volumes_are_turned_and_flattened() {
     let folder = tempfile::tempdir().unwrap();
     let small = ["dataset.size=24", "train.steps=4", "train.batch=8"];

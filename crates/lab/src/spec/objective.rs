@@ -33,11 +33,24 @@ pub enum ObjectiveSpec {
 pub struct ColocaliseSpec {
     /// The margin of the hinge.
     pub margin: f64,
+    /// What of the encoder pieces are compared by.
+    pub activations: Activations,
     /// What pieces are compared by.
     pub encoder: EncoderSpec,
 }
 
-/// A classifier that is trained first, then frozen: its activations, those of every ReLU joined to one vector, say how much alike two images are.
+/// Which activations of an encoder pieces are compared by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activations {
+    /// Those of every ReLU, joined.
+    #[default]
+    Relu,
+    /// The last layer's, the scores of the classes.
+    Output,
+}
+
+/// A classifier that is trained first, then frozen: its activations say how much alike two images are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EncoderSpec {
     /// What it is trained on; pieces are of the shape of its images.
@@ -54,6 +67,9 @@ pub struct EncoderSpec {
 pub(crate) struct ColocaliseSection {
     /// By how much more alike what is cut out of two images must be than a random piece of the same image, in squared activations, the mean over each layer.
     pub margin: f64,
+    /// By which of the encoder's activations pieces are compared: `relu`, those of every ReLU, joined; `output`, the scores of the classes. Those of each layer are divided by the
+    /// root of their number.
+    pub activations: Activations,
     /// The classifier whose activations say how much alike two pieces are: a table with `dataset`, `network` and `train`, each as the experiment's own. It is trained first, from
     /// the trial's seed, and then frozen.
     pub encoder: Section,
@@ -61,7 +77,7 @@ pub(crate) struct ColocaliseSection {
 
 impl Default for ColocaliseSection {
     fn default() -> Self {
-        Self { margin: 1.0, encoder: Section::default() }
+        Self { margin: 1.0, activations: Activations::default(), encoder: Section::default() }
     }
 }
 
@@ -113,7 +129,7 @@ impl ObjectiveSpec {
             Self::Classify => Vec::new(),
             Self::Colocalise(spec) => {
                 let below = |fault: Fault| fault.below(["objective", "encoder", "network"]);
-                spec.encoder.misfits(registry).into_iter().map(below).collect()
+                spec.encoder.misfits(spec.activations, registry).into_iter().map(below).collect()
             }
         }
     }
@@ -135,7 +151,7 @@ impl ColocaliseSpec {
             faults.push(Fault::at(["margin"], format!("must be a finite number from 0 on, not {}", section.margin)));
         }
         match EncoderSpec::from_section(&section.encoder) {
-            Ok(encoder) if faults.is_empty() => return Ok(Self { margin: section.margin, encoder }),
+            Ok(encoder) if faults.is_empty() => return Ok(Self { margin: section.margin, activations: section.activations, encoder }),
             Ok(_) => {}
             Err(found) => faults.extend(found.into_iter().map(|fault| fault.below(["encoder"]))),
         }
@@ -178,10 +194,10 @@ impl EncoderSpec {
         }
     }
 
-    fn misfits(&self, registry: &Registry) -> Vec<Fault> {
+    fn misfits(&self, compared: Activations, registry: &Registry) -> Vec<Fault> {
         match self.plan(registry) {
             Err(faults) => faults,
-            Ok(plan) if plan.describe().iter().any(|line| line.name.starts_with("relu")) => Vec::new(),
+            Ok(plan) if compared == Activations::Output || plan.describe().iter().any(|line| line.name.starts_with("relu")) => Vec::new(),
             Ok(_) => vec![
                 Fault::at(["layers"], "there is no \"relu\" among these layers, so there are no activations to compare by").help("put \"relu\" behind a layer"),
             ],

@@ -9,6 +9,7 @@ use stn_nn::{Network, Warp};
 use stn_ops::Sampler;
 
 use super::objective::{Seen, Verdict};
+use crate::spec::objective::{Activations, ColocaliseSpec};
 use crate::{Error, Result};
 
 /// The least overlap at which a thing counts as found.
@@ -18,6 +19,7 @@ const FOUND: f64 = 0.5;
 #[derive(Debug)]
 pub(crate) struct Colocalisation {
     encoder: Network,
+    activations: Activations,
     margin: f64,
     /// The pixels of a piece, and the rows x, y, 1 for them.
     target: TargetGrid,
@@ -29,12 +31,19 @@ pub(crate) struct Colocalisation {
 type Place = [f64; 4];
 
 impl Colocalisation {
-    /// Compares pieces of a size, height and width, by what `encoder` makes of them; random pieces are read by `kernel`.
-    pub fn new(encoder: Network, margin: f64, size: &[usize], kernel: Arc<dyn Sampling>, dtype: DType, device: &Device) -> Result<Self> {
+    /// Compares pieces of a size, height and width, by what the trained `encoder` makes of them; random pieces are read by `kernel`.
+    pub fn new(encoder: Network, spec: &ColocaliseSpec, size: &[usize], kernel: Arc<dyn Sampling>, dtype: DType, device: &Device) -> Result<Self> {
         let target = TargetGrid::new(size, false)?;
         let points = target.points(dtype, device)?;
         let basis = Tensor::cat(&[&points, &points.narrow(0, 0, 1)?.ones_like()?], 0)?.contiguous()?;
-        Ok(Self { encoder, margin, target, basis, sampler: Sampler { kernel, boundary: Boundary::Zeros, align_corners: false } })
+        Ok(Self {
+            encoder,
+            activations: spec.activations,
+            margin: spec.margin,
+            target,
+            basis,
+            sampler: Sampler { kernel, boundary: Boundary::Zeros, align_corners: false },
+        })
     }
 
     /// `mean over n, m != n of max(0, |e_n - e_m|^2 - |e_n - r_n|^2 + margin)`, e the encoder's activations of what was cut out, r those of a random piece of the same image.
@@ -60,9 +69,16 @@ impl Colocalisation {
             let number = row.dim(1)? as f64;
             row / number.sqrt()
         };
-        let rows = self.encoder.activations(pieces)?.iter().map(row).collect::<candle_core::Result<Vec<_>>>()?;
+        let (relus, output) = self.encoder.activations(pieces)?;
+        let compared = match self.activations {
+            Activations::Relu => relus,
+            Activations::Output => vec![output],
+        };
+        let rows = compared.iter().map(row).collect::<candle_core::Result<Vec<_>>>()?;
         if rows.is_empty() {
-            return Err(Error::Other("train.objective.encoder: there is no \"relu\" in its layers, so it has no activations to compare by".into()));
+            return Err(Error::Other(
+                "train.objective.encoder: there is no \"relu\" in its layers, so it has no activations to compare by; write activations = \"output\"".into(),
+            ));
         }
         Ok(Tensor::cat(&rows, 1)?)
     }

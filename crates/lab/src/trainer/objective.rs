@@ -86,14 +86,7 @@ impl Judge {
                 drop(loader);
                 let evaluation = super::evaluate(&mut state, dataset, &train, seed, &Self::Labels, stop, &mut None)?;
                 tracing::info!(steps = state.step, loss = evaluation.loss, error = evaluation.error, "trained the encoder");
-                Ok(Self::Likeness(Box::new(Colocalisation::new(
-                    state.network,
-                    spec.margin,
-                    &plan.input()[1..],
-                    Arc::clone(kernel),
-                    precision.dtype(),
-                    device,
-                )?)))
+                Ok(Self::Likeness(Box::new(Colocalisation::new(state.network, spec, &plan.input()[1..], Arc::clone(kernel), precision.dtype(), device)?)))
             }
         }
     }

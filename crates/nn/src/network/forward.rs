@@ -13,18 +13,18 @@ pub(super) fn forward(layers: &[Layer], images: &Tensor, mode: Mode) -> Result<O
     Ok(Outcome { logits, warps: pass.warps })
 }
 
-/// What every ReLU of the list itself gives, on candle's tape where the images are; weights take no part in gradients.
-pub(super) fn activations(layers: &[Layer], images: &Tensor) -> Result<Vec<Tensor>> {
+/// What every ReLU of the list itself gives, and the last layer, on candle's tape where the images are; weights take no part in gradients.
+pub(super) fn activations(layers: &[Layer], images: &Tensor) -> Result<(Vec<Tensor>, Tensor)> {
     let mut pass = Pass { mode: Mode::Evaluate, warps: Vec::new() };
     let (mut waiting, mut activations) = (Vec::new(), Vec::new());
-    layers.iter().try_fold(images.clone(), |x, layer| -> Result<Tensor> {
+    let last = layers.iter().try_fold(images.clone(), |x, layer| -> Result<Tensor> {
         let output = pass.layer(layer, &x, &mut waiting).map_err(|error| in_layer(&layer.name, error))?;
         if matches!(layer.action, Action::Relu) {
             activations.push(output.clone());
         }
         Ok(output)
     })?;
-    Ok(activations)
+    Ok((activations, last))
 }
 
 /// Names the layer in an error that does not name one.

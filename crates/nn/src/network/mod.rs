@@ -196,13 +196,14 @@ impl Network {
         Recorded::new(self, images, seed, step)
     }
 
-    /// What every ReLU of the list itself gives for the images: those inside localisation networks, branches and `each` are left out. Gradients go through to images that are on candle's tape, and not to weights: by its
+    /// What every ReLU of the list itself gives for the images (those inside localisation networks, branches and `each` are left out), and what the last layer gives. Gradients go
+    /// through to images that are on candle's tape, and not to weights: by its
     /// activations a network that was trained on one thing can judge another.
     ///
     /// # Errors
     ///
     /// As for [`forward`](Self::forward).
-    pub fn activations(&self, images: &Tensor) -> Result<Vec<Tensor>> {
+    pub fn activations(&self, images: &Tensor) -> Result<(Vec<Tensor>, Tensor)> {
         self.check(images)?;
         forward::activations(&self.layers, images)
     }
