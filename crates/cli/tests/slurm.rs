@@ -143,13 +143,8 @@ impl Cluster {
         tasks.iter().for_each(|(pid, _)| kill(*pid));
     }
 
-    /// Waits until ten looks in a row, over two seconds, find the queue empty: a task that is queued again is not listed for a moment.
     fn await_empty_queue(&self) {
-        let mut empty = 0;
-        until("the queue is empty", || {
-            empty = if self.squeue().is_some_and(|queue| queue.trim().is_empty()) { empty + 1 } else { 0 };
-            empty == 10
-        });
+        until("the queue is empty", || self.squeue().is_some_and(|queue| queue.trim().is_empty()));
     }
 
     /// What the tasks printed, all submissions together.
@@ -190,6 +185,9 @@ fn a_sweep_survives_its_cluster_and_ends_as_a_local_one() {
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, "no experiment any more").unwrap();
 
+    // Of sixteen tasks four fit on the nodes at a time.
+    let status = cluster.stn(&["status", "results/tiny"]);
+    assert!(status.contains("16 trials: ") && status.contains("PENDING"), "{status}");
     cluster.await_checkpoint_on("n2");
     std::fs::write(&file, &text).unwrap();
     let again = cluster.submit();
@@ -212,8 +210,6 @@ fn a_sweep_survives_its_cluster_and_ends_as_a_local_one() {
         String::from_utf8_lossy(&cluster.run("sinfo", &["-h", "-N", "-n", "n2", "-o", "%T"]).stdout).starts_with("down")
     });
     cluster.script("node", &["n2"]);
-    let status = cluster.stn(&["status", "results/tiny"]);
-    assert!(status.contains("16 trials: ") && status.contains("PENDING"), "{status}");
 
     cluster.await_empty_queue();
     let status = cluster.stn(&["status", "results/tiny"]);
