@@ -115,16 +115,7 @@ fn source(folder: &Path, counts: [usize; 3]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::svhn::samples;
-
-    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, bytes) in files {
-            std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
-            std::fs::write(folder.path().join(name), bytes).unwrap();
-        }
-        folder
-    }
+    use crate::kind::svhn::samples::{self, folder};
 
     fn load(folder: &Path, extra: bool) -> Result<Loaded> {
         SvhnDigitsSpec { dir: Some(folder.into()), extra }.load()

@@ -186,17 +186,8 @@ fn source(folder: &Path, crop: Crop, parts: [Option<&Crops>; 3]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::svhn::samples;
+    use crate::kind::svhn::samples::{self, folder};
     use crate::pictures::Pictures;
-
-    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, bytes) in files {
-            std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
-            std::fs::write(folder.path().join(name), bytes).unwrap();
-        }
-        folder
-    }
 
     fn archives() -> tempfile::TempDir {
         folder(&[("train.tar.gz", samples::ARCHIVE), ("test.tar.gz", samples::ARCHIVE)])

@@ -18,6 +18,16 @@ pub(crate) const CROPPED_DIGITS: &[u8] = include_bytes!("../../../tests/svhn/cro
 /// How many photographs there are.
 pub(crate) const COUNT: usize = 5;
 
+/// A folder with these files, whose names may lead into folders of it.
+pub(crate) fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
 /// The archive's files.
 pub(crate) fn archive() -> Vec<(String, Vec<u8>)> {
     let mut archive = tar::Archive::new(GzDecoder::new(ARCHIVE));
