@@ -106,7 +106,7 @@ impl<'a> Fused<'a> {
             }
             return output.finish();
         }
-        parts.into_par_iter().zip(self.tasks().collect::<Vec<_>>()).chunks(self.samples_of_task::<T>()).for_each_init(
+        parts.into_par_iter().zip(self.tasks().collect::<Vec<_>>()).chunks(self.samples_of_task::<T>()).with_min_len(self.tasks_of_run::<T>()).for_each_init(
             || self.memory(),
             |memory, tasks| {
                 let group = tasks[0].1.1;
@@ -128,19 +128,25 @@ impl<'a> Fused<'a> {
         let mut sums = Fresh::new(self.call.samples * self.groups.len() * length);
         let parts = to_input.parts(self.tasks().map(|(_, group)| group.len() * plane));
         let partial = sums.parts(self.tasks().map(|_| length));
-        parts.into_par_iter().zip(partial).zip(self.tasks().collect::<Vec<_>>()).chunks(self.samples_of_task::<T>()).for_each_init(
-            || self.memory(),
-            |memory, tasks| {
-                let group = tasks[0].1.1;
-                let samples = tasks.into_iter().map(|((part, sums), (n, group))| {
-                    let (source, upstream) = (self.planes(input, n, group), self.pixels(upstream, n, group));
-                    // SAFETY: a gradient to the source that is wanted is unpacked to every pixel of every channel; the part of another is empty.
-                    Bringing { n, source, upstream, to_source: unsafe { part.unset() }, to_coordinates: sums.zeroed() }
-                });
-                let mut samples: Vec<_> = samples.collect();
-                by_lanes!(group, self.gradients_group(memory, &mut samples, coordinates, wanted));
-            },
-        );
+        parts
+            .into_par_iter()
+            .zip(partial)
+            .zip(self.tasks().collect::<Vec<_>>())
+            .chunks(self.samples_of_task::<T>())
+            .with_min_len(self.tasks_of_run::<T>())
+            .for_each_init(
+                || self.memory(),
+                |memory, tasks| {
+                    let group = tasks[0].1.1;
+                    let samples = tasks.into_iter().map(|((part, sums), (n, group))| {
+                        let (source, upstream) = (self.planes(input, n, group), self.pixels(upstream, n, group));
+                        // SAFETY: a gradient to the source that is wanted is unpacked to every pixel of every channel; the part of another is empty.
+                        Bringing { n, source, upstream, to_source: unsafe { part.unset() }, to_coordinates: sums.zeroed() }
+                    });
+                    let mut samples: Vec<_> = samples.collect();
+                    by_lanes!(group, self.gradients_group(memory, &mut samples, coordinates, wanted));
+                },
+            );
         (to_input.finish(), self.sum_of_groups(sums.finish(), length))
     }
 
@@ -152,7 +158,7 @@ impl<'a> Fused<'a> {
                 self.packing.pack(sample.source, aligned::<T, L>(packed));
             }
             let (places, rows) = (&mut memory.places, &mut memory.rows[..samples.len()]);
-            for pixels in tiles(&(0..self.call.pixels)) {
+            for pixels in tiles(&(0..self.call.pixels), tile_len::<L>()) {
                 coordinates.fill(first..first + samples.len(), pixels.clone(), rows);
                 for ((sample, packed), rows) in samples.iter_mut().zip(packed.chunks_mut(room)).zip(&*rows) {
                     places.place(rows, pixels.len(), false);
@@ -178,7 +184,7 @@ impl<'a> Fused<'a> {
                 let pixels = i * SHARE..self.call.pixels.min((i + 1) * SHARE);
                 with_scratch([share.len() * pixels.len(), L * TILE + ALIGN], |[planes, tile]| {
                     let (tile, mut rows) = (aligned::<T, L>(tile), zeros());
-                    for tile_pixels in tiles(&pixels) {
+                    for tile_pixels in tiles(&pixels, tile_len::<L>()) {
                         coordinates.fill(n..n + 1, tile_pixels.clone(), from_mut(&mut rows));
                         places.place(&rows, tile_pixels.len(), false);
                         read(places, (packed, &mut tile[..tile_pixels.len()]), pixels.len(), &mut planes[tile_pixels.start - pixels.start..]);
@@ -212,7 +218,7 @@ impl<'a> Fused<'a> {
                 }
             }
             let (places, rows, slopes) = (&mut memory.places, &mut memory.rows[..count], &mut memory.slopes[..count]);
-            for pixels in tiles(&(0..self.call.pixels)) {
+            for pixels in tiles(&(0..self.call.pixels), tile_len::<L>()) {
                 coordinates.fill(first..first + count, pixels.clone(), rows);
                 let sources = packed.chunks_mut(packed_room).zip(gathered.chunks_mut(gathered_room));
                 for (((sample, (packed, gathered)), rows), slopes) in samples.iter_mut().zip(sources).zip(&*rows).zip(&mut *slopes) {
@@ -272,6 +278,14 @@ impl<'a> Fused<'a> {
         if small && self.call.samples >= 4 * TOGETHER * rayon::current_num_threads() { TOGETHER } else { 1 }
     }
 
+    /// The tasks that a thread takes one after the other: as many as are worth being woken for, but some runs for each thread, for those that come late.
+    fn tasks_of_run<T>(&self) -> usize {
+        let samples = self.samples_of_task::<T>();
+        let lanes = self.groups.first().map_or(1, |group| lanes_for(group.len()));
+        let tasks = (self.call.samples * self.groups.len()).div_ceil(samples);
+        (LEAST_RUN / (samples * lanes * self.call.pixels).max(1)).min(tasks / (2 * rayon::current_num_threads())).max(1)
+    }
+
     /// Every sample and group of its channels.
     fn tasks(&self) -> impl Iterator<Item = (usize, &Range<usize>)> {
         (0..self.call.samples).flat_map(|n| self.groups.iter().map(move |group| (n, group)))
@@ -318,14 +332,22 @@ fn tile_of<'t, T: Number, const L: usize>(planes: &'t [T], stride: usize, pixels
     tile
 }
 
+/// The pixels of a tile of L lanes: its numbers and the weights of its taps stay in a core's first cache.
+const fn tile_len<const L: usize>() -> usize {
+    if L > 4 { TILE / 2 } else { TILE }
+}
+
 /// The samples that a task may take together: they share what they read of B.
 const TOGETHER: usize = 2;
 
 /// The bytes of the packed sources of a task of more than one sample: with their gradients they take half of a core's second cache.
 const MOST_TOGETHER: usize = 1 << 18;
 
+/// The numbers that a thread reads or brings back at least before it looks for more, where there are enough for all.
+const LEAST_RUN: usize = 1 << 15;
+
 /// The pixels that a thread takes at a time where there are few samples.
-const SHARE: usize = 32 * TILE;
+const SHARE: usize = 16 * TILE;
 
 /// Numbers to spare for [`aligned`], and for loops that read a few beyond the last tap.
 const ALIGN: usize = 32;

@@ -54,7 +54,7 @@ pub(super) fn sample<T: Real>(call: &Call<'_>, input: &[T], coordinates: &impl C
         || (zeros(), call.taps()),
         |(rows, taps), (task, mut planes)| {
             let (n, block) = (task / blocks, block_of(task % blocks, call.pixels));
-            for pixels in tiles(&block) {
+            for pixels in tiles(&block, TILE) {
                 coordinates.fill(n..n + 1, pixels.clone(), from_mut(rows));
                 taps.place(rows, pixels.len(), false);
                 for (c, values) in planes.iter_mut().enumerate() {
@@ -80,7 +80,7 @@ pub(super) fn input_gradient<T: Real>(call: &Call<'_>, upstream: &[T], coordinat
         sample.par_chunks_mut(channels * length).enumerate().for_each_init(
             || (zeros(), call.taps()),
             |(rows, taps), (group, planes)| {
-                for pixels in tiles(&(0..call.pixels)) {
+                for pixels in tiles(&(0..call.pixels), TILE) {
                     coordinates.fill(n..n + 1, pixels.clone(), from_mut(rows));
                     taps.place(rows, pixels.len(), false);
                     for (c, plane) in planes.chunks_exact_mut(length).enumerate() {
@@ -117,7 +117,7 @@ pub(super) fn grid<T: Lanes>(warp: &Structured<'_, T>) -> Vec<T> {
     let mut grid = vec![T::zero(); warp.samples * warp.pixels * warp.dims];
     grid.par_chunks_mut((warp.pixels * warp.dims).max(1)).enumerate().for_each(|(n, sample)| {
         let mut rows = zeros();
-        for (pixels, points) in tiles(&(0..warp.pixels)).zip(sample.chunks_mut(TILE * warp.dims)) {
+        for (pixels, points) in tiles(&(0..warp.pixels), TILE).zip(sample.chunks_mut(TILE * warp.dims)) {
             warp.fill(n..n + 1, pixels, from_mut(&mut rows));
             Grid::put(&rows, warp.dims, points);
         }
@@ -132,7 +132,7 @@ pub(super) fn grid_gradient<T: Real>(call: &Call<'_>, input: &[T], upstream: &[T
         sample.par_chunks_mut(BLOCK * grid.dims).enumerate().for_each_init(
             || (zeros(), zeros(), call.taps()),
             |(rows, slopes, taps), (block, values)| {
-                let tiles = tiles(&block_of(block, call.pixels));
+                let tiles = tiles(&block_of(block, call.pixels), TILE);
                 for (pixels, points) in tiles.zip(values.chunks_mut(TILE * grid.dims)) {
                     grid.fill(n..n + 1, pixels.clone(), from_mut(rows));
                     coordinate_gradient(call, (input, upstream), taps, (n, pixels), rows, slopes);

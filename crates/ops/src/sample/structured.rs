@@ -306,7 +306,7 @@ impl<T: Lanes> Structured<'_, T> {
                     sums.fill([T::zero(); 16]);
                     let index = task * samples_per_task + i;
                     let (block, n) = (block_of(index / self.samples, self.pixels), index % self.samples);
-                    for pixels in tiles(&block) {
+                    for pixels in tiles(&block, TILE) {
                         self.fill(n..n + 1, pixels.clone(), from_mut(rows));
                         coordinate_gradient(scratch, n, pixels.clone(), rows, gradient);
                         pass_back(self, pixels.clone(), from_ref(rows), from_mut(gradient), sums);

@@ -12,7 +12,7 @@ use super::arithmetic::Wide;
 pub(super) const TILE: usize = RUN;
 
 /// The pixels of a block: what a task works on. Partial sums follow blocks, never threads.
-pub(super) const BLOCK: usize = 2 * TILE;
+pub(super) const BLOCK: usize = TILE;
 
 /// A value for every pixel of a tile on up to four rows: x, y, z, and the homogeneous divisor after the last axis.
 pub(super) type Rows<T> = [[T; TILE]; 4];
@@ -102,10 +102,10 @@ pub(super) fn block_of(i: usize, pixels: usize) -> Range<usize> {
     i * BLOCK..pixels.min((i + 1) * BLOCK)
 }
 
-/// The tiles of a block.
-pub(super) fn tiles(block: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+/// The tiles of a block, each of so many pixels but for the last.
+pub(super) fn tiles(block: &Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> + use<> {
     let end = block.end;
-    block.clone().step_by(TILE).map(move |start| start..end.min(start + TILE))
+    block.clone().step_by(length).map(move |start| start..end.min(start + length))
 }
 
 /// Rows of zeros.
