@@ -5,12 +5,14 @@
 //! file is the same byte for byte: no clock, no random order, no font of the machine's.
 
 mod canvas;
+mod crosstab;
 mod error;
 mod figures;
 mod output;
 mod png;
 mod query;
 mod settings;
+mod statistics;
 mod style;
 mod summary;
 mod table;
@@ -67,14 +69,16 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     let summary = summary::Summary { left_out: summary::left_out(&store), ..summary };
 
     let mut output = output::Output::to(dir.join("report"))?;
-    output.put("table.md", table::markdown(&summary).as_bytes())?;
-    output.put("table.csv", table::csv(&summary).as_bytes())?;
+    let crosstab = crosstab::Crosstab::new(&summary, &settings);
+    output.put("table.md", table::markdown(&summary, &crosstab).as_bytes())?;
+    output.put("table.tex", table::latex(&summary, &crosstab).as_bytes())?;
+    output.put("table.csv", table::csv(&summary, Some(&crosstab)).as_bytes())?;
     for figure in &drawn {
         output.put(&format!("{}.svg", figure.name), &figure.svg)?;
         output.put(&format!("{}.png", figure.name), &figure.png)?;
         output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
     }
     output.remove_stale()?;
-    let report = Report { table: table::terminal(&summary, options.columns), files: output.files() };
+    let report = Report { table: table::terminal(&summary, &crosstab, options.columns), files: output.files() };
     if store.bad.is_empty() { Ok(report) } else { Err(Error::Unreadable { files: store.bad, report: Some(Box::new(report)) }) }
 }

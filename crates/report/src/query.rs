@@ -18,6 +18,8 @@ pub struct Trial {
     pub label: String,
     /// What else sets it apart in the sweep besides model, seed and distortion, as "key=value, key=value".
     pub variant: String,
+    /// The same as keys, as short as tells them apart, and values.
+    pub swept: Vec<(String, String)>,
     /// Name of the distortion; "none" where there is none.
     pub distortion: String,
     /// Name of the data set.
@@ -143,7 +145,11 @@ pub fn trials(dir: &Path) -> Result<Store> {
         let mut read = (0..frame.height()).map(|row| trial(&frame, row, &planned)).collect::<PolarsResult<Vec<_>>>()?;
         read.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
         let keys: BTreeSet<String> = read.iter().flat_map(|(_, differs)| differs.keys().cloned()).collect();
-        store.trials = read.into_iter().map(|(trial, differs)| Trial { variant: variant(&differs, &keys), ..trial }).collect();
+        let named = |(trial, differs)| {
+            let swept = swept(&differs, &keys);
+            Trial { variant: variant(&swept), swept, ..trial }
+        };
+        store.trials = read.into_iter().map(named).collect();
     }
     Ok(store)
 }
@@ -161,6 +167,7 @@ fn trial(frame: &DataFrame, row: usize, planned: &BTreeMap<PathBuf, Planned>) ->
         model,
         label,
         variant: String::new(),
+        swept: Vec::new(),
         distortion: distortion(&text("distortion")?, &differs),
         dataset: text("dataset")?,
         seed: whole("seed")?,
@@ -345,9 +352,14 @@ fn differs(json: &str) -> BTreeMap<String, String> {
 }
 
 /// The swept values besides model, seed and distortion, each by as much of the end of its key as tells it from all other swept `keys`.
-fn variant(differs: &BTreeMap<String, String>, keys: &BTreeSet<String>) -> String {
+fn swept(differs: &BTreeMap<String, String>, keys: &BTreeSet<String>) -> Vec<(String, String)> {
     let rest = differs.iter().filter(|(key, _)| !["model", "seed", "seeds", "distortion"].contains(&last_key(key)) && !ends_with(key, "distortion.kind"));
-    rest.map(|(key, value)| format!("{}={value}", short_key(key, keys))).collect::<Vec<_>>().join(", ")
+    rest.map(|(key, value)| (short_key(key, keys).to_string(), value.clone())).collect()
+}
+
+/// "key=value, key=value".
+pub fn variant(swept: &[(String, String)]) -> String {
+    swept.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The shortest end of a key that no other key has; a `kind` says nothing alone, so its table's name comes with it.
@@ -358,7 +370,7 @@ fn short_key<'a>(key: &'a str, keys: &BTreeSet<String>) -> &'a str {
 }
 
 /// Whether the last segments of a key are those of `end`.
-fn ends_with(key: &str, end: &str) -> bool {
+pub fn ends_with(key: &str, end: &str) -> bool {
     key.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
@@ -382,9 +394,9 @@ mod tests {
 
     #[test]
     fn a_variant_is_what_the_sweep_changes_besides_model_seed_and_distortion() {
-        let swept = differs(r#"{"model":"cnn","train.lr":"0.1","seed":"2","dataset.distortion":"R","a.b":3}"#);
-        assert_eq!(variant(&swept, &swept.keys().cloned().collect()), "b=3, lr=0.1");
-        assert_eq!(variant(&differs("not json"), &BTreeSet::new()), "");
+        let all = differs(r#"{"model":"cnn","train.lr":"0.1","seed":"2","dataset.distortion":"R","a.b":3}"#);
+        assert_eq!(variant(&swept(&all, &all.keys().cloned().collect())), "b=3, lr=0.1");
+        assert_eq!(variant(&swept(&differs("not json"), &BTreeSet::new())), "");
     }
 
     #[test]
@@ -393,8 +405,8 @@ mod tests {
         let keys: BTreeSet<String> = keys.map(str::to_string).into();
         let short: Vec<&str> = keys.iter().map(|key| short_key(key, &keys)).collect();
         assert_eq!(short, ["dropout", "a.layers.0.dropout", "b.layers.0.dropout", "lr", "optimizer.kind", "schedule.kind"]);
-        let swept = differs(r#"{"train.optimizer.kind":"adam","dataset.distortion.kind":"R"}"#);
-        assert_eq!(variant(&swept, &swept.keys().cloned().collect()), "optimizer.kind=adam");
+        let all = differs(r#"{"train.optimizer.kind":"adam","dataset.distortion.kind":"R"}"#);
+        assert_eq!(variant(&swept(&all, &all.keys().cloned().collect())), "optimizer.kind=adam");
     }
 
     #[test]

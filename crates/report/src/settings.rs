@@ -1,6 +1,8 @@
 //! What `experiment.toml` says about the report: the `[report]` table, the models' labels, and the order of models and distortions in the sweep.
 
 use crate::error::{Error, Result};
+use crate::query::ends_with;
+use crate::statistics::Width;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -16,13 +18,22 @@ pub struct Settings {
     pub published: BTreeMap<String, BTreeMap<String, f64>>,
     /// Model -> how figures and tables call it. Several models may share a label.
     pub labels: BTreeMap<String, String>,
+    /// The keys of the sweep that stand in the lines of the table, outermost first; the model where none is stated.
+    pub rows: Vec<String>,
+    /// Those across; the distortion where none is stated.
+    pub columns: Option<Vec<String>>,
+    /// What stands behind the means.
+    pub width: Width,
     /// Models in the order of the sweep.
     pub models: Vec<String>,
     /// Distortions in the order of the sweep.
     pub distortions: Vec<String>,
 }
 
-const KEYS: [&str; 2] = ["baseline", "published"];
+const KEYS: [&str; 5] = ["baseline", "columns", "published", "rows", "spread"];
+
+/// What may stand in `spread`.
+const SPREADS: [&str; 2] = ["deviation", "interval"];
 
 impl Settings {
     /// Reads `path`; a file that is not there states nothing.
@@ -52,7 +63,7 @@ impl Settings {
         let mut faults = Vec::new();
         match experiment.get("report") {
             None => {}
-            Some(Value::Table(report)) => settings.read_report(report, &known, &mut faults),
+            Some(Value::Table(report)) => settings.read_report(report, &known, &swept(experiment), &mut faults),
             Some(other) => faults.push(wrong_type(["report"], other, "a table")),
         }
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
@@ -65,19 +76,7 @@ impl Settings {
 
     /// Models and distortions in the order in which the sweep, or its blocks one after another, name them.
     fn read_order(&mut self, experiment: &Table) {
-        let blocks: Vec<&Value> = match experiment.get("sweep") {
-            Some(Value::Array(blocks)) => blocks.iter().collect(),
-            Some(block) => vec![block],
-            None => Vec::new(),
-        };
-        let listed = |block: &'_ Value| {
-            let zips = block.get("zip").and_then(Value::as_array).into_iter().flatten();
-            let lists = block.get("grid").into_iter().chain(zips).filter_map(Value::as_table).flatten();
-            let drawn = block.get("random").and_then(|random| random.get("keys")).and_then(Value::as_table).into_iter().flatten();
-            let chosen = drawn.filter_map(|(key, distribution)| Some((key, distribution.get("choice")?)));
-            lists.chain(chosen).map(|(key, values)| (key.clone(), values.clone())).collect::<Vec<_>>()
-        };
-        for (key, values) in blocks.into_iter().flat_map(listed) {
+        for (key, values) in listed(experiment) {
             let order = match key.rsplit('.').next() {
                 Some("model") => &mut self.models,
                 Some("distortion") => &mut self.distortions,
@@ -91,7 +90,7 @@ impl Settings {
         }
     }
 
-    fn read_report(&mut self, report: &Table, models: &[&str], faults: &mut Vec<Fault>) {
+    fn read_report(&mut self, report: &Table, models: &[&str], swept: &[String], faults: &mut Vec<Fault>) {
         for (key, value) in report {
             match (key.as_str(), value) {
                 ("baseline", Value::String(model)) => {
@@ -103,6 +102,14 @@ impl Settings {
                 ("published", other) => {
                     faults.push(wrong_type(["report", key], other, "a table from distortion, or swept value such as \"size=64\", to errors"))
                 }
+                ("rows", value) => self.rows = read_keys("rows", value, swept, faults),
+                ("columns", value) => self.columns = Some(read_keys("columns", value, swept, faults)),
+                ("spread", Value::String(spread)) => match spread.as_str() {
+                    "deviation" => self.width = Width::Deviation,
+                    "interval" => self.width = Width::Interval,
+                    _ => faults.push(Fault::unknown(["report", key], "spread", spread, &SPREADS)),
+                },
+                ("spread", other) => faults.push(wrong_type(["report", key], other, "\"deviation\" or \"interval\"")),
                 _ => faults.push(Fault::unknown(["report", key], "key", key, &KEYS)),
             }
         }
@@ -127,6 +134,59 @@ impl Settings {
             }
         }
     }
+}
+
+/// The keys that lists of the sweep vary, with what they list, block by block.
+fn listed(experiment: &Table) -> Vec<(String, Value)> {
+    let blocks: Vec<&Value> = match experiment.get("sweep") {
+        Some(Value::Array(blocks)) => blocks.iter().collect(),
+        Some(block) => vec![block],
+        None => Vec::new(),
+    };
+    let of_block = |block: &'_ Value| {
+        let zips = block.get("zip").and_then(Value::as_array).into_iter().flatten();
+        let lists = block.get("grid").into_iter().chain(zips).filter_map(Value::as_table).flatten();
+        let drawn = drawn(block).into_iter().flatten();
+        let chosen = drawn.filter_map(|(key, distribution)| Some((key, distribution.get("choice")?)));
+        lists.chain(chosen).map(|(key, values)| (key.clone(), values.clone())).collect::<Vec<_>>()
+    };
+    blocks.into_iter().flat_map(of_block).collect()
+}
+
+/// The keys that a block of the sweep draws at random.
+fn drawn(block: &Value) -> Option<&Table> {
+    block.get("random")?.get("keys")?.as_table()
+}
+
+/// Every key that the lines and columns of a table may stand for.
+fn swept(experiment: &Table) -> Vec<String> {
+    let blocks = experiment.get("sweep").into_iter().flat_map(|sweep| sweep.as_array().map_or(std::slice::from_ref(sweep), Vec::as_slice));
+    let random = blocks.filter_map(drawn).flat_map(|keys| keys.keys().cloned());
+    let always = ["model", "dataset.distortion"].map(str::to_string);
+    let mut keys: Vec<String> = Vec::new();
+    for key in always.into_iter().chain(listed(experiment).into_iter().map(|(key, _)| key)).chain(random) {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+/// One key of the sweep or a list of them, each in full or by its end.
+fn read_keys(name: &str, value: &Value, swept: &[String], faults: &mut Vec<Fault>) -> Vec<String> {
+    let of_list = value.as_array().and_then(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+    let Some(keys) = value.as_str().map(|key| vec![key]).or(of_list) else {
+        faults.push(wrong_type(["report", name], value, "a key of the sweep, such as \"model\" or \"train.lr\", or a list of them"));
+        return Vec::new();
+    };
+    for key in &keys {
+        if ["seed", "seeds"].contains(key) {
+            faults.push(Fault::at(["report", name], "the table averages over the seeds; facts.parquet of each trial has its error"));
+        } else if !swept.iter().any(|known| ends_with(known, key)) {
+            faults.push(Fault::unknown(["report", name], "key of the sweep", key, &swept.iter().map(String::as_str).collect::<Vec<_>>()));
+        }
+    }
+    keys.into_iter().map(str::to_string).collect()
 }
 
 /// A model named in `[report]` must be one of `[models]`, by name or label, where the file has that table.

@@ -3,6 +3,7 @@
 use crate::error::count;
 use crate::query::{Measurement, Store, Trial};
 use crate::settings::Settings;
+use crate::statistics::{Spread, Width};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The status of a trial that ended well.
@@ -15,6 +16,8 @@ pub struct Series {
     pub model: String,
     /// What else sets it apart, or nothing.
     pub variant: String,
+    /// The same as keys and values.
+    pub swept: Vec<(String, String)>,
     /// Both in one.
     pub label: String,
 }
@@ -34,6 +37,8 @@ pub struct Row {
     pub series: usize,
     /// Indices of the trials averaged, in order of their seeds.
     pub trials: Vec<usize>,
+    /// Their seeds and test errors in percent.
+    pub errors: Vec<(i64, f64)>,
     /// Test error in percent; `None` where no trial succeeded.
     pub error: Option<Spread>,
     /// Parameters.
@@ -44,35 +49,6 @@ pub struct Row {
     pub ratio: Option<f64>,
     /// The published error, percent.
     pub published: Option<f64>,
-}
-
-/// Numbers summed up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spread {
-    /// How many.
-    pub n: usize,
-    /// Mean.
-    pub mean: f64,
-    /// Standard deviation of the sample (n - 1); `None` for one number.
-    pub deviation: Option<f64>,
-    /// Least.
-    pub least: f64,
-    /// Greatest.
-    pub greatest: f64,
-}
-
-impl Spread {
-    /// Sums up numbers; `None` where there are none or one is not finite.
-    pub fn of(values: &[f64]) -> Option<Self> {
-        if values.is_empty() || values.iter().any(|v| !v.is_finite()) {
-            return None;
-        }
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
-        let (least, greatest) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, g), &v| (l.min(v), g.max(v)));
-        Some(Self { n: values.len(), mean, deviation: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()), least, greatest })
-    }
 }
 
 /// A point of a learning curve.
@@ -103,6 +79,8 @@ pub struct Summary {
     pub left_out: Vec<String>,
     /// Whether any data are made up.
     pub synthetic: bool,
+    /// What stands behind the means.
+    pub width: Width,
 }
 
 /// Gathers the trials of an experiment.
@@ -121,9 +99,10 @@ pub fn summarise(experiment: &str, store: &Store, settings: &Settings) -> Summar
     let mut summary = Summary {
         experiment: experiment.into(),
         baseline: None,
-        caption: caption(&store.trials),
+        caption: caption(&store.trials, settings.width),
         left_out: left_out(store),
         synthetic: store.trials.iter().any(|t| t.synthetic),
+        width: settings.width,
         series,
         distortions,
         rows,
@@ -152,15 +131,21 @@ fn sound(trial: &Trial) -> bool {
 
 fn series(trials: &[Trial], settings: &Settings) -> Vec<Series> {
     let place = |model: &str| settings.models.iter().position(|m| m == model).unwrap_or(usize::MAX);
-    let mut places: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut places: BTreeMap<(&str, &str), (usize, &[(String, String)])> = BTreeMap::new();
     for trial in trials {
-        let first = places.entry((&trial.label, &trial.variant)).or_insert(usize::MAX);
+        let (first, _) = places.entry((&trial.label, &trial.variant)).or_insert((usize::MAX, &trial.swept));
         *first = place(&trial.model).min(*first);
     }
-    let mut ordered: Vec<_> = places.into_iter().map(|((model, variant), place)| (place, model, variant)).collect();
+    let mut ordered: Vec<_> = places.into_iter().map(|((model, variant), (place, swept))| (place, model, variant, swept)).collect();
     ordered.sort();
     let label = |model: &str, variant: &str| if variant.is_empty() { model.to_string() } else { format!("{model}, {variant}") };
-    ordered.into_iter().map(|(_, model, variant)| Series { model: model.into(), variant: variant.into(), label: label(model, variant) }).collect()
+    let series = |(_, model, variant, swept): (usize, &str, &str, &[(String, String)])| Series {
+        model: model.into(),
+        variant: variant.into(),
+        swept: swept.to_vec(),
+        label: label(model, variant),
+    };
+    ordered.into_iter().map(series).collect()
 }
 
 /// The paper's distortions in the paper's order, then others as the sweep names them.
@@ -183,6 +168,7 @@ fn row((distortion, series): (usize, usize), mut trials: Vec<usize>, all: &[Tria
     Row {
         distortion,
         series,
+        errors: trials.iter().map(|&i| (all[i].seed, all[i].test_error)).collect(),
         error: Spread::of(&numbers(|t| t.test_error)),
         parameters: trials.first().map(|&i| all[i].parameters),
         step_ms: median(numbers(|t| t.step_ms).into_iter().filter(|ms| ms.is_finite()).collect()),
@@ -217,7 +203,8 @@ fn compare_times(summary: &mut Summary, settings: &Settings) {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The one in the middle; the mean of both where there are two.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {
@@ -228,7 +215,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// What the trials averaged have in common; where none could be averaged, all of them.
-fn caption(all: &[Trial]) -> Vec<String> {
+fn caption(all: &[Trial], width: Width) -> Vec<String> {
     let averaged: Vec<&Trial> = all.iter().filter(|t| sound(t)).collect();
     let trials = if averaged.is_empty() { all.iter().collect() } else { averaged };
     let distinct = |of: &dyn Fn(&Trial) -> String| {
@@ -245,7 +232,7 @@ fn caption(all: &[Trial]) -> Vec<String> {
     });
     let several = trials.iter().any(|t| t.labels > 1).then(|| format!(" (an image counts as wrong where one of its {} labels is)", range(|t| t.labels)));
     vec![
-        format!("Test error in percent{} after {} training steps: mean ± standard deviation over n seeds.", several.unwrap_or_default(), range(|t| t.steps)),
+        format!("Test error in percent{} after {} training steps: mean ± {} over n seeds.", several.unwrap_or_default(), range(|t| t.steps), width.name()),
         format!("Data: {sources}. Step time: median on {}, {} threads.", distinct(&|t| t.device.clone()), range(|t| t.threads)),
     ]
 }
@@ -279,17 +266,6 @@ pub fn thousands(n: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_spread_is_that_of_the_sample() {
-        let spread = Spread::of(&[1.0, 2.0, 3.0, 6.0]).unwrap();
-        // statistics.stdev([1, 2, 3, 6]) of Python
-        assert!((spread.deviation.unwrap() - 2.160246899469287).abs() < 1e-12);
-        assert_eq!((spread.n, spread.mean, spread.least, spread.greatest), (4, 3.0, 1.0, 6.0));
-        assert_eq!(Spread::of(&[1.0]).unwrap().deviation, None);
-        assert_eq!(Spread::of(&[1.0, f64::NAN]), None);
-        assert_eq!(Spread::of(&[]), None);
-    }
 
     #[test]
     fn a_median_lies_in_the_middle() {

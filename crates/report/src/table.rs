@@ -1,6 +1,10 @@
-//! The table of test errors: for a terminal, as Markdown and as CSV.
+//! The table of test errors: for a terminal, as Markdown, LaTeX and CSV.
 
-use crate::summary::{Row, Summary, thousands};
+use std::collections::BTreeSet;
+
+use crate::crosstab::{Cell, Crosstab, Line, Rank, SIGNIFICANT};
+use crate::statistics::Width;
+use crate::summary::{Summary, median, thousands};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 /// Rules above, below and under the headings, as tables in papers have them (a preset of comfy-table's).
@@ -8,26 +12,35 @@ const RULES: &str = "  ── ──      ──    ";
 /// What stands for a number that is not there.
 const NOTHING: &str = "–";
 
+/// What tables are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Terminal,
+    Markdown,
+    Latex,
+}
+
 /// The table with caption and notes for a terminal of `columns` columns.
-pub fn terminal(summary: &Summary, columns: u16) -> String {
+pub fn terminal(summary: &Summary, crosstab: &Crosstab, columns: u16) -> String {
     let mut table = Table::new();
     table.load_preset(RULES).set_content_arrangement(ContentArrangement::Dynamic).set_width(columns.max(40)).force_no_tty();
-    table.set_header(headings(summary));
+    let layout = Layout::new(summary, crosstab, Format::Terminal);
+    table.set_header(layout.headings());
     let mut previous = None;
-    for row in &summary.rows {
-        let mut cells = cells(summary, row);
-        if several(summary) && previous == Some(row.distortion) {
+    for line in &crosstab.lines {
+        let mut cells = layout.cells(line);
+        let outer = (line.names.len() > 1).then(|| cells[0].clone());
+        if outer.is_some() && outer == previous {
             cells[0].clear();
         }
-        previous = Some(row.distortion);
+        previous = outer;
         table.add_row(cells);
     }
-    let names = if several(summary) { 2 } else { 1 };
-    for column in table.column_iter_mut().skip(names) {
+    for column in table.column_iter_mut().skip(crosstab.headings.len()) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!("{}\n{table}\n", summary.experiment);
-    for line in notes(summary) {
+    for line in layout.notes() {
         text.push_str(&line);
         text.push('\n');
     }
@@ -35,18 +48,18 @@ pub fn terminal(summary: &Summary, columns: u16) -> String {
 }
 
 /// The table as a page of Markdown.
-pub fn markdown(summary: &Summary) -> String {
+pub fn markdown(summary: &Summary, crosstab: &Crosstab) -> String {
     let escape = |cell: &String| cell.replace('|', "\\|").replace('<', "&lt;");
     let line = |cells: Vec<String>| format!("| {} |\n", cells.iter().map(escape).collect::<Vec<_>>().join(" | "));
-    let names = if several(summary) { 2 } else { 1 };
-    let headings = headings(summary);
-    let marks = (0..headings.len()).map(|i| if i < names { "---".to_string() } else { "--:".to_string() }).collect();
+    let layout = Layout::new(summary, crosstab, Format::Markdown);
+    let headings = layout.headings();
+    let marks = (0..headings.len()).map(|i| if i < crosstab.headings.len() { "---".to_string() } else { "--:".to_string() }).collect();
     let mut text = format!("# {}\n\n{}{}", summary.experiment, line(headings), line(marks));
-    for row in &summary.rows {
-        text.push_str(&line(cells(summary, row)));
+    for cells in &crosstab.lines {
+        text.push_str(&line(layout.cells(cells)));
     }
     text.push('\n');
-    for note in notes(summary) {
+    for note in layout.notes() {
         text.push_str(&note);
         text.push_str("\n\n");
     }
@@ -55,25 +68,69 @@ pub fn markdown(summary: &Summary) -> String {
     text
 }
 
-/// The table's numbers, unrounded.
-pub fn csv(summary: &Summary) -> String {
-    let mut text = String::from("distortion,model,variant,n,test_error_percent,standard_deviation,published_percent,parameters,step_ms,step_ratio,synthetic\n");
+/// The table for a paper in LaTeX, with the rules of the package booktabs.
+pub fn latex(summary: &Summary, crosstab: &Crosstab) -> String {
+    let layout = Layout::new(summary, crosstab, Format::Latex);
+    let line = |cells: Vec<String>| format!("    {} \\\\\n", cells.join(" & "));
+    let headings = layout.headings();
+    let names = crosstab.headings.len();
+    let (caption, left_out) = (layout.notes(), &summary.left_out);
+    let caption = &caption[..caption.len() - if left_out.is_empty() { 0 } else { left_out.len() + 1 }];
+    let mut text = String::from("% \\usepackage{booktabs}\n");
+    left_out.iter().for_each(|line| text += &format!("% Not in the means: {}\n", line.replace(['\n', '\r'], " ")));
+    text += &format!("\\begin{{table}}\n  \\centering\n  \\caption{{{}}}\n", caption.iter().map(|note| escaped(note)).collect::<Vec<_>>().join(" "));
+    text += &format!("  \\begin{{tabular}}{{{}{}}}\n    \\toprule\n", "l".repeat(names), "r".repeat(headings.len() - names));
+    text += &line(headings);
+    text += "    \\midrule\n";
+    crosstab.lines.iter().for_each(|cells| text += &line(layout.cells(cells)));
+    text + "    \\bottomrule\n  \\end{tabular}\n\\end{table}\n"
+}
+
+/// Text as LaTeX prints it.
+fn escaped(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => format!("\\{c}"),
+            '\\' => "\\textbackslash{}".into(),
+            '~' => "\\textasciitilde{}".into(),
+            '^' => "\\textasciicircum{}".into(),
+            '<' | '>' | '|' => format!("${c}$"),
+            '±' => "$\\pm$".into(),
+            '×' => "$\\times$".into(),
+            '†' => "$^\\dagger$".into(),
+            '–' => "--".into(),
+            c => c.to_string(),
+        })
+        .collect()
+}
+
+/// The numbers, unrounded; with how they stand in a table to the best of their columns.
+pub fn csv(summary: &Summary, crosstab: Option<&Crosstab>) -> String {
+    let mut text =
+        String::from("distortion,model,variant,n,test_error_percent,standard_deviation,interval_95,published_percent,parameters,step_ms,step_ratio,synthetic");
+    text.push_str(if crosstab.is_some() { ",best,p_against_best\n" } else { "\n" });
     for row in &summary.rows {
         let series = &summary.series[row.series];
         let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
-        let fields = [
+        let mut fields = vec![
             summary.distortions[row.distortion].clone(),
             series.model.clone(),
             series.variant.clone(),
             row.trials.len().to_string(),
             number(row.error.map(|e| e.mean)),
             number(row.error.and_then(|e| e.deviation)),
+            number(row.error.and_then(|e| e.width(Width::Interval))),
             number(row.published),
             row.parameters.map(|p| p.to_string()).unwrap_or_default(),
             number(row.step_ms),
             number(row.ratio),
             summary.synthetic.to_string(),
         ];
+        if let Some(crosstab) = crosstab {
+            let rank = crosstab.cells().find(|cell| std::ptr::eq(cell.row, row)).map(|cell| cell.rank);
+            fields.push((rank == Some(Rank::Best)).to_string());
+            fields.push(number(if let Some(Rank::Behind(p)) = rank { Some(p) } else { None }));
+        }
         text.push_str(&csv_line(&fields));
     }
     text
@@ -85,14 +142,6 @@ pub fn csv_line(fields: &[String]) -> String {
     fields.iter().map(quote).collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// "1.23 ± 0.05", or "1.23" for one seed.
-fn error(row: &Row) -> String {
-    match row.error {
-        None => NOTHING.into(),
-        Some(error) => error.deviation.map_or(format!("{:.2}", error.mean), |deviation| format!("{:.2} ± {deviation:.2}", error.mean)),
-    }
-}
-
 /// Three figures of a time in ms.
 fn milliseconds(ms: f64) -> String {
     match ms {
@@ -102,57 +151,114 @@ fn milliseconds(ms: f64) -> String {
     }
 }
 
-fn several(summary: &Summary) -> bool {
-    summary.distortions.len() > 1
+/// Which columns a table has, and how its cells are written.
+struct Layout<'a> {
+    summary: &'a Summary,
+    crosstab: &'a Crosstab<'a>,
+    format: Format,
+    published: bool,
+    /// How many seeds every cell has, where all have as many.
+    n: Option<usize>,
 }
 
-fn published(summary: &Summary) -> bool {
-    summary.rows.iter().any(|row| row.published.is_some())
-}
+impl<'a> Layout<'a> {
+    fn new(summary: &'a Summary, crosstab: &'a Crosstab<'a>, format: Format) -> Self {
+        let counts: BTreeSet<usize> = summary.rows.iter().map(|row| row.trials.len()).collect();
+        let published = summary.rows.iter().any(|row| row.published.is_some());
+        Self { summary, crosstab, format, published, n: counts.first().copied().filter(|_| counts.len() == 1) }
+    }
 
-fn headings(summary: &Summary) -> Vec<String> {
-    let mut headings = Vec::new();
-    if several(summary) {
-        headings.push("distortion".to_string());
+    /// A text as the format writes it.
+    fn text(&self, text: &str) -> String {
+        if self.format == Format::Latex { escaped(text) } else { text.to_string() }
     }
-    headings.extend(["model".to_string(), "test error %".into()]);
-    if published(summary) {
-        headings.push("published %".into());
-    }
-    headings.extend(["n".to_string(), "parameters".into(), "ms / step".into()]);
-    if let Some(baseline) = &summary.baseline {
-        headings.push(format!("× {baseline}"));
-    }
-    headings
-}
 
-fn cells(summary: &Summary, row: &Row) -> Vec<String> {
-    let mut cells = Vec::new();
-    if several(summary) {
-        cells.push(summary.distortions[row.distortion].clone());
+    fn headings(&self) -> Vec<String> {
+        let mut headings = self.crosstab.headings.clone();
+        if self.crosstab.across() {
+            headings.extend(self.crosstab.columns.iter().cloned());
+        } else {
+            headings.push("test error %".into());
+            headings.extend(self.published.then(|| "published %".to_string()));
+            headings.push("n".into());
+        }
+        headings.push("parameters".into());
+        headings.extend((!self.crosstab.across()).then(|| "ms / step".to_string()));
+        headings.extend(self.summary.baseline.as_ref().map(|baseline| format!("× {baseline}")));
+        headings.iter().map(|heading| self.text(heading)).collect()
     }
-    cells.extend([summary.series[row.series].label.clone(), error(row)]);
-    if published(summary) {
-        cells.push(row.published.map_or(NOTHING.into(), |percent| format!("{percent}")));
-    }
-    let or_nothing = |text: Option<String>| text.unwrap_or(NOTHING.into());
-    cells.extend([row.trials.len().to_string(), or_nothing(row.parameters.map(thousands)), or_nothing(row.step_ms.map(milliseconds))]);
-    if summary.baseline.is_some() {
-        cells.push(or_nothing(row.ratio.map(|ratio| format!("{ratio:.2}"))));
-    }
-    cells
-}
 
-fn notes(summary: &Summary) -> Vec<String> {
-    let mut notes = summary.caption.clone();
-    if let [only] = summary.distortions.as_slice() {
-        notes.insert(0, format!("Distortion: {only}."));
+    fn cells(&self, line: &Line) -> Vec<String> {
+        let rows = || line.cells.iter().flatten().map(|cell| cell.row);
+        let or_nothing = |text: Option<String>| text.unwrap_or(NOTHING.into());
+        let mut cells: Vec<String> = line.names.iter().map(|name| self.text(name)).collect();
+        cells.extend(line.cells.iter().map(|cell| cell.as_ref().map_or(self.text(NOTHING), |cell| self.error(cell))));
+        let mut rest = Vec::new();
+        if !self.crosstab.across() {
+            let published = rows().find_map(|row| row.published).map(|percent| percent.to_string());
+            rest.extend(self.published.then(|| or_nothing(published)));
+            rest.push(rows().map(|row| row.trials.len()).sum::<usize>().to_string());
+        }
+        let parameters: BTreeSet<i64> = rows().filter_map(|row| row.parameters).collect();
+        rest.push(match (parameters.first(), parameters.last()) {
+            (Some(least), Some(most)) if least < most => format!("{}–{}", thousands(*least), thousands(*most)),
+            (Some(all), _) => thousands(*all),
+            _ => NOTHING.into(),
+        });
+        rest.extend((!self.crosstab.across()).then(|| or_nothing(rows().find_map(|row| row.step_ms).map(milliseconds))));
+        if self.summary.baseline.is_some() {
+            rest.push(or_nothing(median(rows().filter_map(|row| row.ratio).collect()).map(|ratio| format!("{ratio:.2}"))));
+        }
+        cells.extend(rest.iter().map(|cell| self.text(cell)));
+        cells
     }
-    if !summary.left_out.is_empty() {
-        notes.push("Not in the means above:".into());
-        notes.extend(summary.left_out.iter().map(|line| format!("- {line}")));
+
+    /// "1.23 ± 0.05", or "1.23" for one seed, with its marks; across also the published error, and how many seeds where that differs.
+    fn error(&self, cell: &Cell) -> String {
+        let Some(error) = cell.row.error else { return self.text(NOTHING) };
+        let mut text = format!("{:.2}", error.mean);
+        if let Some(width) = error.width(self.summary.width) {
+            text += &format!(" ± {width:.2}");
+        }
+        text = self.text(&text);
+        text = match (cell.rank, self.format) {
+            (Rank::Best, Format::Markdown) => format!("**{text}**"),
+            (Rank::Best, Format::Latex) => format!("\\textbf{{{text}}}"),
+            (Rank::Best, Format::Terminal) => text + "*",
+            (rank, _) if rank.tied() => text + &self.text("†"),
+            _ => text,
+        };
+        if self.crosstab.across() {
+            text += &cell.row.published.map(|percent| format!(" ({percent})")).unwrap_or_default();
+            if self.n.is_none() {
+                text += &format!(", n = {}", error.n);
+            }
+        }
+        text
     }
-    notes
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.summary.caption.clone();
+        if let [only] = self.summary.distortions.as_slice() {
+            notes.insert(0, format!("Distortion: {only}."));
+        }
+        if self.crosstab.across() {
+            notes.extend(self.n.map(|n| format!("n = {n}{}", if self.published { "; in brackets: published." } else { "." })));
+            notes.extend((self.n.is_none() && self.published).then(|| "In brackets: published.".to_string()));
+            notes.extend(self.summary.baseline.as_ref().map(|baseline| format!("× {baseline}: time of a step, median over the columns.")));
+        }
+        if self.crosstab.cells().any(|cell| cell.rank == Rank::Best) {
+            let best = if self.format == Format::Terminal { "*: the" } else { "Bold: the" };
+            let tied = self.crosstab.cells().any(|cell| cell.rank.tied());
+            let ties = format!("; †: not told from it by a paired t-test over the seeds (p > {SIGNIFICANT})");
+            notes.push(format!("{best} least mean{}{}.", if self.crosstab.across() { " of its column" } else { "" }, if tied { ties } else { String::new() }));
+        }
+        if !self.summary.left_out.is_empty() {
+            notes.push("Not in the means above:".into());
+            notes.extend(self.summary.left_out.iter().map(|line| format!("- {line}")));
+        }
+        notes
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +268,11 @@ mod tests {
     #[test]
     fn csv_fields_are_quoted_where_they_must_be() {
         assert_eq!(csv_line(&["a".into(), "b, \"c\"".into(), String::new()]), "a,\"b, \"\"c\"\"\",\n");
+    }
+
+    #[test]
+    fn what_latex_would_read_as_commands_is_escaped() {
+        assert_eq!(escaped("50 % of a_b & c ± 1 \\ {x}"), "50 \\% of a\\_b \\& c $\\pm$ 1 \\textbackslash{} \\{x\\}");
     }
 
     #[test]

@@ -48,8 +48,10 @@ fn the_table_of_one_distortion() {
 
 #[test]
 fn the_table_of_four_distortions_beside_published_numbers() {
-    let (_root, _dir, report) = report(&table_1());
+    let (_root, dir, report) = report(&table_1());
     insta::assert_snapshot!("table_1_terminal", report.table);
+    insta::assert_snapshot!("table_1_markdown", fs::read_to_string(dir.join("report/table.md")).unwrap());
+    insta::assert_snapshot!("table_1_latex", fs::read_to_string(dir.join("report/table.tex")).unwrap());
     assert!(report.table.lines().all(|line| line.chars().count() <= 100), "wider than the terminal");
 }
 
@@ -80,7 +82,7 @@ fn every_figure_comes_as_svg_png_and_csv_and_nothing_else_is_left() {
     let expected: Vec<String> = ["comparison", "learning_curves", "montage_E", "montage_P", "montage_R", "montage_RTS"]
         .iter()
         .flat_map(|name| ["csv", "png", "svg"].map(|ending| format!("{name}.{ending}")))
-        .chain(["table.csv".to_string(), "table.md".into()])
+        .chain(["table.csv".to_string(), "table.md".into(), "table.tex".into()])
         .collect();
     assert_eq!(names(&report), expected);
     assert_eq!(files(&dir.join("report")).len(), expected.len());
@@ -285,6 +287,80 @@ fn a_sweep_over_more_than_the_model_is_not_averaged_over() {
     assert!(report.table.contains(" CNN, lr=0.01 ") && report.table.contains(" CNN, lr=0.1 "), "{}", report.table);
 }
 
+/// Two models by two sizes by two rates of learning, two seeds each.
+fn of_three_keys(report: &str) -> (tempfile::TempDir, String) {
+    let root = tempfile::tempdir().unwrap();
+    let experiment = format!("[sweep.grid]\nmodel = [\"fcn\", \"cnn\"]\n\"dataset.size\" = [64, 128]\n\"train.lr\" = [0.1, 0.01]\n[report]\n{report}");
+    Fixture { models: ["FCN", "CNN"].map(str::to_string).to_vec(), plain: 2, seeds: 8, experiment, ..Fixture::quickstart() }.write(root.path());
+    let planned = |i: i64| {
+        let (m, seed, lr, size) = (i / 8, i % 2, ["0.1", "0.01"][(i / 2 % 2) as usize], ["64", "128"][(i / 4 % 2) as usize]);
+        let differs = format!("{{\"dataset.size\":\"{size}\",\"train.lr\":\"{lr}\"}}");
+        (format!("0{m}{:02}", i % 8), ["fcn", "cnn"][m as usize].to_owned(), ["FCN", "CNN"][m as usize].to_owned(), seed, differs)
+    };
+    fixture::plan(root.path(), &(0..16).map(planned).collect::<Vec<_>>());
+    write(root.path(), &Options::default()).unwrap();
+    let table = fs::read_to_string(root.path().join("report/table.md")).unwrap();
+    let lines = table.lines().filter(|line| line.starts_with("| "));
+    let names = lines.map(|line| line.split(" | ").take(3).collect::<Vec<_>>().join(" | ") + "\n").collect();
+    (root, names)
+}
+
+#[test]
+fn keys_of_the_sweep_stand_in_lines_and_columns_as_asked() {
+    let (_root, table) = of_three_keys("rows = 'model'\ncolumns = ['size', 'train.lr']\n");
+    assert!(table.starts_with("| model | size=64, lr=0.01 | size=64, lr=0.1\n"), "{table}");
+    let (_root, table) = of_three_keys("rows = ['dataset.size', 'train.lr']\ncolumns = 'model'\n");
+    assert!(table.starts_with("| size | lr | FCN\n| --- | --- | --:\n| 64 | 0.01 | "), "{table}");
+}
+
+#[test]
+fn a_key_that_is_not_asked_for_is_not_averaged_over() {
+    let (_root, table) = of_three_keys("columns = 'lr'\n");
+    assert!(table.contains("\n| FCN, size=64 | ") && table.contains("\n| CNN, size=128 | "), "{table}");
+    let (_root, table) = of_three_keys("columns = []\n");
+    assert_eq!(table.lines().count(), 2 + 8, "{table}");
+}
+
+#[test]
+fn the_interval_of_the_mean_stands_behind_it_where_asked_for() {
+    let fixture = table_1();
+    let experiment = fixture.experiment.replace("[report]\n", "[report]\nspread = \"interval\"\n");
+    let (_root, dir, report) = report(&Fixture { experiment, ..fixture });
+    let csv = fs::read_to_string(dir.join("report/table.csv")).unwrap();
+    let fields: Vec<&str> = csv.lines().find(|line| line.starts_with("R,FCN")).unwrap().split(',').collect();
+    let (deviation, interval) = (fields[5].parse::<f64>().unwrap(), fields[6].parse::<f64>().unwrap());
+    // scipy.stats.t.ppf(0.975, 2) / 3 ** 0.5
+    assert!((interval / deviation - 2.4841377117503214).abs() < 1e-6, "{csv}");
+    assert!(report.table.contains(&format!(" ± {interval:.2}")) && report.table.contains("95 % interval"), "{}", report.table);
+}
+
+#[test]
+fn a_mean_that_a_paired_test_cannot_tell_from_the_best_is_marked() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { models: ["A", "B", "C"].map(str::to_string).to_vec(), plain: 3, seeds: 3, experiment: String::new(), ..Fixture::quickstart() }.write(root.path());
+    for (m, errors) in [[2.0, 2.1, 2.2], [2.1, 2.0, 2.4], [3.0, 3.1, 3.21]].into_iter().enumerate() {
+        for (seed, error) in errors.into_iter().enumerate() {
+            let folder = fixture::trial(root.path(), 0, m, seed as i64);
+            fixture::save(&folder.join("facts.parquet"), &mut fixture::facts(&folder, "R", seed as i64, 399_000, error, 20.0, false));
+        }
+    }
+    let report = write(root.path(), &Options::default()).unwrap();
+    assert!(report.table.contains(" 2.10 ± 0.10* ") && report.table.contains(" 2.17 ± 0.21† ") && report.table.contains(" 3.10 ± 0.11 "), "{}", report.table);
+    let markdown = fs::read_to_string(root.path().join("report/table.md")).unwrap();
+    assert!(markdown.contains("| **2.10 ± 0.10** |") && markdown.contains("(p > 0.05)"), "{markdown}");
+}
+
+#[test]
+fn a_key_that_nothing_is_swept_over_is_a_mistake_with_what_could_be_meant() {
+    let faults = |report: &str| {
+        let text = format!("[sweep.grid]\nmodel = ['a', 'b']\n'train.lr' = [0.1, 0.2]\n[report]\n{report}");
+        stn_report::check(&text.parse().unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(faults("rows = 'model'\ncolumns = ['lr']\nspread = 'interval'"), "");
+    insta::assert_snapshot!(faults("rows = 'modle'\ncolumns = ['lr', 'seed']\nspread = 'sigma'"));
+    insta::assert_snapshot!(faults("rows = 3\ncolumns = ['lr', 1]\nspread = 2"));
+}
+
 #[test]
 fn one_model_one_seed_and_no_transformer_is_enough() {
     let fixture = Fixture { models: vec!["a <b> & \"c\"".into()], seeds: 1, plain: 1, experiment: String::new(), ..Fixture::quickstart() };
@@ -312,7 +388,12 @@ fn a_mistake_in_the_report_table_is_an_error_before_anything_is_written() {
     let root = tempfile::tempdir().unwrap();
     Fixture { experiment: "[report]\nbaselin = \"CNN\"\n".into(), ..Fixture::quickstart() }.write(root.path());
     let error = write(root.path(), &Options::default()).unwrap_err().to_string();
-    assert!(error.ends_with("experiment.toml:\n`report.baselin`: unknown key `baselin`; did you mean `baseline`? (known: baseline, published)"), "{error}");
+    assert!(
+        error.ends_with(
+            "experiment.toml:\n`report.baselin`: unknown key `baselin`; did you mean `baseline`? (known: baseline, columns, published, rows, spread)"
+        ),
+        "{error}"
+    );
     assert!(!root.path().join("report").exists());
 }
 

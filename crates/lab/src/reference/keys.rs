@@ -189,7 +189,10 @@ pub(super) const SLURM: &str =
 pub(super) const REPORT: &str = "What the report shows.\n\n\
 - `baseline`: the model that step times are compared with, by its label or the name of its table.\n\
 - `published`: published test errors in percent, a table for each distortion, or for each value of another swept key as tables show it, by the models' labels or names: \
-`R = { \"CNN\" = 1.2 }`, `\"size=64\" = { \"CNN\" = 4.0 }` in `[report.published]`.";
+`R = { \"CNN\" = 1.2 }`, `\"size=64\" = { \"CNN\" = 4.0 }` in `[report.published]`.\n\
+- `rows` and `columns`: the keys of the sweep that stand in the lines of the table and across, one or a list, in full or by their ends: `rows = \"model\"`, `columns = [\"dataset.size\", \"lr\"]`. By default models \
+stand in the lines and distortions across. Whatever else is swept joins the lines, so that only seeds are averaged.\n\
+- `spread`: what stands behind the means and is drawn around them: `\"deviation\"` (default), the standard deviation over the seeds, or `\"interval\"`, half of the 95 % interval of the mean by Student's t.";
 
 pub(super) const ARGUMENTS: &str = "`key=value` after the file's name changes a key: `train.steps=200`, `'sweep.seeds=[0]'`, `dataset.distortion=RTS`. The value is TOML; what is not TOML is a string.\n\n\
 - A key that the sweep varies is held at the value given; a list holds it at several. In a grid, it is the new list. A zip keeps the places with these values; where it lacks one of them, the key is taken out of the zip \

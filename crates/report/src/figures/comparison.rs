@@ -5,6 +5,7 @@ use super::legend::{self, Entry, Mark};
 use super::{Area, Figure, distortion_words, draw_note, draw_vertical};
 use crate::canvas::{Anchor, Canvas, Stroke, render};
 use crate::error::{Error, Result};
+use crate::statistics::Width;
 use crate::style::{GREY, INK, PAPER, Type, WIDTH, colour};
 use crate::summary::{Row, Summary};
 use crate::table;
@@ -25,7 +26,7 @@ pub fn figure(summary: &Summary) -> Result<Option<Figure>> {
     let layout = Layout::new(summary);
     let name = "comparison".to_string();
     let [svg, png] = render((WIDTH, layout.height), |canvas| layout.draw(canvas, summary)).map_err(|reason| Error::Drawing { figure: name.clone(), reason })?;
-    Ok(Some(Figure { name, svg, png, csv: table::csv(summary) }))
+    Ok(Some(Figure { name, svg, png, csv: table::csv(summary, None) }))
 }
 
 struct Layout {
@@ -41,6 +42,8 @@ struct Layout {
     /// Decimals of the values above the bars (see [`value`]); `None` where even the shortest would touch.
     decimals: Option<usize>,
     height: f64,
+    /// What the whiskers show.
+    whisker: Width,
 }
 
 impl Layout {
@@ -50,8 +53,12 @@ impl Layout {
         let bars = (0..summary.distortions.len()).map(|d| summary.rows.iter().filter(|r| r.distortion == d).count()).max().unwrap_or(1).max(1) as f64;
         let group = area.width / groups;
         let slot = (group * 0.9 / bars).min(24.0);
-        let greatest =
-            summary.rows.iter().flat_map(|row| [row.error.map(|e| e.mean + e.deviation.unwrap_or(0.0)), row.published]).flatten().fold(0.0, f64::max);
+        let greatest = summary
+            .rows
+            .iter()
+            .flat_map(|row| [row.error.map(|e| e.mean + e.width(summary.width).unwrap_or(0.0)), row.published])
+            .flatten()
+            .fold(0.0, f64::max);
         let names = names(summary, slot);
         let mut entries: Vec<Entry> = Vec::new();
         if names.is_none() {
@@ -66,7 +73,7 @@ impl Layout {
         let fits = |d: &usize| summary.rows.iter().filter_map(|r| r.error).all(|e| VALUE.width(&value(e.mean, *d)) + 0.4 < slot);
         let decimals = [2, 1, 0].into_iter().find(fits);
         // Room above the highest bar for its value.
-        Self { decimals, area, errors: Axis::linear(0.0, (greatest * 1.09).max(0.1), 5, false), group, slot, names, entries, height }
+        Self { decimals, area, errors: Axis::linear(0.0, (greatest * 1.09).max(0.1), 5, false), group, slot, names, entries, height, whisker: summary.width }
     }
 
     fn draw(&self, canvas: &mut Canvas, summary: &Summary) {
@@ -108,7 +115,7 @@ impl Layout {
         if let Some(error) = row.error {
             canvas.rectangle((centre - width / 2.0, y(error.mean)), (width, self.area.bottom() - y(error.mean)), colour(row.series));
             top = y(error.mean);
-            if let Some(deviation) = error.deviation {
+            if let Some(deviation) = error.width(self.whisker) {
                 let (low, high, cap) = (y(error.mean - deviation), y(error.mean + deviation), (width * 0.22).min(1.3));
                 let whisker = Stroke { colour: INK, width: 0.22 };
                 canvas.line(&[(centre, low), (centre, high)], whisker);
