@@ -34,6 +34,7 @@ pub use kind::mnist::{MnistSource, MnistSpec};
 pub use kind::mnist_3d::Mnist3dSpec;
 pub use kind::mnist_addition::MnistAdditionSpec;
 pub use kind::mnist_colocalise::MnistColocaliseSpec;
+pub use kind::mnist_pieces::MnistPiecesSpec;
 pub use kind::npz::NpzSpec;
 pub use kind::parquet::ParquetSpec;
 pub use kind::street::{StreetDigitsSpec, StreetNumbersSpec};

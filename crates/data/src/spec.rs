@@ -14,6 +14,7 @@ use crate::kind::mnist::MnistSpec;
 use crate::kind::mnist_3d::Mnist3dSpec;
 use crate::kind::mnist_addition::MnistAdditionSpec;
 use crate::kind::mnist_colocalise::MnistColocaliseSpec;
+use crate::kind::mnist_pieces::MnistPiecesSpec;
 use crate::kind::npz::NpzSpec;
 use crate::kind::parquet::ParquetSpec;
 use crate::kind::street::{StreetDigitsSpec, StreetNumbersSpec};
@@ -61,6 +62,8 @@ kinds! {
     MnistAddition(MnistAdditionSpec),
     /// Images of one handwritten digit, to be found in each.
     MnistColocalise(MnistColocaliseSpec),
+    /// Pieces of such images, named by how well they show the digit.
+    MnistPieces(MnistPiecesSpec),
     /// Handwritten digits in volumes.
     #[serde(rename = "mnist_3d")]
     Mnist3d(Mnist3dSpec),

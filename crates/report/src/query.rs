@@ -131,7 +131,7 @@ pub fn trials(dir: &Path) -> Result<Store> {
             paths.push(facts);
         } else {
             started += usize::from(folder.is_dir());
-            store.unfinished.push(format!("{}, seed {}", entry.label, entry.seed));
+            store.unfinished.push(entry.name());
         }
     }
     if paths.is_empty() {
@@ -192,6 +192,15 @@ struct Planned {
     label: String,
     seed: i64,
     differs: BTreeMap<String, String>,
+}
+
+impl Planned {
+    /// What it is called where it has no facts yet: label, all that the sweep changes besides the model, and seed.
+    fn name(&self) -> String {
+        let rest = self.differs.iter().filter(|(key, _)| !["model", "seed", "seeds"].contains(&last_key(key)));
+        let rest = rest.map(|(key, value)| format!(", {}={value}", last_key(key))).collect::<String>();
+        format!("{}{rest}, seed {}", self.label, self.seed)
+    }
 }
 
 /// The trials of the latest run by their ids; `None` where there is no plan.

@@ -171,7 +171,7 @@ fn failed_and_unfinished_trials_are_listed_and_not_averaged() {
     let rows: Vec<&str> = report.table.lines().filter(|line| line.starts_with(" CNN") || line.starts_with(" ST-CNN TPS")).collect();
     assert!(rows.iter().all(|row| !row.contains('±')), "{}", report.table);
     assert!(report.table.contains("- CNN on R, seed 1 (trial 0101): test error is NaN"), "{}", report.table);
-    assert!(report.table.contains("- not finished: 1 trial (ST-CNN TPS, seed 1)"), "{}", report.table);
+    assert!(report.table.contains("- not finished: 1 trial (ST-CNN TPS, distortion=R, seed 1)"), "{}", report.table);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::Fault;
 
+use super::interpolation::bilinear;
 use super::mnist::MnistSpec;
 use super::{Loaded, Opened, Source};
 use crate::images::Images;
@@ -176,18 +177,7 @@ impl Slab<'_> {
 
     /// The digit at a point, in pixels from its middle, interpolated linearly, nothing outside.
     fn pixel(&self, x: f32, y: f32) -> f32 {
-        let (x, y) = (x + self.width as f32 / 2.0 - 0.5, y + self.height as f32 / 2.0 - 0.5);
-        if !(x > -1.0 && y > -1.0 && x < self.width as f32 && y < self.height as f32) {
-            return 0.0;
-        }
-        let (left, top) = (x.floor(), y.floor());
-        let (right_part, lower_part) = (x - left, y - top);
-        let at = |column: f32, row: f32| {
-            let inside = column >= 0.0 && row >= 0.0 && (column as usize) < self.width && (row as usize) < self.height;
-            if inside { self.digit[row as usize * self.width + column as usize] } else { 0.0 }
-        };
-        let across = |row: f32| at(left, row) * (1.0 - right_part) + at(left + 1.0, row) * right_part;
-        across(top) * (1.0 - lower_part) + across(top + 1.0) * lower_part
+        bilinear(self.digit, [self.height, self.width], x + self.width as f32 / 2.0 - 0.5, y + self.height as f32 / 2.0 - 0.5)
     }
 }
 

@@ -50,11 +50,18 @@ impl Declared for MnistColocaliseSpec {
 }
 
 /// The side of a piece of clutter.
-const PIECE: usize = 6;
+pub(super) const PIECE: usize = 6;
 /// The most pixels of all images together: 1 GiB.
 const MOST_PIXELS: usize = 1 << 28;
 /// The most pieces.
-const MOST_PIECES: usize = 10_000;
+pub(super) const MOST_PIECES: usize = 10_000;
+
+/// Sides that are too short or too long.
+pub(super) fn side_faults(key: &str, sides: [usize; 2], least: usize) -> Option<Fault> {
+    const MOST: usize = 4096;
+    let fault = || Fault::at([key], format!("height and width must be from {least} to {MOST}; they are {sides:?}"));
+    (!sides.iter().all(|side| (least..=MOST).contains(side))).then(fault)
+}
 
 impl Source for MnistColocaliseSpec {
     fn faults(&self) -> Vec<Fault> {
@@ -66,11 +73,6 @@ impl Source for MnistColocaliseSpec {
         };
         check(self.class < 10, "class", format!("must be a digit from 0 to 9; it is {}", self.class));
         check(self.images >= 2, "images", format!("must be at least 2, so that there is something to compare; it is {}", self.images));
-        check(
-            self.canvas.iter().all(|side| (28..=4096).contains(side)),
-            "canvas",
-            format!("height and width must be from 28 to 4096; they are {:?}", self.canvas),
-        );
         let pixels = self.canvas.iter().try_fold(self.images, |product, side| product.checked_mul(*side));
         check(
             pixels.is_some_and(|pixels| pixels <= MOST_PIXELS),
@@ -78,6 +80,7 @@ impl Source for MnistColocaliseSpec {
             format!("{} images of {:?} have more than {MOST_PIXELS} pixels; ask for fewer", self.images, self.canvas),
         );
         check(self.clutter <= MOST_PIECES, "clutter", format!("must be at most {MOST_PIECES}; it is {}", self.clutter));
+        faults.extend(side_faults("canvas", self.canvas, 28));
         faults
     }
 

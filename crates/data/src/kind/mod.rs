@@ -2,10 +2,12 @@
 
 pub(crate) mod cub;
 pub(crate) mod folder;
+mod interpolation;
 pub(crate) mod mnist;
 pub(crate) mod mnist_3d;
 pub(crate) mod mnist_addition;
 pub(crate) mod mnist_colocalise;
+pub(crate) mod mnist_pieces;
 pub(crate) mod npz;
 pub(crate) mod parquet;
 pub(crate) mod street;

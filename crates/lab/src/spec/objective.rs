@@ -27,7 +27,7 @@ pub enum ObjectiveSpec {
 ///
 /// `mean over n, m != n of max(0, |e(I_n cut) - e(I_m cut)|^2 - |e(I_n cut) - e(I_n cut at random)|^2 + margin)`
 ///
-/// is to be small. The activations of each layer are divided by the root of their number, so that a layer counts by what they say and not by how many they are. What is cut out of two images
+/// is to be small. The activations of each layer, but for probabilities, are divided by the root of their number, so that a layer counts by what they say and not by how many they are. What is cut out of two images
 /// is to be more alike than it is to another piece of the same image (section A.2 of the paper, which has a sum, and says nothing of scales).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ColocaliseSpec {
@@ -48,6 +48,8 @@ pub enum Activations {
     Relu,
     /// The last layer's, the scores of the classes.
     Output,
+    /// The probabilities of the classes, by softmax.
+    Probabilities,
 }
 
 /// A classifier that is trained first, then frozen: its activations say how much alike two images are.
@@ -67,8 +69,8 @@ pub struct EncoderSpec {
 pub(crate) struct ColocaliseSection {
     /// By how much more alike what is cut out of two images must be than a random piece of the same image, in squared activations, the mean over each layer.
     pub margin: f64,
-    /// By which of the encoder's activations pieces are compared: `relu`, those of every ReLU, joined; `output`, the scores of the classes. Those of each layer are divided by the
-    /// root of their number.
+    /// By which of the encoder's activations pieces are compared: `relu`, those of every ReLU, joined; `output`, the scores of the classes; `probabilities`, their softmax. Those of
+    /// each layer, but for probabilities, are divided by the root of their number.
     pub activations: Activations,
     /// The classifier whose activations say how much alike two pieces are: a table with `dataset`, `network` and `train`, each as the experiment's own. It is trained first, from
     /// the trial's seed, and then frozen.
@@ -197,7 +199,7 @@ impl EncoderSpec {
     fn misfits(&self, compared: Activations, registry: &Registry) -> Vec<Fault> {
         match self.plan(registry) {
             Err(faults) => faults,
-            Ok(plan) if compared == Activations::Output || plan.describe().iter().any(|line| line.name.starts_with("relu")) => Vec::new(),
+            Ok(plan) if compared != Activations::Relu || plan.describe().iter().any(|line| line.name.starts_with("relu")) => Vec::new(),
             Ok(_) => vec![
                 Fault::at(["layers"], "there is no \"relu\" among these layers, so there are no activations to compare by").help("put \"relu\" behind a layer"),
             ],
@@ -237,6 +239,16 @@ mod tests {
         assert!(matches!(&spec, ObjectiveSpec::Colocalise(spec) if spec.margin == 1.0 && spec.encoder.train.steps == 3));
         assert_eq!(spec.ending(1), Ending::Images(vec![1, 28, 28]));
         assert!(spec.misfits(&stn_plugins::standard().unwrap()).is_empty());
+    }
+
+    #[test]
+    fn probabilities_need_no_relu_among_the_layers() {
+        let without = ENCODER.replace("\"relu\", ", "");
+        let misfits = |activations: &str| {
+            let spec = read(&format!("objective = {{ kind = \"colocalise\", activations = \"{activations}\", encoder = {{ {without} }} }}")).unwrap();
+            spec.misfits(&stn_plugins::standard().unwrap()).len()
+        };
+        assert_eq!(["relu", "output", "probabilities"].map(misfits), [1, 0, 0]);
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Colocalisation {
         let compared = match self.activations {
             Activations::Relu => relus,
             Activations::Output => vec![output],
+            Activations::Probabilities => return Ok(stn_ops::softmax(&output)?),
         };
         let rows = compared.iter().map(row).collect::<candle_core::Result<Vec<_>>>()?;
         if rows.is_empty() {
