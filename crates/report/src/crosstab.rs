@@ -217,6 +217,7 @@ fn rank(mut cells: Vec<&mut Cell<'_>>) {
     for (i, cell) in cells.iter_mut().enumerate() {
         let seed_by_seed = |&(seed, error): &(i64, f64)| Some((error, of_best.errors.iter().find(|(other, _)| *other == seed)?.1));
         let (own, others): (Vec<f64>, Vec<f64>) = cell.row.errors.iter().filter_map(seed_by_seed).unzip();
-        cell.rank = if i == best { Rank::Best } else { paired_test(&own, &others).map_or(Rank::Untested, Rank::Behind) };
+        let least = i == best || mean(cell) == of_best.error.map_or(f64::NAN, |error| error.mean);
+        cell.rank = if least { Rank::Best } else { paired_test(&own, &others).map_or(Rank::Untested, Rank::Behind) };
     }
 }
