@@ -5,6 +5,9 @@ use polars::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+/// Keys of the sweep, as short as tells them apart, and their values.
+pub type Swept = Vec<(String, String)>;
+
 /// The facts of one finished trial, called what the latest run calls it.
 #[derive(Debug, Clone)]
 pub struct Trial {
@@ -18,8 +21,8 @@ pub struct Trial {
     pub label: String,
     /// What else sets it apart in the sweep besides model, seed and distortion, as "key=value, key=value".
     pub variant: String,
-    /// The same as keys, as short as tells them apart, and values.
-    pub swept: Vec<(String, String)>,
+    /// The same as keys and values.
+    pub swept: Swept,
     /// Name of the distortion; "none" where there is none.
     pub distortion: String,
     /// Name of the data set.
@@ -361,7 +364,7 @@ fn differs(json: &str) -> BTreeMap<String, String> {
 }
 
 /// The swept values besides model, seed and distortion, each by as much of the end of its key as tells it from all other swept `keys`.
-fn swept(differs: &BTreeMap<String, String>, keys: &BTreeSet<String>) -> Vec<(String, String)> {
+fn swept(differs: &BTreeMap<String, String>, keys: &BTreeSet<String>) -> Swept {
     let rest = differs.iter().filter(|(key, _)| !["model", "seed", "seeds", "distortion"].contains(&last_key(key)) && !ends_with(key, "distortion.kind"));
     rest.map(|(key, value)| (short_key(key, keys).to_string(), value.clone())).collect()
 }

@@ -1,7 +1,7 @@
 //! Trials gathered into the rows of the table and the lines of the figures.
 
 use crate::error::count;
-use crate::query::{Measurement, Store, Trial};
+use crate::query::{Measurement, Store, Swept, Trial};
 use crate::settings::Settings;
 use crate::statistics::{Spread, Width};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ pub struct Series {
     /// What else sets it apart, or nothing.
     pub variant: String,
     /// The same as keys and values.
-    pub swept: Vec<(String, String)>,
+    pub swept: Swept,
     /// Both in one.
     pub label: String,
 }
@@ -131,7 +131,7 @@ fn sound(trial: &Trial) -> bool {
 
 fn series(trials: &[Trial], settings: &Settings) -> Vec<Series> {
     let place = |model: &str| settings.models.iter().position(|m| m == model).unwrap_or(usize::MAX);
-    let mut places: BTreeMap<(&str, &str), (usize, &[(String, String)])> = BTreeMap::new();
+    let mut places: BTreeMap<(&str, &str), (usize, &Swept)> = BTreeMap::new();
     for trial in trials {
         let (first, _) = places.entry((&trial.label, &trial.variant)).or_insert((usize::MAX, &trial.swept));
         *first = place(&trial.model).min(*first);
@@ -139,10 +139,10 @@ fn series(trials: &[Trial], settings: &Settings) -> Vec<Series> {
     let mut ordered: Vec<_> = places.into_iter().map(|((model, variant), (place, swept))| (place, model, variant, swept)).collect();
     ordered.sort();
     let label = |model: &str, variant: &str| if variant.is_empty() { model.to_string() } else { format!("{model}, {variant}") };
-    let series = |(_, model, variant, swept): (usize, &str, &str, &[(String, String)])| Series {
+    let series = |(_, model, variant, swept): (usize, &str, &str, &Swept)| Series {
         model: model.into(),
         variant: variant.into(),
-        swept: swept.to_vec(),
+        swept: swept.clone(),
         label: label(model, variant),
     };
     ordered.into_iter().map(series).collect()
