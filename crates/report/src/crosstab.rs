@@ -110,7 +110,8 @@ impl Key {
 impl<'a> Crosstab<'a> {
     /// Crosses a summary as `[report]` says: by default models stand in the lines and distortions across, where there are several.
     pub fn new(summary: &'a Summary, settings: &Settings) -> Self {
-        let (lines, columns) = keys(summary, settings);
+        let Arrangement { lines: named, joined, columns } = Arrangement::new(summary, settings);
+        let lines = [named.as_slice(), &joined].concat();
         let values = |keys: &[Key], row: &Row| keys.iter().map(|key| key.value(row, summary)).collect::<Vec<_>>();
         let ordered = |keys: &[Key]| {
             let mut all: Vec<_> = summary.rows.iter().map(|row| values(keys, row)).collect();
@@ -128,18 +129,17 @@ impl<'a> Crosstab<'a> {
             rank(cells.iter_mut().filter_map(|line| line[column].as_mut()).collect());
         }
         let name = |values: &Vec<Value>| columns.iter().zip(values).map(|(key, value)| key.named(value)).collect::<Vec<_>>().join(", ");
-        // What is swept besides stands behind the last name that was asked for: "CNN, lr=0.1".
-        let asked = lines.len() - unasked(summary, settings).len().min(lines.len().saturating_sub(1));
         let line = |(values, cells): (&Vec<Value>, Vec<Option<Cell<'a>>>)| {
-            let mut names: Vec<String> = values[..asked].iter().map(|value| value.text.clone()).collect();
-            let rest = lines[asked..].iter().zip(&values[asked..]).map(|(key, value)| key.named(value)).filter(|name| !name.is_empty());
+            let (values, rest) = values.split_at(named.len());
+            let mut names: Vec<String> = values.iter().map(|value| value.text.clone()).collect();
+            let rest = joined.iter().zip(rest).map(|(key, value)| key.named(value)).filter(|name| !name.is_empty());
             if let Some(last) = names.last_mut() {
                 rest.for_each(|name| *last += &format!(", {name}"));
             }
             Line { names, cells }
         };
         Self {
-            headings: lines[..asked].iter().map(|key| key.heading().to_string()).collect(),
+            headings: named.iter().map(|key| key.heading().to_string()).collect(),
             columns: of_columns.iter().map(name).collect(),
             lines: of_lines.iter().zip(cells).map(line).collect(),
         }
@@ -156,39 +156,42 @@ impl<'a> Crosstab<'a> {
     }
 }
 
-/// The keys of the lines and of the columns. Those that vary and stand nowhere come last in the lines.
-fn keys(summary: &Summary, settings: &Settings) -> (Vec<Key>, Vec<Key>) {
-    let asked = |names: &[String]| names.iter().filter_map(|name| key(name, &summary.series)).collect::<Vec<_>>();
-    let mut lines = asked(&settings.rows);
-    let columns = match &settings.columns {
-        Some(columns) => asked(columns).into_iter().filter(|key| !lines.contains(key)).collect(),
-        None if summary.distortions.len() > 1 && !lines.contains(&Key::Distortion) => vec![Key::Distortion],
-        None => Vec::new(),
-    };
-    if lines.is_empty() && !columns.contains(&Key::Model) {
-        lines.push(Key::Model);
-    }
-    for key in [Key::Distortion, Key::Model] {
-        let varies = if key == Key::Model { summary.series.iter().any(|s| s.model != summary.series[0].model) } else { summary.distortions.len() > 1 };
-        if varies && !lines.contains(&key) && !columns.contains(&key) {
-            lines.insert(0, key);
-        }
-    }
-    lines.extend(unasked(summary, settings).into_iter().filter(|key| !columns.contains(key)));
-    (lines, columns)
+/// Which keys stand where.
+struct Arrangement {
+    /// Those that the lines have names for, outermost first.
+    lines: Vec<Key>,
+    /// Those that were asked for nowhere: they stand behind the last name of a line, "CNN, lr=0.1".
+    joined: Vec<Key>,
+    columns: Vec<Key>,
 }
 
-/// What is swept and asked for neither in lines nor in columns.
-fn unasked(summary: &Summary, settings: &Settings) -> Vec<Key> {
-    let asked: Vec<Key> = settings.rows.iter().chain(settings.columns.iter().flatten()).filter_map(|name| key(name, &summary.series)).collect();
-    let mut keys: Vec<Key> = Vec::new();
-    for (swept, _) in summary.series.iter().flat_map(|series| &series.swept) {
-        let key = Key::Swept(swept.clone());
-        if !asked.contains(&key) && !keys.contains(&key) {
-            keys.push(key);
+impl Arrangement {
+    fn new(summary: &Summary, settings: &Settings) -> Self {
+        let asked = |names: &[String]| names.iter().filter_map(|name| key(name, &summary.series)).collect::<Vec<_>>();
+        let mut lines = asked(&settings.rows);
+        let columns = match &settings.columns {
+            Some(columns) => asked(columns).into_iter().filter(|key| !lines.contains(key)).collect(),
+            None if summary.distortions.len() > 1 && !lines.contains(&Key::Distortion) => vec![Key::Distortion],
+            None => Vec::new(),
+        };
+        // Whatever varies stands somewhere.
+        let models = summary.series.iter().any(|series| series.model != summary.series[0].model);
+        for (key, varies) in [(Key::Model, models || lines.is_empty()), (Key::Distortion, summary.distortions.len() > 1)] {
+            if varies && !lines.contains(&key) && !columns.contains(&key) {
+                lines.insert(0, key);
+            }
         }
+        let mut joined: Vec<Key> = Vec::new();
+        for key in summary.series.iter().flat_map(|series| &series.swept).map(|(key, _)| Key::Swept(key.clone())) {
+            if ![&lines, &columns, &joined].into_iter().any(|known| known.contains(&key)) {
+                joined.push(key);
+            }
+        }
+        if lines.is_empty() {
+            std::mem::swap(&mut lines, &mut joined);
+        }
+        Self { lines, joined, columns }
     }
-    keys
 }
 
 /// The key of a name in `[report]`; `None` for one that these trials were not swept over.

@@ -317,6 +317,8 @@ fn keys_of_the_sweep_stand_in_lines_and_columns_as_asked() {
 fn a_key_that_is_not_asked_for_is_not_averaged_over() {
     let (_root, table) = of_three_keys("columns = 'lr'\n");
     assert!(table.contains("\n| FCN, size=64 | ") && table.contains("\n| CNN, size=128 | "), "{table}");
+    let (_root, table) = of_three_keys("columns = 'model'\n");
+    assert!(table.starts_with("| size | lr | FCN\n") && table.lines().count() == 2 + 4, "{table}");
     let (_root, table) = of_three_keys("columns = []\n");
     assert_eq!(table.lines().count(), 2 + 8, "{table}");
 }

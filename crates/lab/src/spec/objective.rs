@@ -27,8 +27,8 @@ pub enum ObjectiveSpec {
 ///
 /// `mean over n, m != n of max(0, |e(I_n cut) - e(I_m cut)|^2 - |e(I_n cut) - e(I_n cut at random)|^2 + margin)`
 ///
-/// is to be small. The activations of each layer, but for probabilities, are divided by the root of their number, so that a layer counts by what they say and not by how many they are. What is cut out of two images
-/// is to be more alike than it is to another piece of the same image (section A.2 of the paper, which has a sum, and says nothing of scales).
+/// is to be small. The activations of each layer, but for probabilities, are divided by the root of their number, so that a layer counts by what they say and not by how many they
+/// are. What is cut out of two images is to be more alike than it is to another piece of the same image (section A.2 of the paper, which has a sum, and says nothing of scales).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ColocaliseSpec {
     /// The margin of the hinge.
