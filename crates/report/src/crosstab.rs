@@ -67,7 +67,7 @@ enum Key {
 }
 
 /// The value of a key, in its place among the others.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 struct Value {
     place: usize,
     number: f64,
@@ -116,14 +116,19 @@ impl<'a> Crosstab<'a> {
         let ordered = |keys: &[Key]| {
             let mut all: Vec<_> = summary.rows.iter().map(|row| values(keys, row)).collect();
             all.sort_by(|a, b| compare(a, b));
-            all.dedup();
+            all.dedup_by(|a, b| compare(a, b).is_eq());
             all
         };
         let (of_lines, of_columns) = (ordered(&lines), ordered(&columns));
         let mut cells: Vec<Vec<Option<Cell>>> = vec![vec![None; of_columns.len()]; of_lines.len()];
         for row in &summary.rows {
-            let place = |keys: &[Key], all: &[Vec<Value>]| all.iter().position(|other| *other == values(keys, row)).unwrap_or_default();
-            cells[place(&lines, &of_lines)][place(&columns, &of_columns)] = Some(Cell { row, rank: Rank::Untested });
+            let place = |keys: &[Key], all: &[Vec<Value>]| {
+                let own = values(keys, row);
+                all.binary_search_by(|other| compare(other, &own))
+            };
+            if let (Ok(line), Ok(column)) = (place(&lines, &of_lines), place(&columns, &of_columns)) {
+                cells[line][column] = Some(Cell { row, rank: Rank::Untested });
+            }
         }
         for column in 0..of_columns.len() {
             rank(cells.iter_mut().filter_map(|line| line[column].as_mut()).collect());

@@ -182,8 +182,13 @@ fn read_keys(name: &str, value: &Value, swept: &[String], faults: &mut Vec<Fault
     for key in &keys {
         if ["seed", "seeds"].contains(key) {
             faults.push(Fault::at(["report", name], "the table averages over the seeds; facts.parquet of each trial has its error"));
-        } else if !swept.iter().any(|known| ends_with(known, key)) {
+            continue;
+        }
+        let meant: Vec<&str> = swept.iter().filter(|known| ends_with(known, key)).map(String::as_str).collect();
+        if meant.is_empty() {
             faults.push(Fault::unknown(["report", name], "key of the sweep", key, &swept.iter().map(String::as_str).collect::<Vec<_>>()));
+        } else if meant.len() > 1 && !meant.contains(key) {
+            faults.push(Fault::at(["report", name], format!("`{key}` may be {}", meant.join(" or "))).help("write the whole key"));
         }
     }
     keys.into_iter().map(str::to_string).collect()

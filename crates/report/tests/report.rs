@@ -314,6 +314,16 @@ fn keys_of_the_sweep_stand_in_lines_and_columns_as_asked() {
 }
 
 #[test]
+fn values_that_are_no_ordinary_numbers_have_cells_of_their_own() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { models: vec!["CNN".into()], seeds: 3, plain: 1, ..Fixture::quickstart() }.write(root.path());
+    let planned = |(seed, lr)| (format!("000{seed}"), "cnn".to_owned(), "CNN".to_owned(), seed, format!("{{\"train.lr\":\"{lr}\"}}"));
+    fixture::plan(root.path(), &[(0, "nan"), (1, "inf"), (2, "0.1")].map(planned));
+    let table = write(root.path(), &Options::default()).unwrap().table;
+    assert!(["lr=0.1", "lr=inf", "lr=nan"].iter().all(|name| table.lines().any(|line| line.contains(name) && line.contains("  1  "))), "{table}");
+}
+
+#[test]
 fn a_key_that_is_not_asked_for_is_not_averaged_over() {
     let (_root, table) = of_three_keys("columns = 'lr'\n");
     assert!(table.contains("\n| FCN, size=64 | ") && table.contains("\n| CNN, size=128 | "), "{table}");
@@ -359,6 +369,8 @@ fn a_key_that_nothing_is_swept_over_is_a_mistake_with_what_could_be_meant() {
         stn_report::check(&text.parse().unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     assert_eq!(faults("rows = 'model'\ncolumns = ['lr']\nspread = 'interval'"), "");
+    let two = "[sweep.grid]\n'a.size' = [1, 2]\n'b.size' = [1, 2]\n[report]\nrows = 'size'".parse().unwrap();
+    assert_eq!(stn_report::check(&two)[0].to_string(), "`report.rows`: `size` may be a.size or b.size; write the whole key");
     insta::assert_snapshot!(faults("rows = 'modle'\ncolumns = ['lr', 'seed']\nspread = 'sigma'"));
     insta::assert_snapshot!(faults("rows = 3\ncolumns = ['lr', 1]\nspread = 2"));
 }

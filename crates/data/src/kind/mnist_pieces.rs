@@ -14,7 +14,7 @@ use crate::distortion::{Clutter, Draw, Frame};
 use crate::images::Images;
 use crate::pictures::Pictures;
 use crate::spec::Declared;
-use crate::{Error, Provenance, Result};
+use crate::{Provenance, Result};
 
 /// `kind = "mnist_pieces"`: square pieces of images like those of `mnist_colocalise`, each digit on a canvas of its own, to train an encoder on that knows a digit where it fills a piece.
 ///
@@ -101,9 +101,6 @@ impl Pictures for Pieces {
         let mut digit = vec![0.0; self.digits.size()];
         self.digits.draw(index, random, &mut digit, labels)?;
         let ([_, height, width], canvas) = (self.digits.shape(), self.spec.canvas);
-        if digit.len() != height * width {
-            return Err(Error::Unsupported(format!("pieces of digits of {} values cannot be cut; they must be grey", digit.len())));
-        }
         let mut image = vec![0.0; canvas.iter().product()];
         let frame = Frame { image: [height, width], canvas };
         let clutter = Clutter { patches: self.spec.clutter, patch: PIECE, canvas };
