@@ -17,9 +17,10 @@ mod style;
 mod summary;
 mod table;
 
+pub use canvas::Format;
 pub use error::{BadFile, Error, Result};
 
-use figures::{Figure, comparison, learning_curves, montage};
+use figures::{Figure, Press, comparison, learning_curves, montage};
 use std::path::{Path, PathBuf};
 
 /// How the report is made.
@@ -27,11 +28,15 @@ use std::path::{Path, PathBuf};
 pub struct Options {
     /// Columns of the terminal that the table may fill.
     pub columns: u16,
+    /// What figures are written as; as the experiment says, or in every format, where it is `None`.
+    pub formats: Option<Vec<Format>>,
+    /// A file whose keys go before those of the experiment's `[report.style]`.
+    pub style: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { columns: 100 }
+        Self { columns: 100, formats: None, style: None }
     }
 }
 
@@ -57,15 +62,19 @@ pub fn check(experiment: &toml::Table) -> Vec<stn_core::Fault> {
 /// [`Error::Unreadable`] when files are damaged, after everything that the others allow has been written.
 pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     let mut store = query::trials(dir)?;
-    let settings = settings::Settings::read(&dir.join("experiment.toml"))?;
+    let mut settings = settings::Settings::read(&dir.join("experiment.toml"))?;
+    if let Some(file) = &options.style {
+        settings.restyle(file)?;
+    }
     if store.trials.is_empty() {
         return Err(Error::Unreadable { files: store.bad, report: None });
     }
     let measurements = query::metrics(&mut store)?;
     let experiment = dir.canonicalize().ok().and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned())).unwrap_or_default();
     let summary = summary::summarise(&experiment, &store, &settings);
-    let mut drawn: Vec<Figure> = learning_curves::figure(&summary, &measurements)?.into_iter().chain(comparison::figure(&summary)?).collect();
-    drawn.extend(montage::figures(&summary, &mut store)?);
+    let press = Press { style: &settings.style, formats: options.formats.as_deref().unwrap_or(&settings.formats) };
+    let mut drawn: Vec<Figure> = learning_curves::figure(press, &summary, &measurements)?.into_iter().chain(comparison::figure(press, &summary)?).collect();
+    drawn.extend(montage::figures(press, &summary, &mut store)?);
     let summary = summary::Summary { left_out: summary::left_out(&store), ..summary };
 
     let mut output = output::Output::to(dir.join("report"))?;
@@ -74,8 +83,9 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     output.put("table.tex", table::latex(&summary, &crosstab).as_bytes())?;
     output.put("table.csv", table::csv(&summary, Some(&crosstab)).as_bytes())?;
     for figure in &drawn {
-        output.put(&format!("{}.svg", figure.name), &figure.svg)?;
-        output.put(&format!("{}.png", figure.name), &figure.png)?;
+        for (ending, drawing) in &figure.drawings {
+            output.put(&format!("{}.{ending}", figure.name), drawing)?;
+        }
         output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
     }
     output.remove_stale()?;

@@ -3,12 +3,12 @@
 mod grid;
 mod pictures;
 
-use super::Figure;
-use crate::canvas::{Anchor, Canvas, Stroke, render};
-use crate::error::{Error, Result, count};
-use crate::output::montage_name;
+use super::{Figure, Kind, Press};
+use crate::canvas::{Anchor, Canvas, Stroke};
+use crate::error::{Result, count};
+use crate::output::name_of;
 use crate::query::{Store, Warp, warps};
-use crate::style::{GREY, INK, RULE, Type, WIDTH, WRONG, colour};
+use crate::style::{GREY, INK, RULE, Style, Type, WRONG};
 use crate::summary::Summary;
 use crate::table::csv_line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,11 +19,15 @@ const COLUMNS: usize = 10;
 const ROWS: usize = 16;
 /// Room for the names at the left, mm.
 const NAMES: f64 = 29.0;
+/// Room for the words for the rows alone, where the names stand above, mm.
+const WORDS: f64 = 12.5;
 /// Room for a name above its block, mm.
 const HEAD: f64 = 4.2;
 const GAP: f64 = 0.7;
 const BETWEEN: f64 = 2.4;
 const LARGEST_CELL: f64 = 16.0;
+/// Height of a line of notes, mm.
+const NOTE: f64 = 2.7;
 
 /// What one transformer of one model did to the images of a sheet.
 struct Block {
@@ -47,7 +51,7 @@ impl Block {
 }
 
 /// One sheet for each distortion that has a model with transformers: the first seed of each. What cannot be read goes to the store's bad files.
-pub fn figures(summary: &Summary, store: &mut Store) -> Result<Vec<Figure>> {
+pub fn figures(press: Press, summary: &Summary, store: &mut Store) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (d, distortion) in summary.distortions.iter().enumerate() {
         let mut chosen: Vec<(usize, String, Vec<Warp>)> = Vec::new();
@@ -65,11 +69,9 @@ pub fn figures(summary: &Summary, store: &mut Store) -> Result<Vec<Figure>> {
         if blocks.is_empty() {
             continue;
         }
-        let name = montage_name(distortion);
-        let sheet = Sheet::new(summary, &blocks, columns.len());
-        let [svg, png] = render((sheet.width, sheet.height), |canvas| sheet.draw(canvas, summary, &blocks))
-            .map_err(|reason| Error::Drawing { figure: name.clone(), reason })?;
-        figures.push(Figure { name, svg, png, csv: csv(summary, &blocks) });
+        let name = name_of(Kind::Montage, distortion);
+        let sheet = Sheet::new(press.style, summary, &blocks, columns.len());
+        figures.push(press.figure(&name, (sheet.width, sheet.height), csv(summary, &blocks), |canvas| sheet.draw(canvas, summary, &blocks))?);
     }
     Ok(figures)
 }
@@ -113,7 +115,10 @@ fn blocks(chosen: Vec<(usize, String, Vec<Warp>)>, columns: &[i64]) -> Vec<Block
 }
 
 /// Sizes of a sheet.
-struct Sheet {
+struct Sheet<'a> {
+    style: &'a Style,
+    /// Room at the left, mm.
+    names: f64,
     cell: f64,
     width: f64,
     height: f64,
@@ -125,11 +130,17 @@ struct Sheet {
     notes: Vec<String>,
 }
 
-impl Sheet {
-    fn new(summary: &Summary, blocks: &[Block], columns: usize) -> Self {
-        let room = WIDTH - NAMES - 1.0;
+impl<'a> Sheet<'a> {
+    fn new(style: &'a Style, summary: &Summary, blocks: &[Block], columns: usize) -> Self {
+        let beside = |block: &Block| {
+            let lines = Type::NAME.wrap(&summary.series[block.series].label, name_room());
+            lines.len() <= 3 && lines.iter().all(|line| Type::NAME.width(line) <= name_room())
+        };
+        let headed = style.narrow() || !blocks.iter().all(beside);
+        let (names, width) = (if headed { WORDS } else { NAMES }, style.width());
+        let room = width - names - 1.0;
         let cell = ((room - GAP * (columns as f64 - 1.0)) / columns as f64).min(LARGEST_CELL);
-        let pictures = NAMES + columns as f64 * (cell + GAP) - GAP + 1.0;
+        let pictures = names + columns as f64 * (cell + GAP) - GAP + 1.0;
         let mut rows = 0;
         let fits = |block: &&Block| {
             rows += 2 + block.earlier.len();
@@ -154,14 +165,10 @@ impl Sheet {
             notes.push("Synthetic data.".into());
         }
         let extent = grid::extent(blocks.iter().take(shown).flat_map(Block::every).map(|w| &w.grid));
-        let beside = |block: &Block| {
-            let lines = Type::NAME.wrap(&summary.series[block.series].label, name_room());
-            lines.len() <= 3 && lines.iter().all(|line| Type::NAME.width(line) <= name_room())
-        };
-        let headed = !blocks.iter().all(beside);
-        let mut sheet = Self { cell, width: 0.0, height: 0.0, headed, extent, shown, notes };
-        sheet.width = pictures.max(NAMES + Type::TINY.width(&sheet.notes.join(" ")) + 1.0).min(WIDTH);
-        sheet.height = sheet.rows(blocks).last().map_or(0.0, |(_, top)| top + cell) + 4.5;
+        let lines = Type::TINY.wrap_words(&notes.join(" "), width - 4.0);
+        let longest = lines.iter().map(|line| Type::TINY.width(line)).fold(0.0, f64::max);
+        let mut sheet = Self { style, names, cell, width: pictures.max(longest + 4.0).min(width), height: 0.0, headed, extent, shown, notes: lines };
+        sheet.height = sheet.rows(blocks).last().map_or(0.0, |(_, top)| top + cell) + 1.8 + NOTE * sheet.notes.len() as f64;
         sheet
     }
 
@@ -185,7 +192,7 @@ impl Sheet {
     }
 
     fn draw(&self, canvas: &mut Canvas, summary: &Summary, blocks: &[Block]) {
-        let left = |column: usize| NAMES + column as f64 * (self.cell + GAP);
+        let left = |column: usize| self.names + column as f64 * (self.cell + GAP);
         for (column, class) in self.classes(blocks).into_iter().enumerate() {
             canvas.text((left(column) + self.cell / 2.0, 3.4), &class, Type::SMALL, INK, Anchor::Middle);
         }
@@ -199,7 +206,7 @@ impl Sheet {
                     (Some(warp), Part::Input) => self.draw_image(canvas, &warp.input, corner),
                     (Some(warp), Part::Grid) => {
                         let earlier: Vec<&Warp> = block.earlier.iter().filter_map(|step| step[column].as_ref()).collect();
-                        grid::draw(canvas, (warp, &earlier), corner, self.cell, self.extent, colour(block.series));
+                        grid::draw(canvas, (warp, &earlier), corner, self.cell, self.extent, self.style.colour(block.series));
                     }
                     (Some(_), Part::Step(step)) => {
                         if let Some(warp) = &block.earlier[step][column] {
@@ -210,7 +217,10 @@ impl Sheet {
                 }
             }
         }
-        canvas.text((NAMES, self.height - 1.2), &self.notes.join(" "), Type::TINY, GREY, Anchor::Start);
+        let left = if Type::TINY.width(self.notes.first().map_or("", String::as_str)) + self.names + 1.0 <= self.width { self.names } else { 2.0 };
+        for (i, line) in self.notes.iter().rev().enumerate() {
+            canvas.text((left, self.height - 1.2 - NOTE * i as f64), line, Type::TINY, GREY, Anchor::Start);
+        }
     }
 
     fn draw_image(&self, canvas: &mut Canvas, image: &crate::query::Array, corner: (f64, f64)) {
@@ -246,7 +256,7 @@ impl Sheet {
             Part::Step(step) => format!("step {}", step + 1),
             Part::Output => "output".to_owned(),
         };
-        let edge = NAMES - 2.0;
+        let edge = self.names - 2.0;
         canvas.text((edge, middle), &word, Type::SMALL, GREY, Anchor::End);
         if part != Part::Grid {
             return;
@@ -254,7 +264,7 @@ impl Sheet {
         let label = &summary.series[block.series].label;
         let head = if self.headed { HEAD } else { 0.0 };
         let parts = 2.0 + block.earlier.len() as f64;
-        canvas.rectangle((0.6, top - head), (0.8, parts * self.cell + (parts - 1.0) * GAP + head), colour(block.series));
+        canvas.rectangle((0.6, top - head), (0.8, parts * self.cell + (parts - 1.0) * GAP + head), self.style.colour(block.series));
         if self.headed {
             let layer = block.layer.as_ref().map(|layer| format!("  {layer}")).unwrap_or_default();
             let label = Type::NAME.shortened(label, self.width - 4.0 - Type::TINY.width(&layer));
