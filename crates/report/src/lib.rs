@@ -20,7 +20,7 @@ mod table;
 pub use canvas::Format;
 pub use error::{BadFile, Error, Result};
 
-use figures::{Figure, Press, comparison, learning_curves, montage};
+use figures::Press;
 use std::path::{Path, PathBuf};
 
 /// How the report is made.
@@ -73,8 +73,7 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     let experiment = dir.canonicalize().ok().and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned())).unwrap_or_default();
     let summary = summary::summarise(&experiment, &store, &settings);
     let press = Press { style: &settings.style, formats: options.formats.as_deref().unwrap_or(&settings.formats) };
-    let mut drawn: Vec<Figure> = learning_curves::figure(press, &summary, &measurements)?.into_iter().chain(comparison::figure(press, &summary)?).collect();
-    drawn.extend(montage::figures(press, &summary, &mut store)?);
+    let drawn = figures::draw(press, &summary, &measurements, settings.figures.as_deref(), &mut store)?;
     let summary = summary::Summary { left_out: summary::left_out(&store), ..summary };
 
     let mut output = output::Output::to(dir.join("report"))?;

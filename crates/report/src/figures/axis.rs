@@ -48,6 +48,11 @@ impl Axis {
         Self { least, greatest, logarithmic: true, ticks }
     }
 
+    /// A scale without ticks, for what has names instead of numbers.
+    pub fn nothing() -> Self {
+        Self { least: 0.0, greatest: 1.0, logarithmic: false, ticks: Vec::new() }
+    }
+
     /// A scale for errors: logarithmic where they span more than a factor of eight.
     pub fn of_errors(errors: impl Iterator<Item = f64>) -> Self {
         let errors: Vec<f64> = errors.filter(|error| error.is_finite()).collect();

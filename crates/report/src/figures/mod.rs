@@ -3,15 +3,22 @@
 pub mod axis;
 pub mod clip;
 pub mod comparison;
+pub mod cost;
+pub mod error_against;
 pub mod learning_curves;
 pub mod legend;
 pub mod montage;
 pub mod panels;
+pub mod seeds;
+pub mod shown;
 
 use crate::canvas::{Anchor, Canvas, Format, Point, Stroke, render};
 use crate::error::{Error, Result};
+use crate::query::{Measurement, Store};
 use crate::style::{GREY, INK, RULE, Style, Type};
+use crate::summary::Summary;
 use axis::Axis;
+use shown::Gallery;
 
 /// A figure ready to be written: `NAME.svg` and as many more as it comes in, and `NAME.csv`.
 #[derive(Debug)]
@@ -87,6 +94,26 @@ impl Kind {
             Self::Straightening => "straightening",
         }
     }
+}
+
+/// The figures that an experiment asks for, or, where it names none, all that say something.
+pub fn draw(press: Press, summary: &Summary, measurements: &[Measurement], asked: Option<&[Kind]>, store: &mut Store) -> Result<Vec<Figure>> {
+    let kinds = asked.unwrap_or(&Kind::ALL);
+    let asked = asked.is_some();
+    let gallery = if kinds.iter().any(|kind| shown::is_needed_for(*kind)) { Gallery::read(summary, store)? } else { Gallery::default() };
+    let mut figures = Vec::new();
+    for &kind in kinds {
+        match kind {
+            Kind::LearningCurves => figures.extend(learning_curves::figure(press, summary, measurements)?),
+            Kind::Comparison => figures.extend(comparison::figure(press, summary)?),
+            Kind::ErrorAgainst => figures.extend(error_against::figures(press, summary)?),
+            Kind::Cost => figures.extend(cost::figures(press, summary, asked)?),
+            Kind::Seeds => figures.extend(seeds::figure(press, summary, asked)?),
+            Kind::Montage | Kind::Worst => figures.extend(montage::figures(press, summary, &gallery, kind, asked)?),
+            _ => {}
+        }
+    }
+    Ok(figures)
 }
 
 /// How figures are drawn.

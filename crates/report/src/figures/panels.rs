@@ -48,7 +48,8 @@ impl Panels {
         // The last label stands under the end of its panel: half of it lies beyond.
         let beyond = across.ticks.last().map_or(0.0, |(_, label)| Type::SMALL.width(label) / 2.0);
         let widest = up.ticks.iter().map(|(_, label)| Type::SMALL.width(label)).fold(4.0, f64::max);
-        let (left, right, between) = (7.2 + widest, (beyond + 0.8).max(2.5), beyond + if style.narrow() { 3.0 } else { 4.0 });
+        let before = across.ticks.first().map_or(0.0, |(value, label)| Type::SMALL.width(label) / 2.0 - across.share(*value) * style.width() / columns as f64);
+        let (left, right, between) = (7.2 + widest, (beyond + 0.8).max(2.5), (beyond + before + 2.0).max(4.0));
         let width = (style.width() - left - right - between * (columns as f64 - 1.0)) / columns as f64;
         let height = match columns {
             1 => (width * 0.62).min(82.0),
