@@ -3,6 +3,7 @@
 pub mod axis;
 pub mod clip;
 pub mod comparison;
+pub mod confusion;
 pub mod cost;
 pub mod error_against;
 pub mod learning_curves;
@@ -11,6 +12,7 @@ pub mod montage;
 pub mod panels;
 pub mod seeds;
 pub mod shown;
+pub mod theta;
 
 use crate::canvas::{Anchor, Canvas, Format, Point, Stroke, render};
 use crate::error::{Error, Result};
@@ -109,6 +111,8 @@ pub fn draw(press: Press, summary: &Summary, measurements: &[Measurement], asked
             Kind::ErrorAgainst => figures.extend(error_against::figures(press, summary)?),
             Kind::Cost => figures.extend(cost::figures(press, summary, asked)?),
             Kind::Seeds => figures.extend(seeds::figure(press, summary, asked)?),
+            Kind::Confusion => figures.extend(confusion::figures(press, summary, store)?),
+            Kind::Theta => figures.extend(theta::figures(press, summary, store)?),
             Kind::Montage | Kind::Worst => figures.extend(montage::figures(press, summary, &gallery, kind, asked)?),
             _ => {}
         }
@@ -202,6 +206,26 @@ pub fn draw_horizontal(canvas: &mut Canvas, area: Area, axis: &Axis) {
         let x = area.left + axis.share(*value) * area.width;
         canvas.line(&[(x, area.bottom()), (x, area.bottom() + 0.9)], ink);
         canvas.text((x, area.bottom() + 1.6 + Type::SMALL.cap()), label, Type::SMALL, INK, Anchor::Middle);
+    }
+}
+
+/// Height of a line of notes, mm.
+const NOTE: f64 = 2.7;
+
+/// Notes below a figure in lines no wider than `width` mm.
+pub fn notes(text: &str, width: f64) -> Vec<String> {
+    Type::TINY.wrap_words(text, width)
+}
+
+/// Room that notes need, mm.
+pub fn notes_height(lines: &[String]) -> f64 {
+    1.8 + NOTE * lines.len() as f64
+}
+
+/// Draws notes at the lower edge of a sheet.
+pub fn draw_notes(canvas: &mut Canvas, (left, bottom): Point, lines: &[String]) {
+    for (i, line) in lines.iter().rev().enumerate() {
+        canvas.text((left, bottom - 1.2 - NOTE * i as f64), line, Type::TINY, GREY, Anchor::Start);
     }
 }
 

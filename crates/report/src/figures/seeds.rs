@@ -1,7 +1,7 @@
 //! Final test errors seed by seed: a box from quartile to quartile with the median, whiskers to the least and the greatest, and a point a seed.
 
 use super::axis::Axis;
-use super::legend::{self, Entry, Mark};
+use super::legend::{Entry, Mark};
 use super::panels::Panels;
 use super::{Area, Figure, Kind, Press};
 use crate::canvas::{Canvas, Stroke};

@@ -4,7 +4,7 @@ pub mod grid;
 pub mod pictures;
 
 use super::shown::{Gallery, Shown};
-use super::{Figure, Kind, Press};
+use super::{Figure, Kind, Press, draw_notes, notes_height};
 use crate::canvas::{Anchor, Canvas, Stroke};
 use crate::error::{Result, count};
 use crate::output::name_of;
@@ -29,8 +29,6 @@ const BETWEEN: f64 = 2.4;
 const LARGEST_CELL: f64 = 16.0;
 /// Type of what a small image is misread as.
 const READ: Type = Type { size: 5.5, bold: true };
-/// Height of a line of notes, mm.
-const NOTE: f64 = 2.7;
 
 /// What one transformer of one model did to the images of a sheet.
 struct Block<'a> {
@@ -183,10 +181,10 @@ impl<'a> Sheet<'a> {
             notes.push("Synthetic data.".into());
         }
         let extent = grid::extent(blocks.iter().take(shown).flat_map(Block::every).map(|w| &w.grid));
-        let lines = Type::TINY.wrap_words(&notes.join(" "), width - 4.0);
+        let lines = super::notes(&notes.join(" "), width - 4.0);
         let longest = lines.iter().map(|line| Type::TINY.width(line)).fold(0.0, f64::max);
         let mut sheet = Self { style, names, cell, size: (pictures.max(longest + 4.0).min(width), 0.0), headed, extent, shown, notes: lines };
-        sheet.size.1 = sheet.rows(blocks).last().map_or(0.0, |(_, top)| top + cell) + 1.8 + NOTE * sheet.notes.len() as f64;
+        sheet.size.1 = sheet.rows(blocks).last().map_or(0.0, |(_, top)| top + cell) + notes_height(&sheet.notes);
         sheet
     }
 
@@ -236,9 +234,7 @@ impl<'a> Sheet<'a> {
             }
         }
         let left = if Type::TINY.width(self.notes.first().map_or("", String::as_str)) + self.names + 1.0 <= self.size.0 { self.names } else { 2.0 };
-        for (i, line) in self.notes.iter().rev().enumerate() {
-            canvas.text((left, self.size.1 - 1.2 - NOTE * i as f64), line, Type::TINY, GREY, Anchor::Start);
-        }
+        draw_notes(canvas, (left, self.size.1), &self.notes);
     }
 
     fn draw_image(&self, canvas: &mut Canvas, image: &crate::query::Array, corner: (f64, f64)) {
