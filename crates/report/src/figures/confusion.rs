@@ -87,7 +87,8 @@ impl Sheet {
     fn new(style: &Style, summary: &Summary, matrices: Vec<Matrix>, left_out: usize) -> Self {
         let pairs = || matrices.iter().flat_map(|matrix| matrix.images.keys());
         let classes: Vec<i64> = pairs().map(|(class, _)| *class).collect::<BTreeSet<_>>().into_iter().collect();
-        let mut answers: Vec<i64> = pairs().flat_map(|(class, answer)| [*class, *answer]).filter(|class| *class >= 0).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut answers: Vec<i64> =
+            pairs().flat_map(|(class, answer)| [*class, *answer]).filter(|class| *class >= 0).collect::<BTreeSet<_>>().into_iter().collect();
         if pairs().any(|(_, answer)| *answer < 0) {
             answers.push(-1);
         }
@@ -96,7 +97,10 @@ impl Sheet {
         let side = ((style.width() - SIDE) / columns as f64 - LEFT - SIDE).min(LARGEST);
         let cell = side / answers.len().max(1) as f64;
         let seeds = matrices.iter().map(|matrix| matrix.seeds).max().unwrap_or(0);
-        let mut text = format!("Of the images of each class, the percentage taken for each class: blue where rightly, orange where wrongly. {} together.", count(seeds, "seed"));
+        let mut text = format!(
+            "Of the images of each class, the percentage taken for each class: blue where rightly, orange where wrongly. {} together.",
+            count(seeds, "seed")
+        );
         if seeds == 1 {
             text = text.replace(" 1 seed together.", "");
         }

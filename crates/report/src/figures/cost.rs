@@ -72,13 +72,8 @@ fn dots(summary: &Summary, cost: Cost) -> Vec<Dot> {
     let known = summary.rows.iter().filter_map(|row| Some((row.distortion, row.series, cost.of(row)?, row.error?.mean)));
     let known: Vec<(usize, usize, f64, f64)> = known.collect();
     let beats = |a: &(usize, usize, f64, f64), b: &(usize, usize, f64, f64)| a.0 == b.0 && a.2 <= b.2 && a.3 <= b.3 && (a.2 < b.2 || a.3 < b.3);
-    let dot = |of: &(usize, usize, f64, f64)| Dot {
-        distortion: of.0,
-        series: of.1,
-        cost: of.2,
-        error: of.3,
-        unbeaten: !known.iter().any(|other| beats(other, of)),
-    };
+    let dot =
+        |of: &(usize, usize, f64, f64)| Dot { distortion: of.0, series: of.1, cost: of.2, error: of.3, unbeaten: !known.iter().any(|other| beats(other, of)) };
     known.iter().map(dot).collect()
 }
 
@@ -88,7 +83,8 @@ fn draw(press: Press, summary: &Summary, cost: Cost, dots: &[Dot]) -> Result<Fig
     let (least, greatest) = dots.iter().fold((f64::INFINITY, 0.0), |(l, g), dot| (dot.cost.min(l), dot.cost.max(g)));
     let margin = ((greatest - least) * 0.06).max(least * 0.05);
     let ticks = Panels::ticks(style, count);
-    let across = if greatest / least > 8.0 { Axis::logarithmic(least, greatest) } else { Axis::linear((least - margin).max(0.0), greatest + margin, ticks, false) };
+    let across =
+        if greatest / least > 8.0 { Axis::logarithmic(least, greatest) } else { Axis::linear((least - margin).max(0.0), greatest + margin, ticks, false) };
     let up = Axis::of_errors(dots.iter().map(|dot| dot.error));
     let panels = Panels::new(style, count, (&across, &up), 0.0, entries(style, summary), summary.synthetic);
     press.figure(&name_of(Kind::Cost, cost.name()), panels.size, csv(summary, cost, dots), |canvas| {
@@ -130,7 +126,8 @@ fn entries(style: &Style, summary: &Summary) -> Vec<Entry> {
 }
 
 fn csv(summary: &Summary, cost: Cost, dots: &[Dot]) -> String {
-    let mut text = csv_line(&["distortion", "model", if cost == Cost::StepTime { "step_ms" } else { "parameters" }, "test_error_percent", "pareto"].map(str::to_string));
+    let mut text =
+        csv_line(&["distortion", "model", if cost == Cost::StepTime { "step_ms" } else { "parameters" }, "test_error_percent", "pareto"].map(str::to_string));
     for dot in dots {
         let names = [summary.distortions[dot.distortion].clone(), summary.series[dot.series].label.clone()];
         text.push_str(&csv_line(&[names.to_vec(), vec![dot.cost.to_string(), dot.error.to_string(), dot.unbeaten.to_string()]].concat()));

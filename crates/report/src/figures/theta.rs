@@ -25,6 +25,10 @@ const HEAD: f64 = 5.0;
 const TITLE: f64 = 3.6;
 const BELOW: f64 = 4.6;
 const BETWEEN: f64 = 2.5;
+/// Between lines of panels, for the halves of labels, mm.
+const LINE: f64 = 2.0;
+/// Side of the panel with the ways of control points, mm.
+const WAYS: f64 = 44.0;
 
 /// One transformer of one model.
 struct Block {
@@ -100,8 +104,7 @@ impl Shape {
     fn of(block: &Block, style: &Style) -> Self {
         let room = style.width() - LEFT - RIGHT;
         if pairs(block) {
-            let side = if style.narrow() { 44.0 } else { 52.0 };
-            return Self { columns: 1, lines: 1, width: side, high: side };
+            return Self { columns: 1, lines: 1, width: WAYS, high: WAYS };
         }
         let most = if style.narrow() { 4 } else { 8 };
         let lines = block.names.len().div_ceil(most);
@@ -111,7 +114,7 @@ impl Shape {
     }
 
     fn height(&self) -> f64 {
-        HEAD + self.lines as f64 * (TITLE + self.high) + BELOW
+        HEAD + self.lines as f64 * (TITLE + self.high + LINE) - LINE + BELOW
     }
 }
 
@@ -179,7 +182,7 @@ impl<'a> Sheet<'a> {
         for (k, name) in block.names.iter().enumerate() {
             let (line, column) = (k / shape.columns, k % shape.columns);
             let left = LEFT + column as f64 * (shape.width + BETWEEN);
-            let area = Area { left, top: top + TITLE + line as f64 * (TITLE + shape.high), width: shape.width, height: shape.high };
+            let area = Area { left, top: top + TITLE + line as f64 * (TITLE + shape.high + LINE), width: shape.width, height: shape.high };
             canvas.text((area.left, area.top - 1.0), name, Type::SMALL, INK, Anchor::Start);
             draw_vertical(canvas, area, &up, column == 0);
             canvas.line(&[(area.left, area.bottom()), (area.right(), area.bottom())], Stroke { colour: INK, width: 0.2 });

@@ -67,9 +67,9 @@ pub fn thetas(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Theta>> {
     let mut read = Vec::with_capacity(frame.height());
     for row in 0..frame.height() {
         let values = theta.get_as_series(row).map_or(Ok(Vec::new()), |s| Ok::<_, PolarsError>(s.f64()?.iter().map(|v| v.unwrap_or(f64::NAN)).collect()))?;
-        let names = names.get_as_series(row).map_or(Ok(Vec::new()), |s| {
-            Ok::<_, PolarsError>(s.str()?.iter().map(|name| name.unwrap_or_default().to_string()).collect::<Vec<_>>())
-        })?;
+        let names = names
+            .get_as_series(row)
+            .map_or(Ok(Vec::new()), |s| Ok::<_, PolarsError>(s.str()?.iter().map(|name| name.unwrap_or_default().to_string()).collect::<Vec<_>>()))?;
         let layer = layer.get(row).unwrap_or_default().to_string();
         read.push(Theta { trained: trained[row], sample: sample[row], layer, step: step[row], class: class[row], values, names });
     }

@@ -3,6 +3,8 @@
 pub mod grid;
 pub mod pictures;
 
+use grid::Cell;
+
 use super::shown::{Gallery, Shown};
 use super::{Figure, Kind, Press, draw_notes, notes_height};
 use crate::canvas::{Anchor, Canvas, Stroke};
@@ -15,7 +17,7 @@ use crate::table::csv_line;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most columns of images.
-const COLUMNS: usize = 10;
+pub const COLUMNS: usize = 10;
 /// Most rows of grids and outputs on a sheet: with more, it no longer fits a page.
 const ROWS: usize = 16;
 /// Room for the names at the left, mm.
@@ -72,7 +74,7 @@ pub fn figures(press: Press, summary: &Summary, gallery: &Gallery, kind: Kind, a
 }
 
 /// The samples shown: the first of each class, then the second, as far as there are columns; ordered by class. And how many there are in all.
-fn by_class(chosen: &[&Shown]) -> (Vec<i64>, usize) {
+pub fn by_class(chosen: &[&Shown]) -> (Vec<i64>, usize) {
     let mut samples: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     for warp in chosen.first().iter().flat_map(|shown| &shown.end) {
         samples.entry(warp.class).or_default().insert(warp.sample);
@@ -165,7 +167,8 @@ impl<'a> Sheet<'a> {
         if blocks.iter().take(shown).any(|block| !block.earlier.is_empty()) {
             notes.push("Lighter outlines: earlier steps.".into());
         }
-        let wrong = |what: fn(&Warp) -> bool| blocks.iter().take(shown).flat_map(|b| b.warps.iter().copied().flatten()).any(|w| w.predicted != w.class && what(w));
+        let wrong =
+            |what: fn(&Warp) -> bool| blocks.iter().take(shown).flat_map(|b| b.warps.iter().copied().flatten()).any(|w| w.predicted != w.class && what(w));
         if wrong(|warp| warp.predicted >= 0) {
             notes.push("Red frame: misread, as the class in its corner.".into());
         }
@@ -222,7 +225,8 @@ impl<'a> Sheet<'a> {
                     (Some(warp), Part::Input) => self.draw_image(canvas, &warp.input, corner),
                     (Some(warp), Part::Grid) => {
                         let earlier: Vec<&Warp> = block.earlier.iter().filter_map(|step| step[column]).collect();
-                        grid::draw(canvas, (warp, &earlier), corner, self.cell, self.extent, self.style.colour(block.series));
+                        let cell = Cell { corner, size: self.cell, extent: self.extent };
+                        grid::draw(canvas, (warp, &earlier), cell, self.style.colour(block.series));
                     }
                     (Some(_), Part::Step(step)) => {
                         if let Some(warp) = block.earlier[step][column] {
