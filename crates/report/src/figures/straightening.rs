@@ -1,5 +1,6 @@
 //! An animated picture: test images and the sampling grids over them, and what comes out, at moments of the training one after the other.
 
+use super::legend::label_of;
 use super::montage::grid::{self, Cell};
 use super::montage::{by_class, layers, pictures};
 use super::shown::{Gallery, Shown};
@@ -110,7 +111,7 @@ impl<'a> Sheet<'a> {
             let top = TOP + i as f64 * (HEAD + 2.0 * (self.cell + GAP) + 1.0);
             let colour = self.style.colour(block.series);
             let layer = block.layer.map(|layer| format!("  {layer}")).unwrap_or_default();
-            let label = Type::NAME.shortened(&summary.series[block.series].label, right - LEFT - Type::TINY.width(&layer));
+            let label = Type::NAME.shortened(&label_of(&summary.series[block.series]), right - LEFT - Type::TINY.width(&layer));
             canvas.text((LEFT, top + 3.2), &label, Type::NAME, INK, Anchor::Start);
             canvas.text((LEFT + Type::NAME.width(&label), top + 3.2), &layer, Type::TINY, GREY, Anchor::Start);
             for (column, moments) in block.columns.iter().enumerate() {

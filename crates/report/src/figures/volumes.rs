@@ -1,5 +1,6 @@
 //! Volumes: seen along each axis (the greatest value along it) with the box of the sampling grid over the input, and slices of what came out.
 
+use super::legend::label_of;
 use super::montage::grid::{Cell, extent_of};
 use super::montage::{by_class, layers, pictures};
 use super::shown::{Gallery, Shown};
@@ -105,7 +106,7 @@ impl<'a> Sheet<'a> {
             let top = 4.6 + i as f64 * self.height();
             let colour = self.style.colour(block.series);
             canvas.rectangle((0.6, top + 1.0), (0.8, self.height() - BETWEEN - 1.0), colour);
-            let label = Type::NAME.shortened(&summary.series[block.series].label, self.size.0 - 4.0);
+            let label = Type::NAME.shortened(&label_of(&summary.series[block.series]), self.size.0 - 4.0);
             canvas.text((2.4, top + HEAD - 1.3), &label, Type::NAME, INK, Anchor::Start);
             // Three groups of rows, a little apart.
             let row = |group: usize, k: usize| top + HEAD + (group * 3 + k) as f64 * (self.cell + GAP) + group as f64 * BETWEEN;

@@ -1,5 +1,6 @@
 //! Where parallel transformers look: the outlines of their sampling grids over the image that they all read, a colour each, and what each takes out of it.
 
+use super::legend::label_of;
 use super::legend::{self, Entry, Mark};
 use super::montage::grid::{self, Cell, corners};
 use super::montage::{by_class, layers, pictures};
@@ -113,7 +114,7 @@ impl<'a> Sheet<'a> {
         }
         let mut top = 4.6;
         for block in &self.blocks {
-            let label = Type::NAME.shortened(&summary.series[block.series].label, self.size.0 - 4.0);
+            let label = Type::NAME.shortened(&label_of(&summary.series[block.series]), self.size.0 - 4.0);
             canvas.text((2.4, top + HEAD - 1.3), &label, Type::NAME, INK, Anchor::Start);
             let row = |k: usize| top + HEAD + k as f64 * (self.cell + GAP);
             let middle = self.cell / 2.0 + Type::SMALL.cap() / 2.0;

@@ -5,6 +5,7 @@ pub mod pictures;
 
 use grid::Cell;
 
+use super::legend::label_of;
 use super::shown::{Gallery, Shown};
 use super::{Figure, Kind, Press, draw_notes, notes_height};
 use crate::canvas::{Anchor, Canvas, Stroke};
@@ -149,7 +150,7 @@ impl<'a> Sheet<'a> {
     fn new(style: &'a Style, summary: &Summary, blocks: &[Block], more: bool) -> Self {
         let columns = blocks.first().map_or(1, |block| block.warps.len());
         let beside = |block: &Block| {
-            let lines = Type::NAME.wrap(&summary.series[block.series].label, name_room());
+            let lines = Type::NAME.wrap(&label_of(&summary.series[block.series]), name_room());
             lines.len() <= 3 && lines.iter().all(|line| Type::NAME.width(line) <= name_room())
         };
         let headed = style.narrow() || !blocks.iter().all(beside);
@@ -280,7 +281,7 @@ impl<'a> Sheet<'a> {
         if part != Part::Grid {
             return;
         }
-        let label = &summary.series[block.series].label;
+        let label = &label_of(&summary.series[block.series]);
         let head = if self.headed { HEAD } else { 0.0 };
         let parts = 2.0 + block.earlier.len() as f64;
         canvas.rectangle((0.6, top - head), (0.8, parts * self.cell + (parts - 1.0) * GAP + head), self.style.colour(block.series));
