@@ -9,6 +9,7 @@ mod crosstab;
 mod error;
 mod figures;
 mod output;
+mod page;
 mod png;
 mod query;
 mod settings;
@@ -78,6 +79,8 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
         output.put(&format!("{}.png", figure.name), &figure.png)?;
         output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
     }
+    let written: Vec<String> = output.names();
+    output.put("index.html", page::html(&summary, &crosstab, &store, &measurements, &written)?.as_bytes())?;
     output.remove_stale()?;
     let report = Report { table: table::terminal(&summary, &crosstab, options.columns), files: output.files() };
     if store.bad.is_empty() { Ok(report) } else { Err(Error::Unreadable { files: store.bad, report: Some(Box::new(report)) }) }

@@ -87,6 +87,8 @@ pub struct Array {
 /// What one transformer did to one test image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warp {
+    /// Training steps done.
+    pub trained: i64,
     /// Index of the image in the test set.
     pub sample: i64,
     /// Name of the transformer's layer.
@@ -259,7 +261,7 @@ pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
         .chain(numbers.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Float32)))))
         .chain(shapes.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Int64)))))
         .collect();
-    let Some(frame) = scan_sound(std::slice::from_ref(&path), &columns, &["step"], bad)? else { return Ok(Vec::new()) };
+    let Some(frame) = scan_sound(std::slice::from_ref(&path), &columns, &["step", "trained"], bad)? else { return Ok(Vec::new()) };
     let int = |name: &str| -> PolarsResult<Vec<i64>> { Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect()) };
     let list = |name: &str, row: usize| -> PolarsResult<Vec<f32>> {
         let Some(values) = frame.column(name)?.list()?.get_as_series(row) else { return Ok(Vec::new()) };
@@ -270,11 +272,12 @@ pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
         let shape = shape.map_or(Ok(Vec::new()), |s| Ok::<_, PolarsError>(s.i64()?.iter().map(|v| v.unwrap_or(0).max(0) as usize).collect()))?;
         Ok(Array { shape, data: list(name, row)? })
     };
-    let (sample, class, predicted, step) = (int("sample")?, int("class")?, int("predicted")?, int("step")?);
+    let (sample, class, predicted, step, trained) = (int("sample")?, int("class")?, int("predicted")?, int("step")?, int("trained")?);
     let layer = frame.column("layer")?.str()?;
     let mut warps = Vec::with_capacity(frame.height());
     for (row, layer) in layer.iter().enumerate() {
         let warp = Warp {
+            trained: trained[row],
             sample: sample[row],
             layer: layer.unwrap_or_default().to_string(),
             step: step[row],

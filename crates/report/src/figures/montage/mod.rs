@@ -1,7 +1,7 @@
 //! The paper's picture: test images, one a class; the sampling grid of each transformer drawn over them; and what the transformer made of them.
 
 mod grid;
-mod pictures;
+pub mod pictures;
 
 use super::Figure;
 use crate::canvas::{Anchor, Canvas, Stroke, render};
