@@ -1,13 +1,16 @@
 // What two trials differ in: keys of the configuration, and facts of the environment.
 
+/** Facts that no two trials have in common. */
+const OF_THE_RUN = ["started", "wall_seconds", "data_wait_ms", "peak_memory_bytes"];
+
 function startConfigurations() {
   const lists = ["configurations-first", "configurations-second"].map(byId);
   for (const list of lists) {
-    list.append(...data.trials.map((trial) => element("option", { value: trial.index }, `${trial.name} (${trial.id})`)));
+    list.append(...inOrder.map((trial) => element("option", { value: trial.index }, `${trial.name} (${trial.id})`)));
     list.addEventListener("change", compare);
   }
   byId("configurations-all").addEventListener("change", compare);
-  const other = data.trials.find((trial) => trial.series !== data.trials[0]?.series) ?? data.trials[1] ?? data.trials[0];
+  const other = inOrder.find((trial) => trial.series !== inOrder[0].series) ?? inOrder[1] ?? inOrder[0];
   if (other) lists[1].value = other.index;
   byId("configurations-table").tHead.append(element("tr", {}, ...["key", "first", "second"].map((name) => element("th", { scope: "col" }, name))));
   compare();
@@ -31,7 +34,7 @@ function described(index) {
   for (const part of trials[index] ?? []) flattened(parts[part], "", all);
   data.facts.names.forEach((name, i) => {
     const text = data.facts.trials[index][i];
-    if (text !== null) all.set(name, data.facts.texts[text]);
+    if (text !== null && !OF_THE_RUN.includes(name)) all.set(name, data.facts.texts[text]);
   });
   return all;
 }
@@ -47,7 +50,7 @@ function compare() {
   const all = byId("configurations-all").checked;
   byId("configurations-count").textContent =
     indices[0] === indices[1] ? "Both are the same trial." : `${counted(different.length, "key")} differ, ${grouped(keys.length - different.length)} are the same.`;
-  const cell = (text) => element("td", { class: "value" }, text === undefined ? element("em", {}, "not there") : text);
+  const cell = (text) => element("td", { class: "text" }, text === undefined ? element("em", {}, "not there") : text);
   const row = (key) => element("tr", { class: all && differs(key) ? "differs" : null }, element("th", { scope: "row" }, key), cell(first.get(key)), cell(second.get(key)));
   table.tBodies[0].replaceChildren(...(all ? keys : different).map(row));
 }

@@ -56,6 +56,9 @@ data.trials.forEach((trial, index) => {
   trial.name = [data.series[trial.series] ?? trial.model, `on ${trial.distortion}`, `seed ${trial.seed}`].join(", ");
 });
 
+/** The trials by data, model and seed. */
+const inOrder = [...data.trials].sort((a, b) => data.distortions.indexOf(a.distortion) - data.distortions.indexOf(b.distortion) || a.series - b.series || a.seed - b.seed);
+
 /** The colour of a model and how its line is broken, once the colours come again. */
 const COLOURS = 10;
 const colourOf = (series) => `var(--s${(series ?? 0) % COLOURS})`;

@@ -30,7 +30,7 @@ const filtering = () => filter.words.length > 0 || [...filter.chosen.values()].s
 
 /** The values of a key, in the order of the trials where they are words, else by size. */
 function valuesOf(key) {
-  const values = [...new Set(data.trials.map(key.of))];
+  const values = [...new Set(inOrder.map(key.of))];
   return values.every((value) => value !== "" && !Number.isNaN(Number(value))) ? values.sort((a, b) => a - b) : values;
 }
 

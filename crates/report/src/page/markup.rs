@@ -129,7 +129,7 @@ pub fn environment(facts: &Facts, store: &Store) -> String {
 
 fn line(words: &str, value: &str, who: &str) -> String {
     let first = if words.is_empty() { "<td></td>".to_string() } else { format!("<th scope=\"row\">{words}</th>") };
-    format!("<tr>{first}<td class=\"value\">{}</td><td>{}</td></tr>\n", escaped(value), escaped(who))
+    format!("<tr>{first}<td class=\"text\">{}</td><td>{}</td></tr>\n", escaped(value), escaped(who))
 }
 
 /// From the least value to the greatest, with the one in the middle where they are numbers.

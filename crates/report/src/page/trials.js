@@ -28,7 +28,7 @@ function startTrials() {
   const table = byId("trials-table");
   const heading = (column) => element("th", { scope: "col", class: column.number ? "number" : null }, column.name);
   table.tHead.append(element("tr", {}, element("th", { scope: "col", "data-fixed": true }, element("span", { class: "hidden" }, "curve")), ...COLUMNS.map(heading)));
-  const rows = data.trials.map((trial) => trialRow(trial));
+  const rows = inOrder.map((trial) => trialRow(trial));
   const waiting = data.unfinished.map((name) => waitingRow(name));
   let most = ROWS;
   let there = [];
