@@ -3,17 +3,29 @@
 /** Facts that no two trials have in common. */
 const OF_THE_RUN = ["started", "wall_seconds", "data_wait_ms", "peak_memory_bytes"];
 
+/** Trials offered at most: the filter brings others. */
+const MOST_OFFERED = 1000;
+
 function startConfigurations() {
   const lists = ["configurations-first", "configurations-second"].map(byId);
-  for (const list of lists) {
-    list.append(...inOrder.map((trial) => element("option", { value: trial.index }, `${trial.name} (${trial.id})`)));
-    list.addEventListener("change", compare);
-  }
+  lists.forEach((list) => list.addEventListener("change", compare));
+  filter.listeners.push(() => lists.forEach(offer));
+  lists.forEach(offer);
   byId("configurations-all").addEventListener("change", compare);
   const other = inOrder.find((trial) => trial.series !== inOrder[0].series) ?? inOrder[1] ?? inOrder[0];
   if (other) lists[1].value = other.index;
   byId("configurations-table").tHead.append(element("tr", {}, ...["key", "first", "second"].map((name) => element("th", { scope: "col" }, name))));
   compare();
+}
+
+/** Offers the trials that are looked at, and the one that is chosen. */
+function offer(list) {
+  const chosen = list.value;
+  const offered = inOrder.filter(passes).slice(0, MOST_OFFERED);
+  const own = chosen === "" ? undefined : data.trials[chosen];
+  if (own && !offered.includes(own)) offered.unshift(own);
+  list.replaceChildren(...offered.map((trial) => element("option", { value: trial.index }, `${trial.name} (${trial.id})`)));
+  if (chosen !== "") list.value = chosen;
 }
 
 /** Every leaf of a configuration by its path; lists of plain values are leaves. */

@@ -4,6 +4,10 @@ const curves = { hidden: new Set(), panels: [] };
 /** Around a panel's lines, in pixels. */
 const EDGE = { left: 46, right: 14, top: 8, bottom: 40 };
 const HEIGHT = 260;
+/** Lines drawn at most: those that end lowest. */
+const MOST_LINES = 300;
+/** Models in the legend at most. */
+const MOST_LISTED = 60;
 
 function startCurves() {
   const controls = ["curves-lines", "curves-test", "curves-train", "curves-smoothing", "curves-log"];
@@ -11,7 +15,6 @@ function startCurves() {
   filter.listeners.push(drawCurves);
   ticked.listeners.push(drawCurves);
   byId("curves-log").checked = spansDecades();
-  if (data.thinned) byId("curves-note").textContent = `To keep this page small, every curve has ${data.thinned} points at most; metrics.parquet has them all.`;
   let width = 0;
   new ResizeObserver(([entry]) => {
     if (Math.abs(entry.contentRect.width - width) > 1) drawCurves();
@@ -35,13 +38,28 @@ function chosenLines() {
   const smoothing = byId("curves-smoothing");
   const strength = Number(smoothing.value);
   smoothing.setAttribute("aria-valuetext", strength === 0 ? "none" : strength.toFixed(2));
-  const shown = ticked.trials.size > 0 ? data.trials.filter((trial) => ticked.trials.has(trial.index)) : data.trials.filter(passes);
-  const series = [...new Set(shown.map((trial) => trial.series))].sort((a, b) => a - b);
-  const trials = shown.filter((trial) => !curves.hidden.has(trial.series));
+  const looked = ticked.trials.size > 0 ? data.trials.filter((trial) => ticked.trials.has(trial.index)) : data.trials.filter(passes);
+  const trials = looked.filter((trial) => !curves.hidden.has(trial.series));
   const of = ticked.trials.size > 0 || byId("curves-lines").value === "each" ? eachLine : meanLines;
   const splits = ["test", "train"].filter((split) => byId(`curves-${split}`).checked);
-  const lines = splits.flatMap((split) => of(trials, split, strength)).filter((line) => line.points.some((point) => point.error !== null));
-  return { series, lines };
+  const all = splits.flatMap((split) => of(trials, split, strength)).filter((line) => line.points.some((point) => point.error !== null));
+  const lines = leading(all);
+  const notes = [];
+  if (lines.length < all.length) notes.push(`The ${MOST_LINES} lines that end lowest are drawn, of ${grouped(all.length)}: filter or tick trials for others.`);
+  if (data.thinned) notes.push(`To keep this page small, every curve has ${data.thinned} points at most; metrics.parquet has them all.`);
+  byId("curves-note").textContent = notes.join(" ");
+  // With many models the legend has those drawn alone.
+  const series = new Set(looked.map((trial) => trial.series));
+  const listed = series.size <= MOST_LISTED ? series : new Set(lines.map((line) => line.series));
+  return { series: [...listed].sort((a, b) => a - b).slice(0, MOST_LISTED), lines };
+}
+
+/** The lines that end lowest, in their order. */
+function leading(lines) {
+  if (lines.length <= MOST_LINES) return lines;
+  const end = (line) => line.points.findLast((point) => point.error !== null).error;
+  const last = lines.map(end).sort((a, b) => a - b)[MOST_LINES - 1];
+  return lines.filter((line) => end(line) <= last).slice(0, MOST_LINES);
 }
 
 function drawCurves() {

@@ -7,9 +7,9 @@ function element(tag, attributes = {}, ...children) {
   return dressed(document.createElement(tag), attributes, children);
 }
 
-/** The same for SVG. */
+/** The same for SVG, whose namespace an element of the page tells. */
 function drawing(tag, attributes = {}, ...children) {
-  return dressed(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+  return dressed(document.createElementNS(byId("namespace").namespaceURI, tag), attributes, children);
 }
 
 function dressed(node, attributes, children) {

@@ -12,10 +12,11 @@ const KEYS = [
 ];
 /** With more values than these a key is a list to choose one from. */
 const MOST_BOXES = 12;
+/** With more than these (numbers drawn at random) only the text finds them. */
+const MOST_VALUES = 200;
 
-const searched = data.trials.map((trial) =>
-  [trial.id, trial.name, trial.status, ...data.keys.map((key, i) => (trial.values[i] === null ? "" : `${key}=${trial.values[i]}`))].join(" ").toLowerCase(),
-);
+/** What the text is looked for in: also "seed=1", "lr=0.1" and so on. */
+const searched = data.trials.map((trial) => [trial.id, trial.name, trial.status, ...KEYS.map((key) => `${key.name}=${key.of(trial)}`)].join(" ").toLowerCase());
 
 /** Whether a trial is looked at. */
 function passes(trial) {
@@ -38,7 +39,7 @@ function startFilter() {
   const boxes = byId("filter-keys");
   for (const key of KEYS) {
     const values = valuesOf(key);
-    if (values.length < 2) continue;
+    if (values.length < 2 || values.length > MOST_VALUES) continue;
     filter.chosen.set(key.name, new Set());
     boxes.append(values.length > MOST_BOXES ? listOf(key, values) : boxesOf(key, values));
   }

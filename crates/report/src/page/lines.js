@@ -32,14 +32,19 @@ function eachLine(trials, split, strength) {
   });
 }
 
-/** One line for each model on each distortion: means over the seeds at the steps that all have, and their range. */
+/**
+ * One line for each model on each distortion: means over the seeds (those that ended well, where any did) at the
+ * steps that all have, and their range.
+ */
 function meanLines(trials, split, strength) {
   const groups = new Map();
   for (const trial of trials) {
     const key = `${trial.series} ${trial.distortion}`;
     groups.set(key, [...(groups.get(key) ?? []), trial]);
   }
-  return [...groups.values()].map((group) => {
+  const done = (group) => group.filter((trial) => trial.status === "done");
+  return [...groups.values()].map((all) => {
+    const group = done(all).length > 0 ? done(all) : all;
     const curves = group.map((trial) => curveOf(trial, split)).filter((curve) => curve.steps.length > 0);
     const at = new Map();
     for (const { steps, errors } of curves) {

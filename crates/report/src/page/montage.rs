@@ -2,15 +2,17 @@
 
 use super::pictures::Pictures;
 use crate::error::Result;
-use crate::query::{Array, Store, Warp, warps};
+use crate::query::{Array, Store, Warp, moments};
 use crate::summary::Summary;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// About as many characters the pictures and grids take together.
 const BUDGET: usize = 2_000_000;
+/// The most models: those of the least errors where there are more.
+const MODELS: usize = 30;
 /// The most models on all distortions together.
-const BLOCKS: usize = 60;
+const BLOCKS: usize = 90;
 /// The most images of a model.
 const IMAGES: usize = 10;
 /// Points of a grid that are kept, each way.
@@ -65,14 +67,11 @@ pub fn gather(summary: &Summary, store: &Store) -> Result<Montage> {
     // The montages of the figures have read the same files, and named the bad ones.
     let mut bad = Vec::new();
     let mut montage = Montage::default();
-    let mut left_out = 0;
-    for row in &summary.rows {
+    let leading = summary.leading(MODELS);
+    montage.notes.extend(leading.best_of_words().map(|words| format!("These are {words} models.")));
+    for row in &leading.rows {
         for &trial in &row.trials {
-            if montage.blocks.len() == BLOCKS {
-                left_out += 1;
-                break;
-            }
-            let found = warps(&store.trials[trial], &mut bad)?;
+            let found = if montage.blocks.len() < BLOCKS { moments(&store.trials[trial], &mut bad)? } else { Vec::new() };
             if !found.is_empty() {
                 let block = block(trial, &found, &mut montage.pictures);
                 montage.blocks.push(block);
@@ -80,8 +79,8 @@ pub fn gather(summary: &Summary, store: &Store) -> Result<Montage> {
             }
         }
     }
-    if left_out > 0 {
-        montage.notes.push(format!("The first {BLOCKS} models are shown; {left_out} more are not looked at."));
+    if montage.blocks.len() == BLOCKS {
+        montage.notes.push(format!("No more than {BLOCKS} models on all data together are looked at."));
     }
     montage.fit(BUDGET);
     if montage.pictures.smaller {
