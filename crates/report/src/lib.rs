@@ -9,6 +9,7 @@ mod crosstab;
 mod error;
 mod figures;
 mod output;
+mod page;
 mod png;
 mod query;
 mod settings;
@@ -88,6 +89,8 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
         }
         output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
     }
+    let written: Vec<String> = output.names();
+    output.put("index.html", page::html(&summary, &crosstab, &store, &measurements, &written, &settings.style)?.as_bytes())?;
     output.remove_stale()?;
     let table = table::terminal(&summary, &crosstab, options.columns) + &best_of.unwrap_or_default();
     let report = Report { table, files: output.files() };
