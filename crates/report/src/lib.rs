@@ -10,6 +10,7 @@ mod crosstab;
 mod error;
 mod figures;
 mod output;
+mod page;
 mod png;
 mod query;
 mod settings;
@@ -75,6 +76,7 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     let summary = summary::summarise(&experiment, &store, &settings);
     let press = Press { style: &settings.style, formats: options.formats.as_deref().unwrap_or(&settings.formats) };
     let drawn = figures::draw(press, &summary, &measurements, settings.figures.as_deref(), &mut store)?;
+    let best_of = summary.leading(figures::MOST_SERIES).best_of_words().map(|words| format!("Figures show {words} lines of the table.\n"));
     let summary = summary::Summary { left_out: summary::left_out(&store), ..summary };
 
     let mut output = output::Output::to(dir.join("report"))?;
@@ -88,7 +90,10 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
         }
         output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
     }
+    let written: Vec<String> = output.names();
+    output.put("index.html", page::html(&summary, &crosstab, &store, &measurements, &written, &settings.style)?.as_bytes())?;
     output.remove_stale()?;
-    let report = Report { table: table::terminal(&summary, &crosstab, options.columns), files: output.files() };
+    let table = table::terminal(&summary, &crosstab, options.columns) + &best_of.unwrap_or_default();
+    let report = Report { table, files: output.files() };
     if store.bad.is_empty() { Ok(report) } else { Err(Error::Unreadable { files: store.bad, report: Some(Box::new(report)) }) }
 }

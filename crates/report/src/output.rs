@@ -52,6 +52,11 @@ impl Output {
         Ok(())
     }
 
+    /// The names of the files written so far.
+    pub fn names(&self) -> Vec<String> {
+        self.files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect()
+    }
+
     /// Every file written, in order of their names.
     pub fn files(mut self) -> Vec<PathBuf> {
         self.files.sort();
@@ -104,6 +109,9 @@ pub fn name_of(kind: Kind, of: &str) -> String {
 /// Whether a report may have written a file of this name.
 fn is_of_a_report(name: &str) -> bool {
     let Some((stem, ending)) = name.rsplit_once('.') else { return false };
+    if name == "index.html" {
+        return true;
+    }
     if stem == "table" {
         return ["csv", "md", "tex"].contains(&ending);
     }

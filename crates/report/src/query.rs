@@ -239,8 +239,13 @@ pub fn metrics(store: &mut Store) -> Result<Vec<Measurement>> {
     let mut measurements = Vec::with_capacity(frame.height());
     let (path, split) = (frame.column(PATH)?.str()?, frame.column("split")?.str()?);
     let (step, error) = (frame.column("step")?.i64()?, frame.column("error")?.f64()?);
+    // The rows of a file stand together.
+    let mut latest: (Option<&str>, Option<usize>) = (None, None);
     for (((path, split), step), error) in path.iter().zip(split.iter()).zip(step.iter()).zip(error.iter()) {
-        if let (Some(&trial), Some(split), Some(step)) = (path.and_then(|p| index.get(Path::new(p))), split, step) {
+        if path != latest.0 {
+            latest = (path, path.and_then(|path| index.get(Path::new(path)).copied()));
+        }
+        if let (Some(trial), Some(split), Some(step)) = (latest.1, split, step) {
             measurements.push(Measurement { trial, step, test: split == "test", error: error.unwrap_or(f64::NAN) });
         }
     }
@@ -345,7 +350,10 @@ fn scan(paths: &[PathBuf], columns: impl Iterator<Item = Expr>) -> PolarsResult<
     let sources = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>()?;
     let arguments = ScanArgsParquet { include_file_paths: Some(PATH.into()), glob: false, cache: false, ..Default::default() };
     let columns = columns.chain([col(PATH)]).collect::<Vec<_>>();
-    LazyFrame::scan_parquet_files(sources.into(), arguments)?.select(columns).collect()
+    let mut frame = LazyFrame::scan_parquet_files(sources.into(), arguments)?.select(columns).collect()?;
+    // A piece a file: to look a row up would take as long as there are files.
+    frame.rechunk_mut();
+    Ok(frame)
 }
 
 /// The first line of what polars says, without its tail of query plans.

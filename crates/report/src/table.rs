@@ -1,8 +1,9 @@
 //! The table of test errors: for a terminal, as Markdown, LaTeX and CSV.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crosstab::{Cell, Crosstab, Line, Rank, SIGNIFICANT};
+use crate::page::markup;
 use crate::statistics::Width;
 use crate::summary::{Summary, median, thousands};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -12,12 +13,20 @@ const RULES: &str = "  ── ──      ──    ";
 /// What stands for a number that is not there.
 const NOTHING: &str = "–";
 
+/// The most lines on a terminal.
+const MOST_LINES: usize = 200;
+
 /// What tables are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub enum Format {
+    /// Plain text.
     Terminal,
+    /// Markdown.
     Markdown,
+    /// LaTeX.
     Latex,
+    /// HTML.
+    Html,
 }
 
 /// The table with caption and notes for a terminal of `columns` columns.
@@ -27,7 +36,7 @@ pub fn terminal(summary: &Summary, crosstab: &Crosstab, columns: u16) -> String 
     let layout = Layout::new(summary, crosstab, Format::Terminal);
     table.set_header(layout.headings());
     let mut previous = None;
-    for line in &crosstab.lines {
+    for line in crosstab.lines.iter().take(MOST_LINES) {
         let mut cells = layout.cells(line);
         let outer = (line.names.len() > 1).then(|| cells[0].clone());
         if outer.is_some() && outer == previous {
@@ -40,6 +49,9 @@ pub fn terminal(summary: &Summary, crosstab: &Crosstab, columns: u16) -> String 
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!("{}\n{table}\n", summary.experiment);
+    if crosstab.lines.len() > MOST_LINES {
+        text += &format!("The first {MOST_LINES} of {} lines; all are in table.md and table.csv.\n", thousands(crosstab.lines.len() as i64));
+    }
     for line in layout.notes() {
         text.push_str(&line);
         text.push('\n');
@@ -109,6 +121,7 @@ pub fn csv(summary: &Summary, crosstab: Option<&Crosstab>) -> String {
     let mut text =
         String::from("distortion,model,variant,n,test_error_percent,standard_deviation,interval_95,published_percent,parameters,step_ms,step_ratio,synthetic");
     text.push_str(if crosstab.is_some() { ",best,p_against_best\n" } else { "\n" });
+    let ranks: BTreeMap<_, _> = crosstab.iter().flat_map(|crosstab| crosstab.cells()).map(|cell| ((cell.row.distortion, cell.row.series), cell.rank)).collect();
     for row in &summary.rows {
         let series = &summary.series[row.series];
         let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
@@ -126,8 +139,8 @@ pub fn csv(summary: &Summary, crosstab: Option<&Crosstab>) -> String {
             number(row.ratio),
             summary.synthetic.to_string(),
         ];
-        if let Some(crosstab) = crosstab {
-            let rank = crosstab.cells().find(|cell| std::ptr::eq(cell.row, row)).map(|cell| cell.rank);
+        if crosstab.is_some() {
+            let rank = ranks.get(&(row.distortion, row.series)).copied();
             fields.push((rank == Some(Rank::Best)).to_string());
             fields.push(number(if let Some(Rank::Behind(p)) = rank { Some(p) } else { None }));
         }
@@ -152,7 +165,7 @@ fn milliseconds(ms: f64) -> String {
 }
 
 /// Which columns a table has, and how its cells are written.
-struct Layout<'a> {
+pub struct Layout<'a> {
     summary: &'a Summary,
     crosstab: &'a Crosstab<'a>,
     format: Format,
@@ -162,7 +175,8 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(summary: &'a Summary, crosstab: &'a Crosstab<'a>, format: Format) -> Self {
+    /// The layout of a crosstab.
+    pub fn new(summary: &'a Summary, crosstab: &'a Crosstab<'a>, format: Format) -> Self {
         let counts: BTreeSet<usize> = summary.rows.iter().map(|row| row.trials.len()).collect();
         let published = summary.rows.iter().any(|row| row.published.is_some());
         Self { summary, crosstab, format, published, n: counts.first().copied().filter(|_| counts.len() == 1) }
@@ -170,10 +184,15 @@ impl<'a> Layout<'a> {
 
     /// A text as the format writes it.
     fn text(&self, text: &str) -> String {
-        if self.format == Format::Latex { escaped(text) } else { text.to_string() }
+        match self.format {
+            Format::Latex => escaped(text),
+            Format::Html => markup::escaped(text),
+            _ => text.to_string(),
+        }
     }
 
-    fn headings(&self) -> Vec<String> {
+    /// What stands over the columns.
+    pub fn headings(&self) -> Vec<String> {
         let mut headings = self.crosstab.headings.clone();
         if self.crosstab.across() {
             headings.extend(self.crosstab.columns.iter().cloned());
@@ -188,7 +207,8 @@ impl<'a> Layout<'a> {
         headings.iter().map(|heading| self.text(heading)).collect()
     }
 
-    fn cells(&self, line: &Line) -> Vec<String> {
+    /// The cells of a line.
+    pub fn cells(&self, line: &Line) -> Vec<String> {
         let rows = || line.cells.iter().flatten().map(|cell| cell.row);
         let or_nothing = |text: Option<String>| text.unwrap_or(NOTHING.into());
         let mut cells: Vec<String> = line.names.iter().map(|name| self.text(name)).collect();
@@ -224,6 +244,7 @@ impl<'a> Layout<'a> {
         text = match (cell.rank, self.format) {
             (Rank::Best, Format::Markdown) => format!("**{text}**"),
             (Rank::Best, Format::Latex) => format!("\\textbf{{{text}}}"),
+            (Rank::Best, Format::Html) => format!("<strong>{text}</strong>"),
             (Rank::Best, Format::Terminal) => text + "*",
             (rank, _) if rank.tied() => text + &self.text("†"),
             _ => text,
@@ -238,10 +259,21 @@ impl<'a> Layout<'a> {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = self.summary.caption.clone();
-        if let [only] = self.summary.distortions.as_slice() {
-            notes.insert(0, format!("Distortion: {only}."));
+        let only = match self.summary.distortions.as_slice() {
+            [only] => Some(format!("Distortion: {only}.")),
+            _ => None,
+        };
+        let mut notes: Vec<String> = only.into_iter().chain(self.summary.caption.iter().cloned()).chain(self.legend()).collect();
+        if !self.summary.left_out.is_empty() {
+            notes.push("Not in the means above:".into());
+            notes.extend(self.summary.left_out.iter().map(|line| format!("- {line}")));
         }
+        notes
+    }
+
+    /// What the columns and marks mean.
+    pub fn legend(&self) -> Vec<String> {
+        let mut notes = Vec::new();
         if self.crosstab.across() {
             notes.extend(self.n.map(|n| format!("n = {n}{}", if self.published { "; in brackets: published." } else { "." })));
             notes.extend((self.n.is_none() && self.published).then(|| "In brackets: published.".to_string()));
@@ -252,10 +284,6 @@ impl<'a> Layout<'a> {
             let tied = self.crosstab.cells().any(|cell| cell.rank.tied());
             let ties = format!("; †: not told from it by a paired t-test over the seeds (p > {SIGNIFICANT})");
             notes.push(format!("{best} least mean{}{}.", if self.crosstab.across() { " of its column" } else { "" }, if tied { ties } else { String::new() }));
-        }
-        if !self.summary.left_out.is_empty() {
-            notes.push("Not in the means above:".into());
-            notes.extend(self.summary.left_out.iter().map(|line| format!("- {line}")));
         }
         notes
     }

@@ -101,17 +101,22 @@ impl Kind {
     }
 }
 
+/// The most series that a figure tells apart: those of the least errors where there are more.
+pub const MOST_SERIES: usize = 40;
+
 /// The figures that an experiment asks for, or, where it names none, all that say something.
 pub fn draw(press: Press, summary: &Summary, measurements: &[Measurement], asked: Option<&[Kind]>, store: &mut Store) -> Result<Vec<Figure>> {
     let kinds = asked.unwrap_or(&Kind::ALL);
     let asked = asked.is_some();
+    let all = summary;
+    let summary = &*all.leading(MOST_SERIES);
     let gallery = if kinds.iter().any(|kind| shown::is_needed_for(*kind)) { Gallery::read(summary, store)? } else { Gallery::default() };
     let mut figures = Vec::new();
     for &kind in kinds {
         match kind {
             Kind::LearningCurves => figures.extend(learning_curves::figure(press, summary, measurements)?),
             Kind::Comparison => figures.extend(comparison::figure(press, summary)?),
-            Kind::ErrorAgainst => figures.extend(error_against::figures(press, summary)?),
+            Kind::ErrorAgainst => figures.extend(error_against::figures(press, all)?),
             Kind::Cost => figures.extend(cost::figures(press, summary, asked)?),
             Kind::Seeds => figures.extend(seeds::figure(press, summary, asked)?),
             Kind::Confusion => figures.extend(confusion::figures(press, summary, store)?),
