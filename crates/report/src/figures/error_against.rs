@@ -4,7 +4,7 @@ use super::axis::{Axis, plain};
 use super::clip::clipped;
 use super::legend::{self, Entry, Mark};
 use super::panels::Panels;
-use super::{Area, Figure, Kind, Press};
+use super::{Area, Figure, Kind, MOST_SERIES, Press, remark};
 use crate::canvas::{Canvas, Point, Stroke};
 use crate::error::Result;
 use crate::output::name_of;
@@ -54,8 +54,9 @@ fn chart(summary: &Summary, key: &str) -> Option<Chart> {
     }
     let values: BTreeSet<u64> = points.iter().filter(|point| point.2.is_finite()).map(|point| point.2.to_bits()).collect();
     let apart = lines(summary, key, &points, true);
-    // In a grid, each line has every value; of a random search, few have two.
-    let joined = apart.1.iter().map(|line| line.points.len()).sum::<usize>() as f64 > 0.6 * (apart.1.len() * values.len()) as f64;
+    // In a grid, each line has every value; of a random search, few have two. More lines than can be told apart are not drawn as lines either.
+    let joined =
+        apart.0.len() <= MOST_SERIES && apart.1.iter().map(|line| line.points.len()).sum::<usize>() as f64 > 0.6 * (apart.1.len() * values.len()) as f64;
     let (names, lines) = if joined { apart } else { lines(summary, key, &points, false) };
     (values.len() > 1).then(|| Chart { key: key.to_string(), names, lines, joined })
 }
@@ -93,7 +94,7 @@ fn draw(press: Press, summary: &Summary, chart: &Chart) -> Result<Figure> {
     if chart.joined && chart.lines.iter().any(|line| line.points.iter().any(|(_, error)| error.n > 1)) {
         entries.push(legend::of_band(summary.width));
     }
-    let panels = Panels::new(style, titles.len(), (&across, &up), 0.0, entries, summary.synthetic);
+    let panels = Panels::new(style, titles.len(), (&across, &up), 0.0, entries, remark(summary));
     press.figure(&name_of(Kind::ErrorAgainst, &chart.key), panels.size, csv(summary, chart), |canvas| {
         panels.draw_axes(canvas, &titles, (&across, &up), (&chart.key, "test error (%)"));
         for (&area, &d) in panels.areas.iter().zip(&shown) {
