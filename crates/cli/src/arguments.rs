@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Make tables and figures anew from an experiment's results.
     Report(Report),
+    /// Apply a trained network to its test images, or to images of your own.
+    Predict(Predict),
     /// List, fetch and preview data sets.
     Data(Data),
     /// List transformations and sampling kernels with their parameters.
@@ -151,6 +153,21 @@ pub(crate) struct Watch {
 pub(crate) struct Report {
     /// An experiment's folder of results, such as results/quickstart.
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// A trial's folder, such as results/trials/0123456789abcdef; given an experiment's folder, it lists them.
+    pub(crate) trial: PathBuf,
+    /// Images of your own: a .npy, or an .npz with an array `images`; N x H x W, N x C x H x W or N x H x W x C, of bytes or of numbers from 0 to 1. The trial's test part unless given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) images: Option<PathBuf>,
+    /// At most so many images, the first ones. All unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Where to write logits, classes, and every transformer's theta and output: .parquet, or .npz.
+    #[arg(long, value_name = "FILE", default_value = "predictions.parquet")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
