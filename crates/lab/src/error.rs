@@ -46,13 +46,16 @@ pub enum Error {
     /// A tensor operation, for example out of memory.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// A table that cannot be put together.
+    #[error("a table cannot be put together: {0}")]
+    Frame(#[from] polars::error::PolarsError),
     /// A transformation or sampling kernel.
     #[error(transparent)]
     Core(#[from] stn_core::Error),
     /// Networks that do not fit the data that was opened; every mistake, with its line in the experiment file.
     #[error("a network does not fit its data\n{0}")]
     Misfit(crate::Diagnostics),
-    /// A table that cannot be put together or written.
+    /// A table that cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Table {
         /// The Parquet file.

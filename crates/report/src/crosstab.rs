@@ -1,6 +1,7 @@
 //! The rows of a summary crossed: lines by some keys of the sweep, columns by others, the best of each column marked.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use crate::query::ends_with;
 use crate::settings::Settings;
@@ -83,13 +84,11 @@ impl Key {
         }
     }
 
-    fn value(&self, row: &Row, summary: &Summary) -> Value {
+    /// The value in a row; `models` in their order.
+    fn value(&self, row: &Row, summary: &Summary, models: &BTreeMap<&str, usize>) -> Value {
         let series = &summary.series[row.series];
         match self {
-            Self::Model => {
-                let place = summary.series.iter().position(|other| other.model == series.model).unwrap_or_default();
-                Value { place, number: 0.0, text: series.model.clone() }
-            }
+            Self::Model => Value { place: models.get(series.model.as_str()).copied().unwrap_or_default(), number: 0.0, text: series.model.clone() },
             Self::Distortion => Value { place: row.distortion, number: 0.0, text: summary.distortions[row.distortion].clone() },
             Self::Swept(key) => {
                 let text = series.swept.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone()).unwrap_or_default();
@@ -112,7 +111,9 @@ impl<'a> Crosstab<'a> {
     pub fn new(summary: &'a Summary, settings: &Settings) -> Self {
         let Arrangement { lines: named, joined, columns } = Arrangement::new(summary, settings);
         let lines = [named.as_slice(), &joined].concat();
-        let values = |keys: &[Key], row: &Row| keys.iter().map(|key| key.value(row, summary)).collect::<Vec<_>>();
+        let mut models = BTreeMap::new();
+        summary.series.iter().enumerate().for_each(|(place, series)| _ = models.entry(series.model.as_str()).or_insert(place));
+        let values = |keys: &[Key], row: &Row| keys.iter().map(|key| key.value(row, summary, &models)).collect::<Vec<_>>();
         let ordered = |keys: &[Key]| {
             let mut all: Vec<_> = summary.rows.iter().map(|row| values(keys, row)).collect();
             all.sort_by(|a, b| compare(a, b));

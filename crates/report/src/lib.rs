@@ -22,6 +22,9 @@ pub use error::{BadFile, Error, Result};
 use figures::{Figure, comparison, learning_curves, montage};
 use std::path::{Path, PathBuf};
 
+/// The most series in a figure: those of the least errors where there are more.
+const MOST_SERIES: usize = 40;
+
 /// How the report is made.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -64,8 +67,11 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     let measurements = query::metrics(&mut store)?;
     let experiment = dir.canonicalize().ok().and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned())).unwrap_or_default();
     let summary = summary::summarise(&experiment, &store, &settings);
-    let mut drawn: Vec<Figure> = learning_curves::figure(&summary, &measurements)?.into_iter().chain(comparison::figure(&summary)?).collect();
-    drawn.extend(montage::figures(&summary, &mut store)?);
+    let leading = summary.leading(MOST_SERIES);
+    let mut drawn: Vec<Figure> = learning_curves::figure(&leading, &measurements)?.into_iter().chain(comparison::figure(&leading)?).collect();
+    drawn.extend(montage::figures(&leading, &mut store)?);
+    let best_of = leading.best_of_words().map(|words| format!("Figures show {words} lines of the table.\n"));
+    drop(leading);
     let summary = summary::Summary { left_out: summary::left_out(&store), ..summary };
 
     let mut output = output::Output::to(dir.join("report"))?;
@@ -79,6 +85,7 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
         output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
     }
     output.remove_stale()?;
-    let report = Report { table: table::terminal(&summary, &crosstab, options.columns), files: output.files() };
+    let table = table::terminal(&summary, &crosstab, options.columns) + &best_of.unwrap_or_default();
+    let report = Report { table, files: output.files() };
     if store.bad.is_empty() { Ok(report) } else { Err(Error::Unreadable { files: store.bad, report: Some(Box::new(report)) }) }
 }

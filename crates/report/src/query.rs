@@ -87,6 +87,8 @@ pub struct Array {
 /// What one transformer did to one test image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warp {
+    /// Training steps done.
+    pub trained: i64,
     /// Index of the image in the test set.
     pub sample: i64,
     /// Name of the transformer's layer.
@@ -235,8 +237,13 @@ pub fn metrics(store: &mut Store) -> Result<Vec<Measurement>> {
     let mut measurements = Vec::with_capacity(frame.height());
     let (path, split) = (frame.column(PATH)?.str()?, frame.column("split")?.str()?);
     let (step, error) = (frame.column("step")?.i64()?, frame.column("error")?.f64()?);
+    // The rows of a file stand together.
+    let mut latest: (Option<&str>, Option<usize>) = (None, None);
     for (((path, split), step), error) in path.iter().zip(split.iter()).zip(step.iter()).zip(error.iter()) {
-        if let (Some(&trial), Some(split), Some(step)) = (path.and_then(|p| index.get(Path::new(p))), split, step) {
+        if path != latest.0 {
+            latest = (path, path.and_then(|path| index.get(Path::new(path)).copied()));
+        }
+        if let (Some(trial), Some(split), Some(step)) = (latest.1, split, step) {
             measurements.push(Measurement { trial, step, test: split == "test", error: error.unwrap_or(f64::NAN) });
         }
     }
@@ -244,8 +251,16 @@ pub fn metrics(store: &mut Store) -> Result<Vec<Measurement>> {
     Ok(measurements)
 }
 
-/// Reads the warped test images of one trial; empty where the model has no transformer.
+/// Reads the warped test images of one trial as they were at its end; empty where the model has no transformer.
 pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
+    let mut warps = moments(trial, bad)?;
+    let end = warps.iter().map(|warp| warp.trained).max();
+    warps.retain(|warp| Some(warp.trained) == end);
+    Ok(warps)
+}
+
+/// Reads the warped test images of one trial at every moment that was kept, the end last.
+pub fn moments(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
     let path = trial.folder.join("warps.parquet");
     if !path.is_file() {
         return Ok(Vec::new());
@@ -259,7 +274,7 @@ pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
         .chain(numbers.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Float32)))))
         .chain(shapes.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Int64)))))
         .collect();
-    let Some(frame) = scan_sound(std::slice::from_ref(&path), &columns, &["step"], bad)? else { return Ok(Vec::new()) };
+    let Some(frame) = scan_sound(std::slice::from_ref(&path), &columns, &["step", "trained"], bad)? else { return Ok(Vec::new()) };
     let int = |name: &str| -> PolarsResult<Vec<i64>> { Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect()) };
     let list = |name: &str, row: usize| -> PolarsResult<Vec<f32>> {
         let Some(values) = frame.column(name)?.list()?.get_as_series(row) else { return Ok(Vec::new()) };
@@ -270,11 +285,12 @@ pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
         let shape = shape.map_or(Ok(Vec::new()), |s| Ok::<_, PolarsError>(s.i64()?.iter().map(|v| v.unwrap_or(0).max(0) as usize).collect()))?;
         Ok(Array { shape, data: list(name, row)? })
     };
-    let (sample, class, predicted, step) = (int("sample")?, int("class")?, int("predicted")?, int("step")?);
+    let (sample, class, predicted, step, trained) = (int("sample")?, int("class")?, int("predicted")?, int("step")?, int("trained")?);
     let layer = frame.column("layer")?.str()?;
     let mut warps = Vec::with_capacity(frame.height());
     for (row, layer) in layer.iter().enumerate() {
         let warp = Warp {
+            trained: trained[row],
             sample: sample[row],
             layer: layer.unwrap_or_default().to_string(),
             step: step[row],
@@ -340,7 +356,10 @@ fn scan(paths: &[PathBuf], columns: impl Iterator<Item = Expr>) -> PolarsResult<
     let sources = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>()?;
     let arguments = ScanArgsParquet { include_file_paths: Some(PATH.into()), glob: false, cache: false, ..Default::default() };
     let columns = columns.chain([col(PATH)]).collect::<Vec<_>>();
-    LazyFrame::scan_parquet_files(sources.into(), arguments)?.select(columns).collect()
+    let mut frame = LazyFrame::scan_parquet_files(sources.into(), arguments)?.select(columns).collect()?;
+    // A piece a file: to look a row up would take as long as there are files.
+    frame.rechunk_mut();
+    Ok(frame)
 }
 
 /// The first line of what polars says, without its tail of query plans.

@@ -4,6 +4,7 @@ use crate::error::count;
 use crate::query::{Measurement, Store, Swept, Trial};
 use crate::settings::Settings;
 use crate::statistics::{Spread, Width};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The status of a trial that ended well.
@@ -20,12 +21,6 @@ pub struct Series {
     pub swept: Swept,
     /// Both in one.
     pub label: String,
-}
-
-impl Series {
-    fn holds(&self, trial: &Trial) -> bool {
-        trial.label == self.model && trial.variant == self.variant
-    }
 }
 
 /// One row of the table: a series on a distortion.
@@ -81,21 +76,22 @@ pub struct Summary {
     pub synthetic: bool,
     /// What stands behind the means.
     pub width: Width,
+    /// Where these are the best series alone, how many there are.
+    pub best_of: Option<usize>,
 }
 
 /// Gathers the trials of an experiment.
 pub fn summarise(experiment: &str, store: &Store, settings: &Settings) -> Summary {
     let series = series(&store.trials, settings);
     let distortions = distortions(&store.trials, settings);
-    let mut rows = Vec::new();
-    for (d, distortion) in distortions.iter().enumerate() {
-        for (s, line) in series.iter().enumerate() {
-            let of_row: Vec<usize> = (0..store.trials.len()).filter(|&i| store.trials[i].distortion == *distortion && line.holds(&store.trials[i])).collect();
-            if !of_row.is_empty() {
-                rows.push(row((d, s), of_row, &store.trials, settings));
-            }
-        }
+    let place_of_series: BTreeMap<_, _> = series.iter().enumerate().map(|(s, line)| ((line.model.as_str(), line.variant.as_str()), s)).collect();
+    let place_of_distortion: BTreeMap<_, _> = distortions.iter().enumerate().map(|(d, distortion)| (distortion.as_str(), d)).collect();
+    let mut trials: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+    for (i, trial) in store.trials.iter().enumerate() {
+        let place = (place_of_distortion[trial.distortion.as_str()], place_of_series[&(trial.label.as_str(), trial.variant.as_str())]);
+        trials.entry(place).or_default().push(i);
     }
+    let rows = trials.into_iter().map(|(place, of_row)| row(place, of_row, &store.trials, settings)).collect();
     let mut summary = Summary {
         experiment: experiment.into(),
         baseline: None,
@@ -103,12 +99,38 @@ pub fn summarise(experiment: &str, store: &Store, settings: &Settings) -> Summar
         left_out: left_out(store),
         synthetic: store.trials.iter().any(|t| t.synthetic),
         width: settings.width,
+        best_of: None,
         series,
         distortions,
         rows,
     };
     compare_times(&mut summary, settings);
     summary
+}
+
+impl Summary {
+    /// The summary of so many series at most: those of the least errors, in their order. The others cannot be told apart in a figure.
+    pub fn leading(&self, most: usize) -> Cow<'_, Self> {
+        if self.series.len() <= most {
+            return Cow::Borrowed(self);
+        }
+        let mut least = vec![f64::INFINITY; self.series.len()];
+        for row in &self.rows {
+            least[row.series] = row.error.map_or(f64::INFINITY, |error| error.mean).min(least[row.series]);
+        }
+        let mut places: Vec<usize> = (0..self.series.len()).collect();
+        places.sort_by(|&a, &b| least[a].total_cmp(&least[b]).then(a.cmp(&b)));
+        places.truncate(most);
+        places.sort_unstable();
+        let rows = self.rows.iter().filter_map(|row| Some(Row { series: places.binary_search(&row.series).ok()?, ..row.clone() })).collect();
+        let series = places.iter().map(|&place| self.series[place].clone()).collect();
+        Cow::Owned(Self { rows, series, best_of: Some(self.series.len()), ..self.clone() })
+    }
+
+    /// What a figure says where it shows the best series alone: "the best 40 of 10,000".
+    pub fn best_of_words(&self) -> Option<String> {
+        self.best_of.map(|all| format!("the best {} of {}", self.series.len(), thousands(all as i64)))
+    }
 }
 
 /// The learning curve of a row on the test set or on training batches, at the steps that every one of its trials has.
@@ -191,10 +213,15 @@ fn published(trial: &Trial, settings: &Settings) -> Option<f64> {
 fn compare_times(summary: &mut Summary, settings: &Settings) {
     let stated = settings.baseline.as_deref().map(|model| settings.label(model).to_string());
     let Some(model) = stated.or_else(|| summary.series.first().map(|s| s.model.clone())) else { return };
+    // The first of each distortion, and each variant's own.
+    let (mut first, mut of_variant) = (BTreeMap::new(), BTreeMap::new());
+    for row in summary.rows.iter().filter(|row| summary.series[row.series].model == model) {
+        first.entry(row.distortion).or_insert(row.step_ms);
+        of_variant.insert((row.distortion, summary.series[row.series].variant.as_str()), row.step_ms);
+    }
     let base = |row: &Row| {
-        let candidates = || summary.rows.iter().filter(|r| r.distortion == row.distortion && summary.series[r.series].model == model);
-        let same = candidates().find(|r| summary.series[r.series].variant == summary.series[row.series].variant);
-        same.or_else(|| candidates().next()).and_then(|r| r.step_ms).filter(|ms| *ms > 0.0)
+        let same = of_variant.get(&(row.distortion, summary.series[row.series].variant.as_str()));
+        same.or_else(|| first.get(&row.distortion)).copied().flatten().filter(|ms| *ms > 0.0)
     };
     let ratios: Vec<Option<f64>> = summary.rows.iter().map(|row| Some(row.step_ms? / base(row)?)).collect();
     if summary.series.len() > 1 && ratios.iter().any(Option::is_some) {
@@ -266,6 +293,34 @@ pub fn thousands(n: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A row of a series with so much error.
+    fn row_of(series: usize, error: f64) -> Row {
+        let error = Spread::of(&[error]);
+        Row { distortion: 0, series, trials: vec![series], errors: Vec::new(), error, parameters: None, step_ms: None, ratio: None, published: None }
+    }
+
+    #[test]
+    fn the_leading_series_are_those_of_the_least_errors_in_their_order() {
+        let series = ["a", "b", "c", "d"].map(|name| Series { model: name.into(), variant: String::new(), swept: Vec::new(), label: name.into() });
+        let summary = Summary {
+            experiment: "e".into(),
+            series: series.to_vec(),
+            distortions: vec!["R".into()],
+            rows: [3.0, f64::NAN, 1.0, 2.0].into_iter().enumerate().map(|(i, error)| row_of(i, error)).collect(),
+            baseline: None,
+            caption: Vec::new(),
+            left_out: Vec::new(),
+            synthetic: false,
+            width: Width::default(),
+            best_of: None,
+        };
+        let best = summary.leading(2);
+        assert_eq!(best.series.iter().map(|s| s.model.as_str()).collect::<Vec<_>>(), ["c", "d"]);
+        assert_eq!(best.rows.iter().map(|row| (row.series, row.trials[0])).collect::<Vec<_>>(), [(0, 2), (1, 3)]);
+        assert_eq!(best.best_of_words().unwrap(), "the best 2 of 4");
+        assert!(summary.leading(4).best_of_words().is_none());
+    }
 
     #[test]
     fn a_median_lies_in_the_middle() {

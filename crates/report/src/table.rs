@@ -1,6 +1,6 @@
 //! The table of test errors: for a terminal, as Markdown, LaTeX and CSV.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crosstab::{Cell, Crosstab, Line, Rank, SIGNIFICANT};
 use crate::statistics::Width;
@@ -11,6 +11,9 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 const RULES: &str = "  ── ──      ──    ";
 /// What stands for a number that is not there.
 const NOTHING: &str = "–";
+
+/// The most lines on a terminal.
+const MOST_LINES: usize = 200;
 
 /// What tables are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub fn terminal(summary: &Summary, crosstab: &Crosstab, columns: u16) -> String 
     let layout = Layout::new(summary, crosstab, Format::Terminal);
     table.set_header(layout.headings());
     let mut previous = None;
-    for line in &crosstab.lines {
+    for line in crosstab.lines.iter().take(MOST_LINES) {
         let mut cells = layout.cells(line);
         let outer = (line.names.len() > 1).then(|| cells[0].clone());
         if outer.is_some() && outer == previous {
@@ -40,6 +43,9 @@ pub fn terminal(summary: &Summary, crosstab: &Crosstab, columns: u16) -> String 
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!("{}\n{table}\n", summary.experiment);
+    if crosstab.lines.len() > MOST_LINES {
+        text += &format!("The first {MOST_LINES} of {} lines; all are in table.md and table.csv.\n", thousands(crosstab.lines.len() as i64));
+    }
     for line in layout.notes() {
         text.push_str(&line);
         text.push('\n');
@@ -109,6 +115,7 @@ pub fn csv(summary: &Summary, crosstab: Option<&Crosstab>) -> String {
     let mut text =
         String::from("distortion,model,variant,n,test_error_percent,standard_deviation,interval_95,published_percent,parameters,step_ms,step_ratio,synthetic");
     text.push_str(if crosstab.is_some() { ",best,p_against_best\n" } else { "\n" });
+    let ranks: BTreeMap<_, _> = crosstab.iter().flat_map(|crosstab| crosstab.cells()).map(|cell| ((cell.row.distortion, cell.row.series), cell.rank)).collect();
     for row in &summary.rows {
         let series = &summary.series[row.series];
         let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
@@ -126,8 +133,8 @@ pub fn csv(summary: &Summary, crosstab: Option<&Crosstab>) -> String {
             number(row.ratio),
             summary.synthetic.to_string(),
         ];
-        if let Some(crosstab) = crosstab {
-            let rank = crosstab.cells().find(|cell| std::ptr::eq(cell.row, row)).map(|cell| cell.rank);
+        if crosstab.is_some() {
+            let rank = ranks.get(&(row.distortion, row.series)).copied();
             fields.push((rank == Some(Rank::Best)).to_string());
             fields.push(number(if let Some(Rank::Behind(p)) = rank { Some(p) } else { None }));
         }

@@ -213,6 +213,8 @@ OUT/NAME/plan.parquet              the trials of the latest run, in order, and w
 OUT/NAME/report/                   figures and tables
 OUT/trials/ID/facts.parquet        what was run, on what, and how it ended
 OUT/trials/ID/metrics.parquet      loss and error over the steps
+OUT/trials/ID/confusion.parquet    which classes are taken for which
+OUT/trials/ID/thetas.parquet       parameters of the transformations for some test images over the training
 OUT/trials/ID/warps.parquet        some test images before and after each transformer
 OUT/trials/ID/weights.safetensors  the trained parameters by name, in PyTorch's layouts
 OUT/trials/ID/trial.log            what happened, with times

@@ -6,6 +6,8 @@
 //! OUT/EXPERIMENT/slurm/N/           what was submitted to a cluster: see `executor::slurm`
 //! OUT/trials/ID/trial.log           what happened, with times
 //! OUT/trials/ID/metrics.parquet     loss and error over the steps
+//! OUT/trials/ID/confusion.parquet   which classes are taken for which
+//! OUT/trials/ID/thetas.parquet      parameters of the transformations for some test images over the training
 //! OUT/trials/ID/warps.parquet       some test images before and after each transformer
 //! OUT/trials/ID/weights.safetensors
 //! OUT/trials/ID/facts.parquet       one row
@@ -16,6 +18,7 @@
 //! trial that has ended.
 
 pub(crate) mod checkpoint;
+pub(crate) mod confusion;
 pub(crate) mod facts;
 pub(crate) mod files;
 pub(crate) mod frame;
@@ -241,6 +244,10 @@ const WORK: &str = "work";
 pub(crate) const FACTS: &str = "facts.parquet";
 /// The file of a trial's metrics.
 pub(crate) const METRICS: &str = "metrics.parquet";
+/// The file of the classes that a trial's network takes for others.
+pub(crate) const CONFUSION: &str = "confusion.parquet";
+/// The file of a trial's parameters of transformations.
+pub(crate) const THETAS: &str = "thetas.parquet";
 /// The file of a trial's warps.
 pub(crate) const WARPS: &str = "warps.parquet";
 /// The file of a trial's weights.

@@ -28,7 +28,7 @@ const fn column(name: &'static str, kind: &'static str, description: &'static st
 
 /// Every Parquet file of the results.
 pub fn schema() -> &'static [TableDoc] {
-    &[PLAN, FACTS, METRICS, WARPS]
+    &[PLAN, FACTS, METRICS, CONFUSION, THETAS, WARPS]
 }
 
 pub(crate) const PLAN: TableDoc = TableDoc {
@@ -102,10 +102,40 @@ pub(crate) const METRICS: TableDoc = TableDoc {
     ],
 };
 
+pub(crate) const CONFUSION: TableDoc = TableDoc {
+    file: "trials/ID/confusion.parquet",
+    description: "Which classes the network takes for which, over the whole test part after training: one row a pair that occurs.",
+    columns: &[
+        column("head", "i64", "Which of the image's labels, from 0."),
+        column("class", "i64", "Its class."),
+        column("predicted", "i64", "The class the network gives it; -1 where it is to find a thing, and has not."),
+        column("images", "i64", "How many images."),
+    ],
+};
+
+pub(crate) const THETAS: TableDoc = TableDoc {
+    file: "trials/ID/thetas.parquet",
+    description: "The parameters that each spatial transformer chooses for some test images (those of `warps.parquet`), before the first step, at every evaluation and after training: one row a moment, image and transformer, and step of a transformer that is applied several times. Empty for a network without transformers.",
+    columns: &[
+        TRAINED,
+        column("sample", "i64", "The image's index in the test part."),
+        column("layer", "str", "The transformer's name."),
+        column("step", "i64", "How many times the transformer had been applied, from 1; theta is that of the composed warps."),
+        column("class", "i64", "The image's class; of several labels the first."),
+        column("predicted", "i64", "The class the network gives it; -1 where it is to find a thing, and has not."),
+        column("theta", "list[f64]", "The transformation's parameters."),
+        column("theta_names", "list[str]", "Their names."),
+    ],
+};
+
+/// The moment of a row.
+const TRAINED: Column = column("trained", "i64", "Training steps done.");
+
 pub(crate) const WARPS: TableDoc = TableDoc {
     file: "trials/ID/warps.parquet",
-    description: "What each spatial transformer did to some test images (the first of each class, ten at most) after training: one row an image and transformer, and step of a transformer that is applied several times. Empty for a network without transformers.",
+    description: "What each spatial transformer did to some test images (the first of each class, ten at most): one row a moment, image and transformer, and step of a transformer that is applied several times. The moments are the end of the training, which has the greatest `trained`, and, of as many images as have 131,072 numbers together, the time before the first step and the evaluations next to a 32nd, a 16th, an 8th, a quarter and half of the steps. Empty for a network without transformers.",
     columns: &[
+        TRAINED,
         column("sample", "i64", "The image's index in the test part."),
         column("layer", "str", "The transformer's name."),
         column("step", "i64", "How many times the transformer had been applied, from 1; theta is that of the composed warps."),

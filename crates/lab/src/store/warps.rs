@@ -1,17 +1,16 @@
-//! `warps.parquet`: what each spatial transformer did to some test images.
-
-use std::path::Path;
+//! `warps.parquet`: what each spatial transformer did to some test images, and `thetas.parquet`: the parameters alone, at every evaluation.
 
 use candle_core::{DType, IndexOp, Tensor};
-use polars::prelude::{Column, DataType, IntoSeries, ListBuilderTrait, ListPrimitiveChunkedBuilder, ListStringChunkedBuilder, NamedFrom, Series};
+use polars::prelude::{Column, DataFrame, DataType, IntoSeries, ListBuilderTrait, ListPrimitiveChunkedBuilder, ListStringChunkedBuilder, NamedFrom, Series};
 use polars::prelude::{Float32Type, Float64Type, Int64Type, PolarsNumericType};
 
-use super::frame;
 use crate::Result;
 
-/// One row: an image and a step of a transformer.
+/// One row: a moment of the training, an image and a step of a transformer.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
+    /// Training steps done.
+    pub trained: u64,
     pub sample: i64,
     pub layer: String,
     pub step: i64,
@@ -39,16 +38,38 @@ impl Image {
     }
 }
 
-/// Writes the rows.
-pub(crate) fn write(path: &Path, rows: &[Row]) -> Result<()> {
-    frame::write(path, columns(rows))
+impl Row {
+    /// The numbers of its images.
+    pub fn numbers(&self) -> usize {
+        [&self.input, &self.grid, &self.output].iter().map(|image| image.values.len()).sum()
+    }
 }
 
-fn columns(rows: &[Row]) -> Vec<Column> {
-    let integers = |name: &str, of: &dyn Fn(&Row) -> i64| Column::from(Series::new(name.into(), rows.iter().map(of).collect::<Vec<_>>()));
+/// The rows as a table of warps.
+pub(crate) fn frame(rows: &[Row]) -> Result<DataFrame> {
     let values = |name: &str, of: &dyn Fn(&Row) -> &Image| lists::<Float32Type>(name, DataType::Float32, rows.iter().map(|row| of(row).values.as_slice()));
     let shapes = |name: &str, of: &dyn Fn(&Row) -> &Image| lists::<Int64Type>(name, DataType::Int64, rows.iter().map(|row| of(row).shape.as_slice()));
+    let mut columns = parameters(rows);
+    columns.extend([
+        values("input", &|row| &row.input),
+        shapes("input_shape", &|row| &row.input),
+        values("grid", &|row| &row.grid),
+        shapes("grid_shape", &|row| &row.grid),
+        values("output", &|row| &row.output),
+        shapes("output_shape", &|row| &row.output),
+    ]);
+    Ok(DataFrame::new_infer_height(columns)?)
+}
+
+/// The rows as a table of thetas: without images.
+pub(crate) fn thetas(rows: &[Row]) -> Result<DataFrame> {
+    Ok(DataFrame::new_infer_height(parameters(rows))?)
+}
+
+fn parameters(rows: &[Row]) -> Vec<Column> {
+    let integers = |name: &str, of: &dyn Fn(&Row) -> i64| Column::from(Series::new(name.into(), rows.iter().map(of).collect::<Vec<_>>()));
     vec![
+        integers("trained", &|row| row.trained as i64),
         integers("sample", &|row| row.sample),
         Series::new("layer".into(), rows.iter().map(|row| row.layer.as_str()).collect::<Vec<_>>()).into(),
         integers("step", &|row| row.step),
@@ -56,12 +77,6 @@ fn columns(rows: &[Row]) -> Vec<Column> {
         integers("predicted", &|row| row.predicted),
         lists::<Float64Type>("theta", DataType::Float64, rows.iter().map(|row| row.theta.as_slice())),
         names(rows),
-        values("input", &|row| &row.input),
-        shapes("input_shape", &|row| &row.input),
-        values("grid", &|row| &row.grid),
-        shapes("grid_shape", &|row| &row.grid),
-        values("output", &|row| &row.output),
-        shapes("output_shape", &|row| &row.output),
     ]
 }
 

@@ -107,7 +107,7 @@ impl Colocalisation {
         let truth = seen.batch.places.as_deref().unwrap_or_default();
         let verdict = |((cut, truth), label): ((Place, &Place), u32)| {
             let found = overlap(cut, *truth) > FOUND;
-            Verdict { predicted: if found { label.into() } else { -1 }, wrong: !found }
+            Verdict { named: vec![(label, if found { label.into() } else { -1 })], wrong: !found }
         };
         Ok(places(seen.warps)?.into_iter().zip(truth).zip(labels).map(verdict).collect())
     }

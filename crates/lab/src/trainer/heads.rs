@@ -29,9 +29,9 @@ fn predictions(logits: &Tensor, heads: usize) -> Result<Vec<Vec<usize>>> {
 pub(super) fn verdicts(logits: &Tensor, labels: &Tensor) -> Result<Vec<Verdict>> {
     let labels = labels.to_vec2::<u32>()?;
     let predicted = predictions(logits, labels.first().map_or(1, Vec::len))?;
-    let verdict = |(predicted, labels): (Vec<usize>, Vec<u32>)| Verdict {
-        predicted: predicted.first().map_or(-1, |class| *class as i64),
-        wrong: predicted.into_iter().zip(labels).any(|(predicted, label)| predicted != label as usize),
+    let verdict = |(predicted, labels): (Vec<usize>, Vec<u32>)| {
+        let named: Vec<_> = labels.into_iter().zip(predicted.into_iter().map(|class| class as i64)).collect();
+        Verdict { wrong: named.iter().any(|(label, predicted)| *predicted != i64::from(*label)), named }
     };
     Ok(predicted.into_iter().zip(labels).map(verdict).collect())
 }
@@ -64,7 +64,10 @@ mod tests {
     fn an_image_is_wrong_where_one_of_its_labels_is() {
         let (logits, labels) = batch();
         assert_eq!(predictions(&logits, 2).unwrap(), [[0, 1], [2, 0]]);
-        assert_eq!(verdicts(&logits, &labels).unwrap(), [Verdict { predicted: 0, wrong: false }, Verdict { predicted: 2, wrong: true }]);
+        assert_eq!(
+            verdicts(&logits, &labels).unwrap(),
+            [Verdict { named: vec![(0, 0), (1, 1)], wrong: false }, Verdict { named: vec![(2, 2), (1, 0)], wrong: true }]
+        );
     }
 
     #[test]
@@ -73,6 +76,6 @@ mod tests {
         let (column, row) = (Tensor::new(&[[2_u32]], &Device::Cpu).unwrap(), Tensor::new(&[2_u32], &Device::Cpu).unwrap());
         let of = |tensor: Tensor| tensor.to_scalar::<f32>().unwrap().to_bits();
         assert_eq!(of(loss(&logits, &column).unwrap()), of(cross_entropy(&logits, &row).unwrap()));
-        assert_eq!(verdicts(&logits, &column).unwrap(), [Verdict { predicted: 0, wrong: true }]);
+        assert_eq!(verdicts(&logits, &column).unwrap(), [Verdict { named: vec![(2, 0)], wrong: true }]);
     }
 }

@@ -6,6 +6,7 @@ mod guard;
 mod heads;
 mod keeper;
 mod objective;
+mod recordings;
 mod saved;
 mod state;
 mod timing;
@@ -15,13 +16,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::Device;
+use polars::prelude::DataFrame;
 use stn_data::{Batch, Dataset, Loader};
 use stn_nn::Plan;
 
 use crate::executor::pruning::Pruner;
-use crate::store::{metrics, warps};
+use crate::store::confusion::Confusion;
+use crate::store::metrics;
 use crate::{Error, Monitor, Observer, Result, Trial};
-pub(crate) use evaluation::{Evaluation, evaluate};
+use evaluation::look;
+pub(crate) use evaluation::{Evaluated, Evaluation, evaluate};
 pub(crate) use keeper::Keeper;
 use objective::Judge;
 pub(crate) use objective::Objective;
@@ -71,7 +75,9 @@ pub(crate) struct Measured {
 pub(crate) struct Trained {
     pub network: stn_nn::Network,
     pub evaluation: Evaluation,
-    pub warps: Vec<warps::Row>,
+    pub confusion: Confusion,
+    pub warps: DataFrame,
+    pub thetas: DataFrame,
 }
 
 impl Trainer<'_> {
@@ -104,18 +110,24 @@ impl Trainer<'_> {
         measured.steps = state.step;
         measured.rows = std::mem::take(&mut state.rows);
         measured.timing = std::mem::take(&mut state.timing);
-        let (evaluation, warps) = outcome?;
-        Ok(Trained { network: state.network, evaluation, warps })
+        let Evaluated { evaluation, confusion, shown } = outcome?;
+        let (warps, thetas) = state.recordings.finish(&shown)?;
+        Ok(Trained { network: state.network, evaluation, confusion, warps, thetas })
     }
 
-    fn steps(&self, state: &mut TrainingState, judge: &Judge, keeper: &mut Keeper<'_>) -> Result<(Evaluation, Vec<warps::Row>)> {
+    fn steps(&self, state: &mut TrainingState, judge: &Judge, keeper: &mut Keeper<'_>) -> Result<Evaluated> {
         let train = &self.trial.config.train;
+        if state.step == 0 {
+            let shown = look(state, self.dataset, train, self.trial.seed, judge, self.stop)?;
+            state.recordings.add(&shown, train.evaluate_every > 0)?;
+        }
         let mut loader = Loader::new(Arc::clone(self.dataset), train.batch, self.trial.seed, state.step, self.workers);
         while !state.stopped && (state.step < train.steps || state.evaluation_due) {
             self.stop.check()?;
             keeper.save_where_due(state)?;
             if state.evaluation_due {
-                let error = self.evaluate(state, judge, &mut None)?.error;
+                let Evaluated { evaluation: Evaluation { error, .. }, shown, .. } = self.evaluate(state, judge)?;
+                state.recordings.add(&shown, recordings::keeps_images(state.step, train))?;
                 state.evaluation_due = false;
                 self.watch(state, Monitor::TestError, error)?;
                 continue;
@@ -126,9 +138,7 @@ impl Trainer<'_> {
         state.log_interval();
         // Where an evaluation led to the early stop, the final one takes its row's place.
         state.rows.retain(|row| row.split == metrics::TRAIN || row.step != state.step);
-        let mut warps = Some(Vec::new());
-        let evaluation = self.evaluate(state, judge, &mut warps)?;
-        Ok((evaluation, warps.unwrap_or_default()))
+        self.evaluate(state, judge)
     }
 
     /// One step and what is due after it, but for the evaluation.
@@ -167,11 +177,12 @@ impl Trainer<'_> {
         }
     }
 
-    fn evaluate(&self, state: &mut TrainingState, judge: &Judge, warps: &mut Option<Vec<warps::Row>>) -> Result<Evaluation> {
-        let evaluation = evaluate(state, self.dataset, &self.trial.config.train, self.trial.seed, judge, self.stop, warps)?;
+    fn evaluate(&self, state: &mut TrainingState, judge: &Judge) -> Result<Evaluated> {
+        let evaluated = evaluate(state, self.dataset, &self.trial.config.train, self.trial.seed, judge, self.stop)?;
+        let evaluation = evaluated.evaluation;
         state.rows.push(metrics::Row { step: state.step, split: metrics::TEST, loss: evaluation.loss, error: evaluation.error, lr: state.lr });
         tracing::info!(step = state.step, loss = evaluation.loss, error = evaluation.error, "test");
         self.observer.evaluated(self.trial, state.step, evaluation.error);
-        Ok(evaluation)
+        Ok(evaluated)
     }
 }

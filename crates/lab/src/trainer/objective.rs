@@ -84,7 +84,7 @@ impl Judge {
                     state.train_step(&loader.next()?, &train, seed, &Self::Labels)?;
                 }
                 drop(loader);
-                let evaluation = super::evaluate(&mut state, dataset, &train, seed, &Self::Labels, stop, &mut None)?;
+                let evaluation = super::evaluate(&mut state, dataset, &train, seed, &Self::Labels, stop)?.evaluation;
                 tracing::info!(steps = state.step, loss = evaluation.loss, error = evaluation.error, "trained the encoder");
                 Ok(Self::Likeness(Box::new(Colocalisation::new(state.network, spec, &plan.input()[1..], Arc::clone(kernel), precision.dtype(), device)?)))
             }
@@ -111,7 +111,14 @@ impl Judge {
 /// How an image was judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// The class given to the first label; -1 where none is.
-    pub predicted: i64,
+    /// The class of each label, and the class given to it; -1 where none is.
+    pub named: Vec<(u32, i64)>,
     pub wrong: bool,
+}
+
+impl Verdict {
+    /// The class given to the first label.
+    pub fn predicted(&self) -> i64 {
+        self.named.first().map_or(-1, |(_, predicted)| *predicted)
+    }
 }

@@ -1,13 +1,14 @@
 //! The state of training as tensors and texts, and back, to the bit.
 
 use super::guard::Largest;
+use super::recordings::Recordings;
 use super::state::{Interval, TrainingState};
 use crate::store::metrics;
 use crate::store::tensors::Tensors;
 use crate::{Error, Result};
 
 /// What a state of this layout is called; another is not read.
-const LAYOUT: &str = "1";
+const LAYOUT: &str = "2";
 
 impl TrainingState {
     /// Everything that the next steps follow from.
@@ -39,6 +40,7 @@ impl TrainingState {
             saved.put("guard/step", &[*step as i64])?;
             saved.texts.insert("guard/layer".into(), layer.clone());
         }
+        self.recordings.save(&mut saved)?;
         self.timing.save(&mut saved)?;
         Ok(saved)
     }
@@ -65,6 +67,7 @@ impl TrainingState {
             Some(([theta], layer)) => Some(Largest { theta, layer: layer.clone(), step: saved.numbers::<i64, 1>("guard/step")?[0].unsigned_abs() }),
             None => None,
         };
+        self.recordings = Recordings::load(saved)?;
         self.timing.load(saved)
     }
 }

@@ -8,6 +8,7 @@ use super::Timing;
 use super::evaluation::scalar;
 use super::guard::Guard;
 use super::objective::{Judge, Seen, Verdict};
+use super::recordings::Recordings;
 use crate::store::{metrics, weights};
 use crate::{EarlyStop, Monitor, Result, TrainSpec};
 
@@ -21,6 +22,8 @@ pub(crate) struct TrainingState {
     pub lr: f64,
     /// What was measured so far.
     pub rows: Vec<metrics::Row>,
+    /// What the transformers did so far.
+    pub recordings: Recordings,
     /// What was measured since the latest row of training.
     pub interval: Interval,
     pub guard: Guard,
@@ -57,6 +60,7 @@ impl TrainingState {
             optimizer,
             lr: train.lr,
             rows: Vec::new(),
+            recordings: Recordings::new()?,
             interval: Interval::default(),
             guard: Guard::default(),
             stopper: train.early_stop.as_ref().map(Stopper::new),

@@ -20,7 +20,7 @@ fn experiment(overrides: &[&str]) -> Experiment {
 fn bytes(experiment: &Experiment, out: &Path) -> Vec<Vec<u8>> {
     let files = |trial: &Trial| {
         let folder = folder_of(out, trial);
-        ["metrics.parquet", "warps.parquet", "weights.safetensors"].map(|name| std::fs::read(folder.join(name)).unwrap())
+        ["confusion.parquet", "metrics.parquet", "thetas.parquet", "warps.parquet", "weights.safetensors"].map(|name| std::fs::read(folder.join(name)).unwrap())
     };
     experiment.trials().iter().flat_map(files).collect()
 }

@@ -19,6 +19,10 @@ fn read(path: &Path) -> DataFrame {
     ParquetReader::new(std::fs::File::open(path).unwrap()).finish().unwrap()
 }
 
+fn whole(frame: &DataFrame, column: &str) -> Vec<i64> {
+    frame.column(column).unwrap().i64().unwrap().into_no_null_iter().collect()
+}
+
 fn text(frame: &DataFrame, column: &str) -> String {
     frame.column(column).unwrap().str().unwrap().get(0).unwrap().to_owned()
 }
@@ -33,7 +37,10 @@ fn a_trial_leaves_every_file_with_the_declared_columns() {
     assert_eq!(names(&out.path().join("tiny")), ["experiment.toml", "plan.parquet"]);
     assert_eq!(names(out.path()), ["tiny", "trials", "work"]);
     let folder = folder_of(out.path(), trial);
-    assert_eq!(names(&folder), ["facts.parquet", "metrics.parquet", "trial.log", "warps.parquet", "weights.safetensors"]);
+    assert_eq!(
+        names(&folder),
+        ["confusion.parquet", "facts.parquet", "metrics.parquet", "thetas.parquet", "trial.log", "warps.parquet", "weights.safetensors"]
+    );
     for table in schema() {
         let around = if table.file == "plan.parquet" { out.path().join("tiny") } else { out.path().to_owned() };
         let path = around.join(table.file.replace("ID", &trial.id));
@@ -63,14 +70,47 @@ fn metrics_have_a_row_each_interval_and_evaluation() {
 #[test]
 fn warps_show_one_image_of_each_class_in_order() {
     let out = tempfile::tempdir().unwrap();
-    let experiment = experiment(&[]);
+    let experiment = experiment(&["train.evaluate_every=0", "train.steps=2"]);
     go(&experiment, out.path());
     let warps = read(&folder_of(out.path(), &experiment.trials()[0]).join("warps.parquet"));
-    let classes: Vec<_> = warps.column("class").unwrap().i64().unwrap().into_no_null_iter().collect();
+    let classes = whole(&warps, "class");
+    assert_eq!(whole(&warps, "trained"), vec![2; classes.len()], "without evaluations on the way there is the end alone");
     assert!(classes.windows(2).all(|pair| pair[0] < pair[1]) && classes.len() > 5, "{classes:?}");
     let lengths = |column: &str| warps.column(column).unwrap().list().unwrap().get_as_series(0).unwrap().len();
     assert_eq!(["theta", "input", "grid", "output"].map(lengths), [6, 784, 2 * 784, 784]);
     assert_eq!(["input_shape", "grid_shape"].map(lengths), [3, 3]);
+}
+
+#[test]
+fn warps_show_the_same_images_at_a_few_moments_and_thetas_at_every_evaluation() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["train.steps=20", "train.evaluate_every=2"]);
+    go(&experiment, out.path());
+    let folder = folder_of(out.path(), &experiment.trials()[0]);
+    let moments = |file: &str| {
+        let frame = read(&folder.join(file));
+        let mut images: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        whole(&frame, "trained").into_iter().zip(whole(&frame, "sample")).for_each(|(trained, sample)| images.entry(trained).or_default().push(sample));
+        assert!(whole(&frame, "trained").is_sorted(), "{file}");
+        assert!(images.values().all(|samples| *samples == images[&20]), "{images:?}");
+        images.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(moments("warps.parquet"), [0, 2, 6, 10, 20]);
+    assert_eq!(moments("thetas.parquet"), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20]);
+}
+
+#[test]
+fn confusion_counts_every_test_image_and_its_diagonal_is_what_was_right() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&[]);
+    go(&experiment, out.path());
+    let folder = folder_of(out.path(), &experiment.trials()[0]);
+    let confusion = read(&folder.join("confusion.parquet"));
+    let (images, classes, predicted) = (whole(&confusion, "images"), whole(&confusion, "class"), whole(&confusion, "predicted"));
+    let right: i64 = (0..images.len()).filter(|&i| classes[i] == predicted[i]).map(|i| images[i]).sum();
+    let error = read(&folder.join("facts.parquet")).column("test_error").unwrap().f64().unwrap().get(0).unwrap();
+    let all: i64 = images.iter().sum();
+    assert!((100.0 - 100.0 * right as f64 / all as f64 - error).abs() < 1e-9, "{right} of {all}, {error} %");
 }
 
 #[test]
@@ -80,7 +120,8 @@ fn the_same_trial_gives_the_same_bytes_at_any_number_of_threads() {
         let out = tempfile::tempdir().unwrap();
         go_with(&experiment, &RunOptions::new(out.path(), threads));
         let folder = folder_of(out.path(), &experiment.trials()[0]);
-        ["metrics.parquet", "warps.parquet", "weights.safetensors"].map(|name| blake3::hash(&std::fs::read(folder.join(name)).unwrap()))
+        ["confusion.parquet", "metrics.parquet", "thetas.parquet", "warps.parquet", "weights.safetensors"]
+            .map(|name| blake3::hash(&std::fs::read(folder.join(name)).unwrap()))
     };
     let first = bytes(1);
     assert_eq!(first, bytes(1));
@@ -156,7 +197,7 @@ fn an_attempt_that_fails_keeps_nothing_of_the_one_before() {
     let experiment = experiment(&["train.lr=1e30"]);
     let folder = folder_of(out.path(), &experiment.trials()[0]);
     std::fs::create_dir_all(&folder).unwrap();
-    let old = ["facts.parquet", "metrics.parquet", "trial.log", "warps.parquet", "weights.safetensors"];
+    let old = ["confusion.parquet", "facts.parquet", "metrics.parquet", "thetas.parquet", "trial.log", "warps.parquet", "weights.safetensors"];
     old.iter().for_each(|name| std::fs::write(folder.join(name), "old").unwrap());
     assert_eq!(go(&experiment, out.path()).failed.len(), 1);
     assert_eq!(names(&folder), ["facts.parquet", "metrics.parquet", "trial.log"]);

@@ -1,0 +1,31 @@
+//! `confusion.parquet`: which classes the network takes for which.
+
+use std::collections::BTreeMap;
+
+use polars::prelude::{Column, DataFrame};
+
+use crate::Result;
+
+/// How many images have a class and are given another, or the same: by label of an image from 0, class, and the class given, -1 for none.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Confusion(BTreeMap<(usize, u32, i64), i64>);
+
+impl Confusion {
+    /// Counts an image's label.
+    pub fn count(&mut self, label: usize, class: u32, predicted: i64) {
+        *self.0.entry((label, class, predicted)).or_default() += 1;
+    }
+
+    /// One row a pair that occurs.
+    pub fn frame(&self) -> Result<DataFrame> {
+        let column =
+            |name: &str, of: &dyn Fn(&(usize, u32, i64), i64) -> i64| Column::new(name.into(), self.0.iter().map(|(k, n)| of(k, *n)).collect::<Vec<_>>());
+        let columns = vec![
+            column("head", &|(head, _, _), _| *head as i64),
+            column("class", &|(_, class, _), _| i64::from(*class)),
+            column("predicted", &|(_, _, predicted), _| *predicted),
+            column("images", &|_, images| images),
+        ];
+        Ok(DataFrame::new_infer_height(columns)?)
+    }
+}
