@@ -65,6 +65,9 @@ pub(crate) struct Run {
     /// Show the trials, how far they are and how long they should take, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Write event files for TensorBoard with the report, one run a trial, into OUT/NAME/tensorboard.
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
     /// Where the trials run.
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Executor::Local)]
     pub(crate) executor: Executor,
@@ -153,6 +156,9 @@ pub(crate) struct Watch {
 pub(crate) struct Report {
     /// An experiment's folder of results, such as results/quickstart.
     pub(crate) dir: PathBuf,
+    /// Write event files for TensorBoard as well, one run a trial, into DIR/tensorboard.
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
 }
 
 #[derive(Debug, Args)]

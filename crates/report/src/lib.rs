@@ -16,6 +16,7 @@ mod statistics;
 mod style;
 mod summary;
 mod table;
+mod tensorboard;
 
 pub use error::{BadFile, Error, Result};
 
@@ -30,11 +31,13 @@ const MOST_SERIES: usize = 40;
 pub struct Options {
     /// Columns of the terminal that the table may fill.
     pub columns: u16,
+    /// Whether event files for TensorBoard are written as well, into `dir/tensorboard/`.
+    pub tensorboard: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { columns: 100 }
+        Self { columns: 100, tensorboard: false }
     }
 }
 
@@ -43,7 +46,7 @@ impl Default for Options {
 pub struct Report {
     /// The table with its caption and notes, for a terminal.
     pub table: String,
-    /// Every file written, in order of their names.
+    /// Every file written, in order of their names; of event files for TensorBoard their folder.
     pub files: Vec<PathBuf>,
 }
 
@@ -86,6 +89,11 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     }
     output.remove_stale()?;
     let table = table::terminal(&summary, &crosstab, options.columns) + &best_of.unwrap_or_default();
-    let report = Report { table, files: output.files() };
+    let mut report = Report { table, files: output.files() };
+    if options.tensorboard {
+        let runs = dir.join("tensorboard");
+        tensorboard::write(&runs, &mut store)?;
+        report.files.push(runs);
+    }
     if store.bad.is_empty() { Ok(report) } else { Err(Error::Unreadable { files: store.bad, report: Some(Box::new(report)) }) }
 }

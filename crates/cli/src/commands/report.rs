@@ -9,12 +9,12 @@ use crate::arguments::Report;
 use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Report) -> Result<(), Failure> {
-    write(&arguments.dir)
+    write(&arguments.dir, arguments.tensorboard)
 }
 
 /// Writes the report of one experiment's folder and shows its table.
-pub(crate) fn write(dir: &Path) -> Result<(), Failure> {
-    match stn_report::write(dir, &Options::default()) {
+pub(crate) fn write(dir: &Path, tensorboard: bool) -> Result<(), Failure> {
+    match stn_report::write(dir, &Options { tensorboard, ..Options::default() }) {
         Ok(report) => {
             show(&report);
             Ok(())
