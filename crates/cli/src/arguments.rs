@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Make tables and figures anew from an experiment's results.
     Report(Report),
+    /// Apply a trained network to its test images, or to images of your own.
+    Predict(Predict),
     /// List, fetch and preview data sets.
     Data(Data),
     /// List transformations and sampling kernels with their parameters.
@@ -64,6 +66,9 @@ pub(crate) struct Run {
     /// Show the trials, how far they are and how long they should take, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Write event files for TensorBoard with the report, one run a trial, into OUT/NAME/tensorboard.
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
     /// Where the trials run.
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Executor::Local)]
     pub(crate) executor: Executor,
@@ -158,6 +163,24 @@ pub(crate) struct Report {
     /// What figures are written as: svg, png (300 dpi), pdf, or several of them, such as pdf,svg. As the experiment's [report] says unless given, and else all.
     #[arg(long = "format", value_name = "LIST", value_delimiter = ',', value_parser = format)]
     pub(crate) formats: Option<Vec<Format>>,
+    /// Write event files for TensorBoard as well, one run a trial, into DIR/tensorboard.
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// A trial's folder, such as results/trials/0123456789abcdef; given an experiment's folder, it lists them.
+    pub(crate) trial: PathBuf,
+    /// Images of your own: a .npy, or an .npz with an array `images`; N x H x W, N x C x H x W or N x H x W x C, of bytes or of numbers from 0 to 1. The trial's test part unless given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) images: Option<PathBuf>,
+    /// At most so many images, the first ones. All unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Where to write logits, classes, and every transformer's theta and output: .parquet, or .npz.
+    #[arg(long, value_name = "FILE", default_value = "predictions.parquet")]
+    pub(crate) out: PathBuf,
 }
 
 /// A format of figures by its name.

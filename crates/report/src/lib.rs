@@ -17,6 +17,7 @@ mod statistics;
 mod style;
 mod summary;
 mod table;
+mod tensorboard;
 
 pub use canvas::Format;
 pub use error::{BadFile, Error, Result};
@@ -33,11 +34,13 @@ pub struct Options {
     pub formats: Option<Vec<Format>>,
     /// A file whose keys go before those of the experiment's `[report.style]`.
     pub style: Option<PathBuf>,
+    /// Whether event files for TensorBoard are written as well, into `dir/tensorboard/`.
+    pub tensorboard: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { columns: 100, formats: None, style: None }
+        Self { columns: 100, formats: None, style: None, tensorboard: false }
     }
 }
 
@@ -46,7 +49,7 @@ impl Default for Options {
 pub struct Report {
     /// The table with its caption and notes, for a terminal.
     pub table: String,
-    /// Every file written, in order of their names.
+    /// Every file written, in order of their names; of event files for TensorBoard their folder.
     pub files: Vec<PathBuf>,
 }
 
@@ -93,6 +96,11 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     output.put("index.html", page::html(&summary, &crosstab, &store, &measurements, &written, &settings.style)?.as_bytes())?;
     output.remove_stale()?;
     let table = table::terminal(&summary, &crosstab, options.columns) + &best_of.unwrap_or_default();
-    let report = Report { table, files: output.files() };
+    let mut report = Report { table, files: output.files() };
+    if options.tensorboard {
+        let runs = dir.join("tensorboard");
+        tensorboard::write(&runs, &mut store)?;
+        report.files.push(runs);
+    }
     if store.bad.is_empty() { Ok(report) } else { Err(Error::Unreadable { files: store.bad, report: Some(Box::new(report)) }) }
 }

@@ -313,11 +313,11 @@ fn lacks(path: &Path, column: &str) -> bool {
 }
 
 /// The column that names the file a row is from.
-const PATH: &str = "path";
+pub const PATH: &str = "path";
 
 /// One scan over all files; where it fails, each file on its own, and those that cannot be read go to `bad`. The columns of whole numbers in `later` came later: in files from
 /// before, all of them would be 1.
-fn scan_sound(paths: &[PathBuf], columns: &[Expr], later: &[&str], bad: &mut Vec<BadFile>) -> Result<Option<DataFrame>> {
+pub fn scan_sound(paths: &[PathBuf], columns: &[Expr], later: &[&str], bad: &mut Vec<BadFile>) -> Result<Option<DataFrame>> {
     if paths.is_empty() {
         return Ok(None);
     }

@@ -9,12 +9,13 @@ use crate::arguments::Report;
 use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Report) -> Result<(), Failure> {
-    write_with(&arguments.dir, &Options { style: arguments.style.clone(), formats: arguments.formats.clone(), ..Options::default() })
+    let options = Options { style: arguments.style.clone(), formats: arguments.formats.clone(), tensorboard: arguments.tensorboard, ..Options::default() };
+    write_with(&arguments.dir, &options)
 }
 
 /// Writes the report of one experiment's folder as the experiment asks for it, and shows its table.
-pub(crate) fn write(dir: &Path) -> Result<(), Failure> {
-    write_with(dir, &Options::default())
+pub(crate) fn write(dir: &Path, tensorboard: bool) -> Result<(), Failure> {
+    write_with(dir, &Options { tensorboard, ..Options::default() })
 }
 
 fn write_with(dir: &Path, options: &Options) -> Result<(), Failure> {
