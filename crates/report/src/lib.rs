@@ -4,6 +4,7 @@
 //! curves, the comparison and the montage of warped test images, each figure as SVG and PNG with its data as CSV beside it. Made again from the same trials, every
 //! file is the same byte for byte: no clock, no random order, no font of the machine's.
 
+mod animation;
 mod canvas;
 mod crosstab;
 mod error;
