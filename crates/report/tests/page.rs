@@ -219,7 +219,8 @@ fn everything_has_a_name_for_a_screen_reader() {
         .filter(|node| node["ignored"] != true)
         .map(|node| (node["role"]["value"].as_str().unwrap_or_default().to_string(), node["name"]["value"].as_str().unwrap_or_default().trim().to_string()))
         .collect();
-    let named = ["button", "checkbox", "combobox", "searchbox", "textbox", "slider", "link", "application", "region", "image", "img", "heading", "columnheader"];
+    let named =
+        ["button", "checkbox", "combobox", "searchbox", "textbox", "slider", "link", "application", "region", "image", "img", "heading", "columnheader"];
     let nameless: Vec<_> = nodes.iter().filter(|(role, name)| named.contains(&role.as_str()) && name.is_empty()).collect();
     assert_eq!(nameless, Vec::<&(String, String)>::new());
     assert_eq!(browser.value("[...document.querySelectorAll('fieldset')].filter((set) => !set.querySelector('legend')?.textContent).length"), json!(0));

@@ -9,12 +9,16 @@ use crate::arguments::Report;
 use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Report) -> Result<(), Failure> {
-    write(&arguments.dir)
+    write_with(&arguments.dir, &Options { style: arguments.style.clone(), formats: arguments.formats.clone(), ..Options::default() })
 }
 
-/// Writes the report of one experiment's folder and shows its table.
+/// Writes the report of one experiment's folder as the experiment asks for it, and shows its table.
 pub(crate) fn write(dir: &Path) -> Result<(), Failure> {
-    match stn_report::write(dir, &Options::default()) {
+    write_with(dir, &Options::default())
+}
+
+fn write_with(dir: &Path, options: &Options) -> Result<(), Failure> {
+    match stn_report::write(dir, options) {
         Ok(report) => {
             show(&report);
             Ok(())

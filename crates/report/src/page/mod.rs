@@ -14,8 +14,8 @@ use crate::crosstab::Crosstab;
 use crate::error::Result;
 use crate::png::base64;
 use crate::query::{Measurement, Store};
+use crate::style::{COLOURS, Style};
 use crate::summary::Summary;
-use crate::style;
 use sha2::{Digest, Sha256};
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -36,11 +36,11 @@ const SCRIPT: [&str; 11] = [
 ];
 
 /// Makes the page. `files` are the names of those that the report writes beside it. What cannot be read is left out: the store names it already.
-pub fn html(summary: &Summary, crosstab: &Crosstab, store: &Store, measurements: &[Measurement], files: &[String]) -> Result<String> {
+pub fn html(summary: &Summary, crosstab: &Crosstab, store: &Store, measurements: &[Measurement], files: &[String], style: &Style) -> Result<String> {
     let facts = facts::read(store)?;
     let montage = montage::gather(summary, store)?;
     let data = data::json(summary, store, measurements, &facts, &montage);
-    let style = [palette(), STYLE.to_string()].concat();
+    let style = [palette(style), STYLE.to_string()].concat();
     let script = format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPT.concat());
     let policy =
         format!("default-src 'none'; img-src data:; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'", hash(&script), hash(&style));
@@ -62,8 +62,8 @@ pub fn html(summary: &Summary, crosstab: &Crosstab, store: &Store, measurements:
 }
 
 /// The colours of the models as the figures have them, as CSS.
-fn palette() -> String {
-    let colours = (0..style::COLOURS).map(style::colour);
+fn palette(style: &Style) -> String {
+    let colours = (0..COLOURS).map(|series| style.colour(series));
     let lines: String = colours.enumerate().map(|(i, c)| format!("  --p{i}: #{:02x}{:02x}{:02x};\n", c.0, c.1, c.2)).collect();
     format!(":root {{\n{lines}}}\n")
 }

@@ -257,8 +257,7 @@ fn lattice(grid: &Array) -> Value {
         for axis in 0..2 {
             let value = at(row, column, axis);
             let origin = at(0, 0, axis);
-            let straight =
-                origin + share(column, columns) * (at(0, columns - 1, axis) - origin) + share(row, rows) * (at(rows - 1, 0, axis) - origin);
+            let straight = origin + share(column, columns) * (at(0, columns - 1, axis) - origin) + share(row, rows) * (at(rows - 1, 0, axis) - origin);
             affine &= (value - straight).abs() * UNITS < 1.0;
             points.push(units(value));
         }

@@ -26,8 +26,7 @@ impl Pictures {
     pub fn number(&mut self, array: &Array) -> Option<usize> {
         let Picture { width, height, rgb } = self.small(picture(array)?);
         let grey = rgb.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
-        let (pixels, kind) =
-            if grey { (rgb.chunks_exact(3).map(|pixel| pixel[0]).collect(), ExtendedColorType::L8) } else { (rgb, ExtendedColorType::Rgb8) };
+        let (pixels, kind) = if grey { (rgb.chunks_exact(3).map(|pixel| pixel[0]).collect(), ExtendedColorType::L8) } else { (rgb, ExtendedColorType::Rgb8) };
         let mut file = Vec::new();
         let filter = if grey { FilterType::NoFilter } else { FilterType::Adaptive };
         PngEncoder::new_with_quality(&mut file, CompressionType::Best, filter).write_image(&pixels, width, height, kind).ok()?;
@@ -49,7 +48,8 @@ impl Pictures {
         let (width, height) = (picture.width / factor, picture.height / factor);
         // Whole blocks alone: what is left over at the right and at the bottom goes.
         let row = 3 * picture.width as usize;
-        let kept: Vec<u8> = picture.rgb.chunks_exact(row).take((height * factor) as usize).flat_map(|line| &line[..3 * (width * factor) as usize]).copied().collect();
+        let kept: Vec<u8> =
+            picture.rgb.chunks_exact(row).take((height * factor) as usize).flat_map(|line| &line[..3 * (width * factor) as usize]).copied().collect();
         Picture { width, height, rgb: shrink(&kept, (width * factor, height * factor), factor) }
     }
 }

@@ -66,7 +66,8 @@ pub fn sweep() -> impl FnOnce(&Path) {
 pub fn hostile() -> impl FnOnce(&Path) {
     |dir| {
         let models = vec![HARM.to_string(), "{{data}}<!--".to_string()];
-        let fixture = Fixture { models, distortions: vec!["<b>E</b>", "<i onmouseover=alert(1)>"], plain: 1, experiment: String::new(), ..Fixture::quickstart() };
+        let fixture =
+            Fixture { models, distortions: vec!["<b>E</b>", "<i onmouseover=alert(1)>"], plain: 1, experiment: String::new(), ..Fixture::quickstart() };
         fixture.write(dir);
         for (d, m, seed) in all(&fixture) {
             let folder = trial(dir, d, m, seed);
@@ -113,7 +114,9 @@ pub fn volumes() -> Box<dyn FnOnce(&Path)> {
             let mut frame = read(&path);
             let (count, (depth, side)) = (frame.height(), (4, 6));
             let volume = |i: usize| (0..2 * depth * side * side).map(|at| ((at * 7 + i * 13) % 29) as f32 / 28.0).collect::<Vec<_>>();
-            let bent = |i: usize| (0..depth * side * side).flat_map(|at| [(at % side) as f32 / 3.0 - 0.9, (at / side % side) as f32 / 4.0 - 0.5, i as f32 / 40.0]).collect();
+            let bent = |i: usize| {
+                (0..depth * side * side).flat_map(|at| [(at % side) as f32 / 3.0 - 0.9, (at / side % side) as f32 / 4.0 - 0.5, i as f32 / 40.0]).collect()
+            };
             let lists = |of: &dyn Fn(usize) -> Vec<f32>| (0..count).map(|i| Series::new("".into(), of(i))).collect::<Vec<_>>();
             let shape = |dims: [usize; 4]| vec![Series::new("".into(), dims.map(|n| n as i64)); count];
             let arrays = [("input", lists(&volume)), ("grid", lists(&bent)), ("output", lists(&|i| volume(i + 1)))];
@@ -171,7 +174,8 @@ fn set(folder: &Path, texts: &[(&str, &str)]) {
 /// Gives a trial a configuration as the lab writes it.
 fn configure(folder: &Path, model: &str, seed: i64) {
     let transformer = model.strip_prefix("ST-CNN ").map(|transform| format!("{{\"st\":{{\"transform\":\"{transform}\"}}}},")).unwrap_or_default();
-    let config = format!("{{\"network\":{{\"layers\":[{transformer}{{\"fc\":10}}]}},\"seed\":{seed},\"train\":{{\"lr\":0.1,\"optimizer\":{{\"kind\":\"sgd\"}}}}}}");
+    let config =
+        format!("{{\"network\":{{\"layers\":[{transformer}{{\"fc\":10}}]}},\"seed\":{seed},\"train\":{{\"lr\":0.1,\"optimizer\":{{\"kind\":\"sgd\"}}}}}}");
     set(folder, &[("config", &config)]);
 }
 
@@ -190,7 +194,8 @@ fn diverge(folder: &Path) {
 fn extend_plan(dir: &Path, id: &str, model: &str, label: &str, seed: i64) {
     let frame = read(&dir.join("plan.parquet"));
     let text = |name: &str, row: usize| frame.column(name).unwrap().str().unwrap().get(row).unwrap().to_string();
-    let row = |i: usize| (text("trial", i), text("model", i), text("label", i), frame.column("seed").unwrap().i64().unwrap().get(i).unwrap(), text("differs", i));
+    let row =
+        |i: usize| (text("trial", i), text("model", i), text("label", i), frame.column("seed").unwrap().i64().unwrap().get(i).unwrap(), text("differs", i));
     let mut trials: Vec<Planned> = (0..frame.height()).map(row).collect();
     trials.push((id.into(), model.into(), label.into(), seed, format!("{{\"dataset.distortion\":\"R\",\"model\":\"{model}\"}}")));
     plan(dir, &trials);
