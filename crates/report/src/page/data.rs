@@ -2,14 +2,13 @@
 
 use super::curves::{self, rounded};
 use super::facts::{COLUMNS, Facts};
-use super::montage::Montage;
 use crate::query::{Measurement, Store, Trial};
 use crate::summary::Summary;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The whole of it.
-pub fn json(summary: &Summary, store: &Store, measurements: &[Measurement], facts: &Facts, montage: &Montage) -> Value {
+pub fn json(summary: &Summary, store: &Store, measurements: &[Measurement], facts: &Facts) -> Value {
     let (curves, thinned) = curves::json(measurements, store.trials.len());
     let (keys, trials) = trials(summary, store, facts);
     json!({
@@ -22,7 +21,6 @@ pub fn json(summary: &Summary, store: &Store, measurements: &[Measurement], fact
         "thinned": thinned,
         "configurations": configurations(&facts.configs),
         "facts": environment(facts),
-        "montage": montage.json(),
     })
 }
 
