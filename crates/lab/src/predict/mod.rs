@@ -14,8 +14,8 @@ use stn_nn::{Ending, Network, NetworkSpec, Plan};
 use toml::{Table, Value};
 
 use crate::spec::objective::ObjectiveSpec;
-use crate::store::tensors::Tensors;
 use crate::store::overview::{TrialStatus, overview};
+use crate::store::tensors::Tensors;
 use crate::store::{FACTS, TrialState, WEIGHTS, facts};
 use crate::{Error, Precision, Result};
 pub use predictions::{PredictedWarp, Predictions};
@@ -209,7 +209,11 @@ fn read_facts(folder: &Path) -> Result<(String, usize)> {
 fn no_trial(folder: &Path) -> String {
     let shown = folder.display();
     let Ok(experiment) = overview(folder) else {
-        let missing = if folder.is_dir() { format!("{shown} is no folder of a trial that has ended: it has no {FACTS}") } else { format!("there is no trial at {shown}") };
+        let missing = if folder.is_dir() {
+            format!("{shown} is no folder of a trial that has ended: it has no {FACTS}")
+        } else {
+            format!("there is no trial at {shown}")
+        };
         return format!("{missing}. Trials stand in OUT/trials/ID once they have ended; `stn predict OUT/EXPERIMENT` lists those of an experiment");
     };
     let trials = folder.parent().unwrap_or(Path::new("")).join("trials");
@@ -232,7 +236,9 @@ fn check_numbers(images: &Tensor) -> Result<()> {
             return Err(Error::Other(format!("image {image} (counted from 0) holds {number}, which is no number to compute with")));
         }
         if let Some(number) = numbers.iter().find(|number| !(-0.5..=1.5).contains(*number)) {
-            tracing::warn!("image {image} (counted from 0) holds {number}: networks are trained on numbers from 0 to 1; divide by 255, or save the images as uint8");
+            tracing::warn!(
+                "image {image} (counted from 0) holds {number}: networks are trained on numbers from 0 to 1; divide by 255, or save the images as uint8"
+            );
             return Ok(());
         }
     }

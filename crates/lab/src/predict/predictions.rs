@@ -78,7 +78,8 @@ impl Predictions {
     /// Everything as arrays by name: `logits`, `predicted`, and for every transformer `LAYER.theta` and `LAYER.output`.
     pub fn arrays(&self) -> Vec<(String, Tensor)> {
         let named = self.predicted.iter().map(|predicted| ("predicted".to_owned(), predicted.clone()));
-        let warps = self.warps.iter().flat_map(|warp| [(format!("{}.theta", warp.layer), warp.theta.clone()), (format!("{}.output", warp.layer), warp.output.clone())]);
+        let warps =
+            self.warps.iter().flat_map(|warp| [(format!("{}.theta", warp.layer), warp.theta.clone()), (format!("{}.output", warp.layer), warp.output.clone())]);
         [("logits".to_owned(), self.logits.clone())].into_iter().chain(named).chain(warps).collect()
     }
 
