@@ -12,7 +12,7 @@ run file *arguments:
     cargo run --release -- run "$@"
 
 # Make an experiment's tables and figures anew: just report results/quickstart
-report dir:
+report dir *arguments:
     cargo run --release -- report "$@"
 
 # Time our own works: just bench step.tutorial sample.bilinear (all of them unless named; `stn bench --list` lists them)

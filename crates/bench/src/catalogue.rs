@@ -4,6 +4,7 @@ use stn_core::Registry;
 use stn_core::parameters::nearest;
 
 use crate::limit::{Gemm, MemoryCopy};
+use crate::report::{Reporting, Sweep};
 use crate::sample::{SampleWork, Warp};
 use crate::step::{NETWORKS, TimedNetwork, Training};
 use crate::trials::{Order, Trials};
@@ -24,6 +25,7 @@ enum Kind {
     Step(&'static TimedNetwork),
     Sample(SampleWork),
     Trials(Order),
+    Report(Sweep),
     Gemm,
     MemoryCopy,
 }
@@ -39,7 +41,7 @@ impl Work {
         match &self.kind {
             Kind::Step(network) => network.amount(registry),
             Kind::Sample(work) => Some(work.amount()),
-            Kind::Trials(_) => None,
+            Kind::Trials(_) | Kind::Report(_) => None,
             Kind::Gemm => Some(Gemm::AMOUNT),
             Kind::MemoryCopy => Some(MemoryCopy::AMOUNT),
         }
@@ -50,6 +52,7 @@ impl Work {
             Kind::Step(network) => Box::new(Training::new(&self.name, network, registry)?),
             Kind::Sample(work) => Box::new(work.build(&self.name, registry)?),
             Kind::Trials(order) => Box::new(Trials::new(*order, registry)?),
+            Kind::Report(sweep) => Box::new(Reporting::new(*sweep, registry)?),
             Kind::Gemm => Box::new(Gemm::new()?),
             Kind::MemoryCopy => Box::new(MemoryCopy::new()),
         })
@@ -61,7 +64,8 @@ pub fn works() -> Vec<Work> {
     let steps = NETWORKS.iter().map(|network| Work { name: format!("step.{}", network.name), kind: Kind::Step(network) });
     let limits = [("limit.gemm", Kind::Gemm), ("limit.memory", Kind::MemoryCopy)].map(|(name, kind)| Work { name: name.into(), kind });
     let trials = [Order::OneAfterAnother, Order::SideBySide].map(|order| Work { name: order.name().into(), kind: Kind::Trials(order) });
-    steps.chain(samples()).chain(trials).chain(limits).collect()
+    let reports = [Sweep::Seeds, Sweep::Draws].map(|sweep| Work { name: sweep.name().into(), kind: Kind::Report(sweep) });
+    steps.chain(samples()).chain(trials).chain(reports).chain(limits).collect()
 }
 
 fn samples() -> impl Iterator<Item = Work> {

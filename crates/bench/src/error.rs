@@ -42,6 +42,12 @@ pub enum Error {
     /// An error of the trials' run.
     #[error(transparent)]
     Lab(#[from] stn_lab::Error),
+    /// Results that cannot be made up.
+    #[error("cannot make up results: {0}")]
+    Frame(#[from] polars::error::PolarsError),
+    /// A report that failed.
+    #[error(transparent)]
+    Report(#[from] stn_report::Error),
     /// Threads that could not be started.
     #[error("cannot start {threads} threads: {source}")]
     Threads {

@@ -5,6 +5,7 @@
 //! - `step.NETWORK`: a whole training step, forward, loss, backward and update, on a fixed batch of random images;
 //! - `sample.KERNEL.SHAPE`: grid generator and sampler alone, forward and backward;
 //! - `trials.ORDER`: small trials of a sweep from their file to their results, one after another or side by side;
+//! - `report.SWEEP`: the report over 10,000 trials with 200 rows of metrics each, of 100 models and 100 seeds or of 10,000 draws;
 //! - `limit.gemm`, `limit.memory`: what the machine does at best.
 //!
 //! The same works stand in `benches/peers` in other frameworks.
@@ -14,6 +15,7 @@ mod error;
 mod limit;
 mod measurement;
 mod memory;
+mod report;
 mod sample;
 mod step;
 mod trials;

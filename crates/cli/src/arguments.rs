@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stn_lab::DeviceName;
+use stn_report::Format;
 
 /// Spatial transformer networks: experiments from a TOML file to figures.
 #[derive(Debug, Parser)]
@@ -156,9 +157,20 @@ pub(crate) struct Watch {
 pub(crate) struct Report {
     /// An experiment's folder of results, such as results/quickstart.
     pub(crate) dir: PathBuf,
+    /// A TOML file with widths, type size and colours for a journal's figures; its keys go before those of the experiment's [report.style].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) style: Option<PathBuf>,
+    /// What figures are written as: svg, png (300 dpi), pdf, or several of them, such as pdf,svg. As the experiment's [report] says unless given, and else all.
+    #[arg(long = "format", value_name = "LIST", value_delimiter = ',', value_parser = format)]
+    pub(crate) formats: Option<Vec<Format>>,
     /// Write event files for TensorBoard as well, one run a trial, into DIR/tensorboard.
     #[arg(long)]
     pub(crate) tensorboard: bool,
+}
+
+/// A format of figures by its name.
+fn format(name: &str) -> Result<Format, String> {
+    Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| format!("figures are written as {}", Format::ALL.map(Format::name).join(", ")))
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod crosstab;
 mod error;
 mod figures;
 mod output;
+mod page;
 mod png;
 mod query;
 mod settings;
@@ -18,26 +19,28 @@ mod summary;
 mod table;
 mod tensorboard;
 
+pub use canvas::Format;
 pub use error::{BadFile, Error, Result};
 
-use figures::{Figure, comparison, learning_curves, montage};
+use figures::Press;
 use std::path::{Path, PathBuf};
-
-/// The most series in a figure: those of the least errors where there are more.
-const MOST_SERIES: usize = 40;
 
 /// How the report is made.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Columns of the terminal that the table may fill.
     pub columns: u16,
+    /// What figures are written as; as the experiment says, or in every format, where it is `None`.
+    pub formats: Option<Vec<Format>>,
+    /// A file whose keys go before those of the experiment's `[report.style]`.
+    pub style: Option<PathBuf>,
     /// Whether event files for TensorBoard are written as well, into `dir/tensorboard/`.
     pub tensorboard: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { columns: 100, tensorboard: false }
+        Self { columns: 100, formats: None, style: None, tensorboard: false }
     }
 }
 
@@ -63,18 +66,19 @@ pub fn check(experiment: &toml::Table) -> Vec<stn_core::Fault> {
 /// [`Error::Unreadable`] when files are damaged, after everything that the others allow has been written.
 pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     let mut store = query::trials(dir)?;
-    let settings = settings::Settings::read(&dir.join("experiment.toml"))?;
+    let mut settings = settings::Settings::read(&dir.join("experiment.toml"))?;
+    if let Some(file) = &options.style {
+        settings.restyle(file)?;
+    }
     if store.trials.is_empty() {
         return Err(Error::Unreadable { files: store.bad, report: None });
     }
     let measurements = query::metrics(&mut store)?;
     let experiment = dir.canonicalize().ok().and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned())).unwrap_or_default();
     let summary = summary::summarise(&experiment, &store, &settings);
-    let leading = summary.leading(MOST_SERIES);
-    let mut drawn: Vec<Figure> = learning_curves::figure(&leading, &measurements)?.into_iter().chain(comparison::figure(&leading)?).collect();
-    drawn.extend(montage::figures(&leading, &mut store)?);
-    let best_of = leading.best_of_words().map(|words| format!("Figures show {words} lines of the table.\n"));
-    drop(leading);
+    let press = Press { style: &settings.style, formats: options.formats.as_deref().unwrap_or(&settings.formats) };
+    let drawn = figures::draw(press, &summary, &measurements, settings.figures.as_deref(), &mut store)?;
+    let best_of = summary.leading(figures::MOST_SERIES).best_of_words().map(|words| format!("Figures show {words} lines of the table.\n"));
     let summary = summary::Summary { left_out: summary::left_out(&store), ..summary };
 
     let mut output = output::Output::to(dir.join("report"))?;
@@ -83,10 +87,13 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     output.put("table.tex", table::latex(&summary, &crosstab).as_bytes())?;
     output.put("table.csv", table::csv(&summary, Some(&crosstab)).as_bytes())?;
     for figure in &drawn {
-        output.put(&format!("{}.svg", figure.name), &figure.svg)?;
-        output.put(&format!("{}.png", figure.name), &figure.png)?;
+        for (ending, drawing) in &figure.drawings {
+            output.put(&format!("{}.{ending}", figure.name), drawing)?;
+        }
         output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
     }
+    let written: Vec<String> = output.names();
+    output.put("index.html", page::html(&summary, &crosstab, &store, &measurements, &written, &settings.style)?.as_bytes())?;
     output.remove_stale()?;
     let table = table::terminal(&summary, &crosstab, options.columns) + &best_of.unwrap_or_default();
     let mut report = Report { table, files: output.files() };

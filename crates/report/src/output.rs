@@ -1,6 +1,7 @@
 //! The folder that a report is written to.
 
 use crate::error::{Error, Result};
+use crate::figures::Kind;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,11 @@ impl Output {
         Ok(())
     }
 
+    /// The names of the files written so far.
+    pub fn names(&self) -> Vec<String> {
+        self.files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect()
+    }
+
     /// Every file written, in order of their names.
     pub fn files(mut self) -> Vec<PathBuf> {
         self.files.sort();
@@ -58,38 +64,65 @@ impl Output {
     }
 }
 
-/// Figures whose names do not depend on the results.
-const FIGURES: [&str; 2] = ["comparison", "learning_curves"];
-/// What the names of the other figures begin with.
-const MONTAGE: &str = "montage_";
-/// Distortions whose names stand in a file's name as they are.
-const PLAIN: [&str; 6] = ["none", "R", "RTS", "P", "E", "TC"];
-/// The most letters of a distortion in a file's name; file systems take some 250 in all.
+/// Figures of which there is one.
+const SINGLE: [Kind; 3] = [Kind::Comparison, Kind::LearningCurves, Kind::Seeds];
+/// What may stand in a file's name as it is: the paper's distortions, costs, and keys that are often swept.
+const PLAIN: [&str; 20] = [
+    "none",
+    "R",
+    "RTS",
+    "P",
+    "E",
+    "TC",
+    "parameters",
+    "step_time",
+    "lr",
+    "batch",
+    "size",
+    "steps",
+    "momentum",
+    "weight_decay",
+    "dropout",
+    "points",
+    "clutter",
+    "degrees",
+    "width",
+    "beta1",
+];
+/// The most letters of a name in a file's name; file systems take some 250 in all.
 const LONGEST: usize = 80;
 
-/// The file name, without its ending, of the montage of a distortion.
+/// The file name, without its ending, of the figure of a kind that is of one distortion, key or model.
 ///
-/// Names other than the paper's become letters, digits, `-` and `_`, and end in a hash of the whole, so that no two of them meet, on no file system.
-pub fn montage_name(distortion: &str) -> String {
-    if PLAIN.contains(&distortion) {
-        return format!("{MONTAGE}{distortion}");
+/// Names other than the paper's and those of usual keys become letters, digits, `-` and `_`, and end in a hash of the whole, so that no two of them meet, on no file system.
+pub fn name_of(kind: Kind, of: &str) -> String {
+    let kind = kind.name();
+    if PLAIN.contains(&of) {
+        return format!("{kind}_{of}");
     }
-    let plain: String = distortion.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(LONGEST).collect();
+    let plain: String = of.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(LONGEST).collect();
     // FNV-1a, 32 bits.
-    let hash = distortion.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    format!("{MONTAGE}{plain}_{hash:08x}")
+    let hash = of.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{kind}_{plain}_{hash:08x}")
 }
 
 /// Whether a report may have written a file of this name.
 fn is_of_a_report(name: &str) -> bool {
     let Some((stem, ending)) = name.rsplit_once('.') else { return false };
+    if name == "index.html" {
+        return true;
+    }
     if stem == "table" {
-        return ["csv", "md"].contains(&ending);
+        return ["csv", "md", "tex"].contains(&ending);
     }
     let hashed =
         |of: &str| of.rsplit_once('_').is_some_and(|(_, hash)| hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
-    let montage = stem.strip_prefix(MONTAGE).is_some_and(|of| PLAIN.contains(&of) || hashed(of));
-    (montage || FIGURES.contains(&stem)) && ["csv", "png", "svg"].contains(&ending)
+    let figure = Kind::ALL.iter().any(|kind| match stem.strip_prefix(kind.name()) {
+        Some("") => SINGLE.contains(kind),
+        Some(of) => of.strip_prefix('_').is_some_and(|of| !SINGLE.contains(kind) && (PLAIN.contains(&of) || hashed(of))),
+        None => false,
+    });
+    figure && ["csv", "gif", "pdf", "png", "svg"].contains(&ending)
 }
 
 #[cfg(test)]
@@ -107,25 +140,34 @@ mod tests {
     }
 
     #[test]
-    fn a_montages_name_holds_nothing_that_a_file_system_minds() {
-        assert_eq!(montage_name("RTS"), "montage_RTS");
-        let name = montage_name("R/±90° (a)");
+    fn a_figures_name_holds_nothing_that_a_file_system_minds() {
+        assert_eq!(name_of(Kind::Montage, "RTS"), "montage_RTS");
+        let name = name_of(Kind::Montage, "R/±90° (a)");
         assert!(name.starts_with("montage_R__90___a__") && name.len() == "montage_R__90___a__".len() + 8, "{name}");
-        assert!(montage_name(&"x".repeat(1000)).len() < 120);
+        assert!(name_of(Kind::Montage, &"x".repeat(1000)).len() < 120);
     }
 
     #[test]
     fn distortions_that_differ_in_punctuation_alone_have_montages_of_their_own() {
         let names = ["R, degrees = 4.5", "R, degrees = 4-5", "R, degrees = 4 5", "r, degrees = 4.5", "r", "R"];
-        let distinct: std::collections::BTreeSet<String> = names.iter().map(|name| montage_name(name).to_lowercase()).collect();
+        let distinct: std::collections::BTreeSet<String> = names.iter().map(|name| name_of(Kind::Montage, name).to_lowercase()).collect();
         assert_eq!(distinct.len(), names.len(), "{distinct:?}");
     }
 
     #[test]
     fn what_an_earlier_report_left_goes_and_what_no_report_writes_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let old = montage_name("kind = R, degrees = 45");
-        let stale = ["montage_P.svg".to_string(), "montage_P.csv".into(), "comparison.png".into(), format!("{old}.svg")];
+        let old = name_of(Kind::Montage, "kind = R, degrees = 45");
+        let stale = [
+            "montage_P.svg".to_string(),
+            "montage_P.csv".into(),
+            "comparison.png".into(),
+            "comparison.pdf".into(),
+            "table.tex".into(),
+            "error_against_lr.pdf".into(),
+            "straightening_R.gif".into(),
+            format!("{old}.svg"),
+        ];
         let stale = [stale.as_slice(), &[".montage_R.csv.a1B2c3.unfinished".into(), ".table.md.x.unfinished".into()]].concat();
         let others = [
             ".mine.unfinished",
@@ -133,7 +175,10 @@ mod tests {
             "montage_R_edited.svg",
             "montage_mine.png",
             "table.xlsx",
-            "comparison.pdf",
+            "comparison.eps",
+            "comparison_R.svg",
+            "error_against.svg",
+            "cost_mine.csv",
             "notes.md",
             "montage_P",
         ];

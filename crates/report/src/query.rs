@@ -1,5 +1,7 @@
 //! What the store holds, read through polars: facts and metrics of all trials at once, warped images only of the trials that are drawn.
 
+pub mod recordings;
+
 use crate::error::{BadFile, Error, Result};
 use polars::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -249,14 +251,6 @@ pub fn metrics(store: &mut Store) -> Result<Vec<Measurement>> {
     }
     measurements.sort_by_key(|m| (m.trial, !m.test, m.step));
     Ok(measurements)
-}
-
-/// Reads the warped test images of one trial as they were at its end; empty where the model has no transformer.
-pub fn warps(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
-    let mut warps = moments(trial, bad)?;
-    let end = warps.iter().map(|warp| warp.trained).max();
-    warps.retain(|warp| Some(warp.trained) == end);
-    Ok(warps)
 }
 
 /// Reads the warped test images of one trial at every moment that was kept, the end last.

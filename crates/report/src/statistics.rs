@@ -62,6 +62,14 @@ impl Width {
     }
 }
 
+/// The number that `share` of the sorted `values` do not exceed, between neighbours in proportion (as NumPy does); NaN where there are none.
+pub fn quantile(values: &[f64], share: f64) -> f64 {
+    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
+    let at = share * last as f64;
+    let (below, above) = (at.floor() as usize, at.ceil() as usize);
+    values[below] + (values[above] - values[below]) * at.fract()
+}
+
 /// Student's paired test: how probable differences `a[i] - b[i]` at least as far from zero as these are, were their mean zero. `None` for fewer than two pairs.
 pub fn paired_test(a: &[f64], b: &[f64]) -> Option<f64> {
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
@@ -83,6 +91,13 @@ mod tests {
 
     fn near(a: Option<f64>, b: f64) -> bool {
         a.is_some_and(|a| (a - b).abs() < 1e-9 * b.abs().max(1e-3))
+    }
+
+    #[test]
+    fn quantiles_lie_between_neighbours_in_proportion() {
+        // numpy.quantile([1, 2, 4, 8], [0, 0.25, 0.5, 0.75, 1])
+        assert_eq!([0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&[1.0, 2.0, 4.0, 8.0], share)), [1.0, 1.75, 3.0, 5.0, 8.0]);
+        assert!(quantile(&[], 0.5).is_nan());
     }
 
     #[test]

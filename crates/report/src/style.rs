@@ -1,12 +1,12 @@
 //! Colours, fonts and sizes: one look for every figure.
 //!
-//! Lengths are millimetres on paper, type sizes points. A figure is two columns wide.
+//! A figure is laid out in millimetres and points for type of the usual size ([`FONT_SIZE`]). Where [`Style::font_size`] is another, the whole sheet is enlarged
+//! by as much, and laid out as much narrower: what is as wide as asked for then has type of the size asked for, and lines and gaps that suit it.
 
 use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor, register_font};
 use std::sync::OnceLock;
+use ttf_parser::Face;
 
-/// Width of a two-column figure.
-pub const WIDTH: f64 = 180.0;
 /// Millimetres a typographic point.
 pub const POINT: f64 = 25.4 / 72.0;
 /// The name that the embedded font is registered under: as an SVG's font family it also names what to take where DejaVu Sans is not installed, nearest widths first.
@@ -27,8 +27,11 @@ pub const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 /// A wrong prediction.
 pub const WRONG: RGBColor = RGBColor(0xC0, 0x1C, 0x28);
 
+/// How many colours there are before they come again.
+pub const COLOURS: usize = 10;
+
 /// Colours of the models, in order: those of Okabe and Ito without the yellow, which is lost on white, then some of Paul Tol's "muted" scheme.
-const PALETTE: [RGBColor; 10] = [
+pub const PALETTE: [RGBColor; COLOURS] = [
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0xE6, 0x9F, 0x00),
     RGBColor(0x00, 0x9E, 0x73),
@@ -41,10 +44,59 @@ const PALETTE: [RGBColor; 10] = [
     RGBColor(0x55, 0x55, 0x55),
 ];
 
-/// The colour of the `index`-th model.
-pub fn colour(index: usize) -> RGBColor {
-    PALETTE[index % PALETTE.len()]
+/// Size of ticks, legends and values, points; other type keeps its proportion to it.
+pub const FONT_SIZE: f64 = 7.0;
+
+/// What a journal asks of its figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Style {
+    /// Columns of the page that a figure fills: 1 or 2.
+    pub columns: u8,
+    /// Width of one column, mm.
+    pub column_width: f64,
+    /// Width of the text, which is that of two columns, mm.
+    pub text_width: f64,
+    /// Size of ticks, legends and values, points.
+    pub font_size: f64,
+    /// Colours of the models, in order; not empty.
+    pub palette: Vec<RGBColor>,
 }
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { columns: 2, column_width: 88.0, text_width: 180.0, font_size: FONT_SIZE, palette: PALETTE.to_vec() }
+    }
+}
+
+impl Style {
+    /// How much a sheet is enlarged.
+    pub fn enlargement(&self) -> f64 {
+        self.font_size / FONT_SIZE
+    }
+
+    /// Width of a figure before it is enlarged, mm.
+    pub fn width(&self) -> f64 {
+        (if self.columns == 1 { self.column_width } else { self.text_width }) / self.enlargement()
+    }
+
+    /// Whether there is no room for much beside each other.
+    pub fn narrow(&self) -> bool {
+        self.width() < 125.0
+    }
+
+    /// The colour of the `index`-th model.
+    pub fn colour(&self, index: usize) -> RGBColor {
+        self.palette[index % self.palette.len()]
+    }
+
+    /// The shape of its markers, of [`SHAPES`]: models of one colour differ in it.
+    pub fn shape(&self, index: usize) -> usize {
+        (index % self.palette.len() + index / self.palette.len()) % SHAPES
+    }
+}
+
+/// Shapes of markers.
+pub const SHAPES: usize = 5;
 
 /// `colour` thinned with white: `share` of it stays. Opaque, so that overlapping strokes do not add up.
 pub fn tint(colour: RGBColor, share: f64) -> RGBColor {
@@ -99,10 +151,19 @@ impl Type {
         ends.take_while(|shorter| self.width(shorter) <= width).last().unwrap_or_default()
     }
 
-    /// `text` broken at spaces, underscores and hyphens into lines no wider than `width` millimetres, where its words allow.
+    /// `text` broken at spaces, underscores, hyphens and commas into lines no wider than `width` millimetres, where its words allow.
     pub fn wrap(self, text: &str, width: f64) -> Vec<String> {
+        self.broken(text.split_inclusive([' ', '_', '-', ',']), width)
+    }
+
+    /// The same broken at spaces alone.
+    pub fn wrap_words(self, text: &str, width: f64) -> Vec<String> {
+        self.broken(text.split_inclusive(' '), width)
+    }
+
+    fn broken<'a>(self, words: impl Iterator<Item = &'a str>, width: f64) -> Vec<String> {
         let mut lines = vec![String::new()];
-        for word in text.split_inclusive([' ', '_', '-', ',']) {
+        for word in words {
             let last = lines.last().map_or("", String::as_str);
             let joined = format!("{last}{word}");
             if last.is_empty() || self.width(joined.trim_end()) <= width {
@@ -116,13 +177,19 @@ impl Type {
     }
 }
 
+/// The files of the embedded font, regular and bold.
+const FILES: [&[u8]; 2] = [include_bytes!("../fonts/DejaVuSans.subset.ttf"), include_bytes!("../fonts/DejaVuSans-Bold.subset.ttf")];
+
+/// The embedded font as its file has it; `None` where that cannot be read, which a test rules out.
+pub fn face(bold: bool) -> Option<Face<'static>> {
+    Face::parse(FILES[usize::from(bold)], 0).ok()
+}
+
 /// The embedded font with an em of `em` pixels.
 pub fn font(bold: bool, em: f64) -> FontDesc<'static> {
     static REGISTERED: OnceLock<()> = OnceLock::new();
     REGISTERED.get_or_init(|| {
-        let faces: [(FontStyle, &'static [u8]); 2] =
-            [(FontStyle::Normal, include_bytes!("../fonts/DejaVuSans.subset.ttf")), (FontStyle::Bold, include_bytes!("../fonts/DejaVuSans-Bold.subset.ttf"))];
-        for (style, bytes) in faces {
+        for (style, bytes) in [FontStyle::Normal, FontStyle::Bold].into_iter().zip(FILES) {
             if register_font(FAMILY, style, bytes).is_err() {
                 tracing::error!("the embedded font cannot be read");
             }
@@ -161,7 +228,27 @@ mod tests {
 
     #[test]
     fn a_tint_of_nothing_is_paper_and_of_all_the_colour() {
-        assert_eq!(tint(colour(0), 0.0), PAPER);
-        assert_eq!(tint(colour(0), 1.0), colour(0));
+        assert_eq!(tint(WRONG, 0.0), PAPER);
+        assert_eq!(tint(WRONG, 1.0), WRONG);
+    }
+
+    #[test]
+    fn the_files_of_the_embedded_font_can_be_read() {
+        assert!([false, true].into_iter().all(|bold| face(bold).is_some_and(|face| face.glyph_index('±').is_some())));
+    }
+
+    #[test]
+    fn larger_type_leaves_less_room_on_a_sheet_as_wide_as_before() {
+        let style = Style { font_size: 2.0 * FONT_SIZE, ..Style::default() };
+        assert_eq!((style.width(), style.width() * style.enlargement()), (90.0, 180.0));
+        assert_eq!(Style { columns: 1, ..Style::default() }.width(), 88.0);
+    }
+
+    #[test]
+    fn models_of_one_colour_have_markers_of_their_own() {
+        for style in [Style::default(), Style { palette: PALETTE[..4].to_vec(), ..Style::default() }] {
+            let looks: std::collections::BTreeSet<_> = (0..SHAPES * style.palette.len()).map(|i| (i % style.palette.len(), style.shape(i))).collect();
+            assert_eq!(looks.len(), SHAPES * style.palette.len());
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crosstab::{Cell, Crosstab, Line, Rank, SIGNIFICANT};
+use crate::page::markup;
 use crate::statistics::Width;
 use crate::summary::{Summary, median, thousands};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -17,10 +18,15 @@ const MOST_LINES: usize = 200;
 
 /// What tables are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub enum Format {
+    /// Plain text.
     Terminal,
+    /// Markdown.
     Markdown,
+    /// LaTeX.
     Latex,
+    /// HTML.
+    Html,
 }
 
 /// The table with caption and notes for a terminal of `columns` columns.
@@ -159,7 +165,7 @@ fn milliseconds(ms: f64) -> String {
 }
 
 /// Which columns a table has, and how its cells are written.
-struct Layout<'a> {
+pub struct Layout<'a> {
     summary: &'a Summary,
     crosstab: &'a Crosstab<'a>,
     format: Format,
@@ -169,7 +175,8 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(summary: &'a Summary, crosstab: &'a Crosstab<'a>, format: Format) -> Self {
+    /// The layout of a crosstab.
+    pub fn new(summary: &'a Summary, crosstab: &'a Crosstab<'a>, format: Format) -> Self {
         let counts: BTreeSet<usize> = summary.rows.iter().map(|row| row.trials.len()).collect();
         let published = summary.rows.iter().any(|row| row.published.is_some());
         Self { summary, crosstab, format, published, n: counts.first().copied().filter(|_| counts.len() == 1) }
@@ -177,10 +184,15 @@ impl<'a> Layout<'a> {
 
     /// A text as the format writes it.
     fn text(&self, text: &str) -> String {
-        if self.format == Format::Latex { escaped(text) } else { text.to_string() }
+        match self.format {
+            Format::Latex => escaped(text),
+            Format::Html => markup::escaped(text),
+            _ => text.to_string(),
+        }
     }
 
-    fn headings(&self) -> Vec<String> {
+    /// What stands over the columns.
+    pub fn headings(&self) -> Vec<String> {
         let mut headings = self.crosstab.headings.clone();
         if self.crosstab.across() {
             headings.extend(self.crosstab.columns.iter().cloned());
@@ -195,7 +207,8 @@ impl<'a> Layout<'a> {
         headings.iter().map(|heading| self.text(heading)).collect()
     }
 
-    fn cells(&self, line: &Line) -> Vec<String> {
+    /// The cells of a line.
+    pub fn cells(&self, line: &Line) -> Vec<String> {
         let rows = || line.cells.iter().flatten().map(|cell| cell.row);
         let or_nothing = |text: Option<String>| text.unwrap_or(NOTHING.into());
         let mut cells: Vec<String> = line.names.iter().map(|name| self.text(name)).collect();
@@ -231,6 +244,7 @@ impl<'a> Layout<'a> {
         text = match (cell.rank, self.format) {
             (Rank::Best, Format::Markdown) => format!("**{text}**"),
             (Rank::Best, Format::Latex) => format!("\\textbf{{{text}}}"),
+            (Rank::Best, Format::Html) => format!("<strong>{text}</strong>"),
             (Rank::Best, Format::Terminal) => text + "*",
             (rank, _) if rank.tied() => text + &self.text("†"),
             _ => text,
@@ -245,10 +259,21 @@ impl<'a> Layout<'a> {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = self.summary.caption.clone();
-        if let [only] = self.summary.distortions.as_slice() {
-            notes.insert(0, format!("Distortion: {only}."));
+        let only = match self.summary.distortions.as_slice() {
+            [only] => Some(format!("Distortion: {only}.")),
+            _ => None,
+        };
+        let mut notes: Vec<String> = only.into_iter().chain(self.summary.caption.iter().cloned()).chain(self.legend()).collect();
+        if !self.summary.left_out.is_empty() {
+            notes.push("Not in the means above:".into());
+            notes.extend(self.summary.left_out.iter().map(|line| format!("- {line}")));
         }
+        notes
+    }
+
+    /// What the columns and marks mean.
+    pub fn legend(&self) -> Vec<String> {
+        let mut notes = Vec::new();
         if self.crosstab.across() {
             notes.extend(self.n.map(|n| format!("n = {n}{}", if self.published { "; in brackets: published." } else { "." })));
             notes.extend((self.n.is_none() && self.published).then(|| "In brackets: published.".to_string()));
@@ -259,10 +284,6 @@ impl<'a> Layout<'a> {
             let tied = self.crosstab.cells().any(|cell| cell.rank.tied());
             let ties = format!("; †: not told from it by a paired t-test over the seeds (p > {SIGNIFICANT})");
             notes.push(format!("{best} least mean{}{}.", if self.crosstab.across() { " of its column" } else { "" }, if tied { ties } else { String::new() }));
-        }
-        if !self.summary.left_out.is_empty() {
-            notes.push("Not in the means above:".into());
-            notes.extend(self.summary.left_out.iter().map(|line| format!("- {line}")));
         }
         notes
     }

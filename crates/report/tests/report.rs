@@ -77,13 +77,14 @@ fn facts_from_before_images_had_several_labels_are_read() {
 }
 
 #[test]
-fn every_figure_comes_as_svg_png_and_csv_and_nothing_else_is_left() {
+fn every_figure_comes_as_svg_png_pdf_and_csv_and_nothing_else_is_left() {
     let (_root, dir, report) = report(&table_1());
-    let expected: Vec<String> = ["comparison", "learning_curves", "montage_E", "montage_P", "montage_R", "montage_RTS"]
+    let mut expected: Vec<String> = ["comparison", "learning_curves", "montage_E", "montage_P", "montage_R", "montage_RTS"]
         .iter()
-        .flat_map(|name| ["csv", "png", "svg"].map(|ending| format!("{name}.{ending}")))
-        .chain(["table.csv".to_string(), "table.md".into(), "table.tex".into()])
+        .flat_map(|name| ["csv", "pdf", "png", "svg"].map(|ending| format!("{name}.{ending}")))
+        .chain(["index.html".to_string(), "table.csv".into(), "table.md".into(), "table.tex".into()])
         .collect();
+    expected.sort();
     assert_eq!(names(&report), expected);
     assert_eq!(files(&dir.join("report")).len(), expected.len());
 }
@@ -404,7 +405,7 @@ fn a_mistake_in_the_report_table_is_an_error_before_anything_is_written() {
     let error = write(root.path(), &Options::default()).unwrap_err().to_string();
     assert!(
         error.ends_with(
-            "experiment.toml:\n`report.baselin`: unknown key `baselin`; did you mean `baseline`? (known: baseline, columns, published, rows, spread)"
+            "experiment.toml:\n`report.baselin`: unknown key `baselin`; did you mean `baseline`? (known: baseline, columns, figures, formats, published, rows, spread, style)"
         ),
         "{error}"
     );

@@ -9,12 +9,17 @@ use crate::arguments::Report;
 use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Report) -> Result<(), Failure> {
-    write(&arguments.dir, arguments.tensorboard)
+    let (style, formats) = (arguments.style.clone(), arguments.formats.clone());
+    write_with(&arguments.dir, &Options { style, formats, tensorboard: arguments.tensorboard, ..Options::default() })
 }
 
-/// Writes the report of one experiment's folder and shows its table.
+/// Writes the report of one experiment's folder as the experiment asks for it, and shows its table.
 pub(crate) fn write(dir: &Path, tensorboard: bool) -> Result<(), Failure> {
-    match stn_report::write(dir, &Options { tensorboard, ..Options::default() }) {
+    write_with(dir, &Options { tensorboard, ..Options::default() })
+}
+
+fn write_with(dir: &Path, options: &Options) -> Result<(), Failure> {
+    match stn_report::write(dir, options) {
         Ok(report) => {
             show(&report);
             Ok(())

@@ -1,5 +1,6 @@
 //! Scales: where a number lies along an axis, and the round numbers that stand beside it.
 
+use crate::style::Type;
 use crate::summary::thousands;
 
 /// A linear or logarithmic scale with its ticks.
@@ -47,6 +48,43 @@ impl Axis {
         Self { least, greatest, logarithmic: true, ticks }
     }
 
+    /// A scale without ticks, for what has names instead of numbers.
+    pub fn nothing() -> Self {
+        Self { least: 0.0, greatest: 1.0, logarithmic: false, ticks: Vec::new() }
+    }
+
+    /// A scale for errors: logarithmic where they span more than a factor of eight.
+    pub fn of_errors(errors: impl Iterator<Item = f64>) -> Self {
+        let errors: Vec<f64> = errors.filter(|error| error.is_finite()).collect();
+        let greatest = errors.iter().copied().fold(0.0, f64::max);
+        let least = errors.into_iter().filter(|error| *error > 0.0).fold(greatest, f64::min);
+        if least > 0.0 && greatest / least > 8.0 { Self::logarithmic(least, greatest) } else { Self::linear(0.0, greatest, 5, true) }
+    }
+
+    /// A scale for numbers that stand for themselves, such as the values of a swept key: logarithmic where all are positive and span more than a factor of eight,
+    /// with a tick at each that `room` mm have room for.
+    pub fn of_values(values: &[f64], room: f64) -> Self {
+        let finite = || values.iter().copied().filter(|value| value.is_finite());
+        let (least, greatest) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+        let logarithmic = least > 0.0 && greatest / least > 8.0;
+        let margin = if greatest > least { 0.05 * (greatest - least) } else { least.abs().max(1.0) / 2.0 };
+        let mut axis = if logarithmic { Self::logarithmic(least, greatest) } else { Self::linear(least - margin, greatest + margin, 4, false) };
+        axis.ticks.clear();
+        let mut used = f64::NEG_INFINITY;
+        let mut sorted: Vec<f64> = finite().collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted.dedup();
+        for value in sorted {
+            let (text, at) = (plain(value), axis.share(value) * room);
+            let half = Type::SMALL.width(&text) / 2.0;
+            if at - half > used {
+                used = at + half + 1.2;
+                axis.ticks.push((value, text));
+            }
+        }
+        axis
+    }
+
     /// Where `value` lies, 0 at the lower end and 1 at the upper; beyond them outside.
     pub fn share(&self, value: f64) -> f64 {
         if self.logarithmic {
@@ -55,6 +93,12 @@ impl Axis {
             (value - self.least) / (self.greatest - self.least)
         }
     }
+}
+
+/// A number as short as says it: "0.001", "1e-5", "64".
+pub fn plain(value: f64) -> String {
+    let size = value.abs();
+    if value != 0.0 && !(1e-3..1e6).contains(&size) { format!("{value:e}") } else { value.to_string() }
 }
 
 /// The least of 1, 2, 2.5, 5 times a power of ten that is not below `rough`.
@@ -91,6 +135,20 @@ mod tests {
     fn logarithmic_ticks_stay_within_the_range() {
         assert_eq!(labels(&Axis::logarithmic(0.9, 60.0)), ["1", "2", "5", "10", "20", "50"]);
         assert_eq!(labels(&Axis::logarithmic(0.02, 90.0)), ["0.1", "1", "10", "100"]);
+    }
+
+    #[test]
+    fn swept_values_have_the_ticks_that_there_is_room_for() {
+        assert_eq!(labels(&Axis::of_values(&[0.1, 1e-4, 0.01, 0.001, 0.1], 60.0)), ["1e-4", "0.001", "0.01", "0.1"]);
+        assert_eq!(labels(&Axis::of_values(&[64.0, 128.0, 65.0], 60.0)), ["64", "128"]);
+        assert_eq!(labels(&Axis::of_values(&[3.0, f64::NAN], 60.0)), ["3"]);
+    }
+
+    #[test]
+    fn errors_that_span_much_are_on_a_logarithmic_scale() {
+        assert_eq!(labels(&Axis::of_errors([0.0, 1.0, 3.0].into_iter()))[0], "0");
+        assert_eq!(labels(&Axis::of_errors([1.0, 90.0, f64::NAN].into_iter()))[0], "1");
+        assert!(!Axis::of_errors(std::iter::empty()).ticks.is_empty());
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! The key of a figure: marks and labels, in centred lines below the panels, and the marks themselves.
 
 use crate::canvas::{Anchor, Canvas, Point, Stroke};
-use crate::style::{INK, PAPER, Type};
+use crate::statistics::Width;
+use crate::style::{INK, PAPER, SHAPES, Style, Type, tint};
+use crate::summary::Summary;
 use plotters::style::RGBColor;
 
 /// What stands before a label.
 #[derive(Debug, Clone, Copy)]
 pub enum Mark {
-    /// A line with the marker of a series on it.
+    /// A line with a marker of a shape on it.
     Line(RGBColor, usize),
+    /// A marker alone.
+    Marker(RGBColor, usize),
     /// A thin line.
     ThinLine(RGBColor),
     /// A patch.
@@ -22,13 +26,27 @@ impl Mark {
         match self {
             Mark::Line(..) | Mark::ThinLine(_) => 6.0,
             Mark::Patch(_) => 3.6,
-            Mark::Published => 2.6,
+            Mark::Published | Mark::Marker(..) => 2.6,
         }
     }
 }
 
 /// A mark and its label.
 pub type Entry = (Mark, String);
+
+/// An entry a series, as it is drawn in every figure.
+pub fn of_series(style: &Style, summary: &Summary) -> Vec<Entry> {
+    summary.series.iter().enumerate().map(|(i, s)| (Mark::Line(style.colour(i), style.shape(i)), s.label.clone())).collect()
+}
+
+/// What the band around a line is.
+pub fn of_band(width: Width) -> Entry {
+    let what = match width {
+        Width::Deviation => "± standard deviation over seeds",
+        Width::Interval => "95 % interval of the mean over seeds",
+    };
+    (Mark::Patch(tint(INK, 0.16)), what.into())
+}
 
 const GAP: f64 = 1.2;
 const BETWEEN: f64 = 5.0;
@@ -87,21 +105,22 @@ fn entry_width(entry: &Entry) -> f64 {
 fn draw_mark(canvas: &mut Canvas, mark: Mark, x: f64, middle: f64) {
     let width = mark.width();
     match mark {
-        Mark::Line(colour, series) => {
+        Mark::Line(colour, shape) => {
             canvas.line(&[(x, middle), (x + width, middle)], Stroke { colour, width: 0.5 });
-            draw_marker(canvas, series, (x + width / 2.0, middle), colour);
+            draw_marker(canvas, shape, (x + width / 2.0, middle), colour);
         }
+        Mark::Marker(colour, shape) => draw_marker(canvas, shape, (x + width / 2.0, middle), colour),
         Mark::ThinLine(colour) => canvas.line(&[(x, middle), (x + width, middle)], Stroke { colour, width: 0.3 }),
         Mark::Patch(colour) => canvas.rectangle((x, middle - 1.3), (width, 2.6), colour),
         Mark::Published => draw_published(canvas, (x + width / 2.0, middle)),
     }
 }
 
-/// The marker of the `series`-th model: its shape tells it apart where its colour does not.
-pub fn draw_marker(canvas: &mut Canvas, series: usize, (x, y): Point, colour: RGBColor) {
+/// A marker: its shape tells models apart where its colour does not.
+pub fn draw_marker(canvas: &mut Canvas, shape: usize, (x, y): Point, colour: RGBColor) {
     for (radius, colour) in [(1.15, PAPER), (0.85, colour)] {
         let scaled = |points: &[Point]| points.iter().map(|(dx, dy)| (x + dx * radius, y + dy * radius)).collect::<Vec<_>>();
-        match series % 5 {
+        match shape % SHAPES {
             0 => canvas.disc((x, y), radius, colour),
             1 => canvas.polygon(&scaled(&[(-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)]), colour, 1.0),
             2 => canvas.polygon(&scaled(&[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)]), colour, 1.0),

@@ -1,14 +1,15 @@
 //! The paper's picture: test images, one a class; the sampling grid of each transformer drawn over them; and what the transformer made of them.
 
-mod grid;
-mod pictures;
+pub mod grid;
+pub mod pictures;
 
-use super::Figure;
-use crate::canvas::{Anchor, Canvas, Stroke, render};
-use crate::error::{Error, Result, count};
-use crate::output::montage_name;
-use crate::query::{Store, Warp, warps};
-use crate::style::{GREY, INK, RULE, Type, WIDTH, WRONG, colour};
+use super::shown::{Gallery, Shown};
+use super::{Figure, Kind, Press, draw_notes, notes_height};
+use crate::canvas::{Anchor, Canvas, Stroke};
+use crate::error::{Result, count};
+use crate::output::name_of;
+use crate::query::Warp;
+use crate::style::{GREY, INK, RULE, Style, Type, WRONG};
 use crate::summary::Summary;
 use crate::table::csv_line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,104 +20,121 @@ const COLUMNS: usize = 10;
 const ROWS: usize = 16;
 /// Room for the names at the left, mm.
 const NAMES: f64 = 29.0;
+/// Room for the words for the rows alone, where the names stand above, mm.
+const WORDS: f64 = 12.5;
 /// Room for a name above its block, mm.
 const HEAD: f64 = 4.2;
 const GAP: f64 = 0.7;
 const BETWEEN: f64 = 2.4;
 const LARGEST_CELL: f64 = 16.0;
+/// Type of what a small image is misread as.
+const READ: Type = Type { size: 5.5, bold: true };
 
 /// What one transformer of one model did to the images of a sheet.
-struct Block {
+struct Block<'a> {
     series: usize,
     /// The transformer's layer, where the model has several.
-    layer: Option<String>,
-    trial: String,
+    layer: Option<&'a str>,
+    trial: &'a str,
     /// One a column, the last step's; `None` where the trial has no such sample.
-    warps: Vec<Option<Warp>>,
+    warps: Vec<Option<&'a Warp>>,
     /// The same for each step before the last.
-    earlier: Vec<Vec<Option<Warp>>>,
+    earlier: Vec<Vec<Option<&'a Warp>>>,
     /// Whether the images are not those of the block before: then they are shown.
     new_input: bool,
 }
 
-impl Block {
+impl<'a> Block<'a> {
     /// Every warp, step by step.
-    fn every(&self) -> impl Iterator<Item = &Warp> {
-        self.earlier.iter().chain([&self.warps]).flatten().flatten()
+    fn every(&self) -> impl Iterator<Item = &'a Warp> {
+        self.earlier.iter().chain([&self.warps]).flatten().flatten().copied()
     }
 }
 
-/// One sheet for each distortion that has a model with transformers: the first seed of each. What cannot be read goes to the store's bad files.
-pub fn figures(summary: &Summary, store: &mut Store) -> Result<Vec<Figure>> {
+/// One sheet for each distortion that has a model with transformers: by class, or, as [`Kind::Worst`], of the images that most models misread. Of these, unless they are
+/// asked for, only where the sheets by class do not show every image.
+pub fn figures(press: Press, summary: &Summary, gallery: &Gallery, kind: Kind, asked: bool) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (d, distortion) in summary.distortions.iter().enumerate() {
-        let mut chosen: Vec<(usize, String, Vec<Warp>)> = Vec::new();
-        for row in summary.rows.iter().filter(|row| row.distortion == d) {
-            for &trial in &row.trials {
-                let found = warps(&store.trials[trial], &mut store.bad)?;
-                if !found.is_empty() {
-                    chosen.push((row.series, store.trials[trial].id.clone(), found));
-                    break;
-                }
-            }
+        let chosen: Vec<&Shown> = gallery.of(d).collect();
+        let (mut columns, every) = by_class(&chosen);
+        if kind == Kind::Worst {
+            columns = if asked || every > columns.len() { by_errors(&chosen) } else { Vec::new() };
         }
-        let columns = columns(&chosen);
-        let blocks = blocks(chosen, &columns);
+        let blocks = blocks(&chosen, &columns);
         if blocks.is_empty() {
             continue;
         }
-        let name = montage_name(distortion);
-        let sheet = Sheet::new(summary, &blocks, columns.len());
-        let [svg, png] = render((sheet.width, sheet.height), |canvas| sheet.draw(canvas, summary, &blocks))
-            .map_err(|reason| Error::Drawing { figure: name.clone(), reason })?;
-        figures.push(Figure { name, svg, png, csv: csv(summary, &blocks) });
+        let sheet = Sheet::new(press.style, summary, &blocks, gallery.more.contains(&d));
+        figures.push(press.figure(&name_of(kind, distortion), sheet.size, csv(summary, &blocks), |canvas| sheet.draw(canvas, summary, &blocks))?);
     }
     Ok(figures)
 }
 
-/// The samples shown: the first of each class, then the second, as far as there are columns; ordered by class.
-fn columns(chosen: &[(usize, String, Vec<Warp>)]) -> Vec<i64> {
+/// The samples shown: the first of each class, then the second, as far as there are columns; ordered by class. And how many there are in all.
+fn by_class(chosen: &[&Shown]) -> (Vec<i64>, usize) {
     let mut samples: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-    for warp in chosen.first().iter().flat_map(|(_, _, warps)| warps) {
+    for warp in chosen.first().iter().flat_map(|shown| &shown.end) {
         samples.entry(warp.class).or_default().insert(warp.sample);
     }
     let longest = samples.values().map(BTreeSet::len).max().unwrap_or(0);
     let rounds = (0..longest).flat_map(|round| samples.iter().filter_map(move |(class, of_class)| of_class.iter().nth(round).map(|sample| (*class, *sample))));
     let mut shown: Vec<(i64, i64)> = rounds.take(COLUMNS).collect();
     shown.sort_unstable();
-    shown.into_iter().map(|(_, sample)| sample).collect()
+    (shown.into_iter().map(|(_, sample)| sample).collect(), samples.values().map(BTreeSet::len).sum())
 }
 
-fn blocks(chosen: Vec<(usize, String, Vec<Warp>)>, columns: &[i64]) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    for (series, trial, warps) in chosen {
-        let mut layers: Vec<&str> = Vec::new();
-        for warp in &warps {
-            if !layers.contains(&warp.layer.as_str()) {
-                layers.push(&warp.layer);
-            }
+/// The samples that a model misreads, those first that most do.
+fn by_errors(chosen: &[&Shown]) -> Vec<i64> {
+    let mut misread: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
+    for (i, shown) in chosen.iter().enumerate() {
+        for warp in shown.end.iter().filter(|warp| warp.predicted != warp.class) {
+            misread.entry(warp.sample).or_default().insert(i);
         }
-        for layer in &layers {
-            let of = |sample: i64, step: i64| warps.iter().find(|w| w.sample == sample && w.layer == *layer && w.step == step).cloned();
-            let last = warps.iter().filter(|w| w.layer == *layer).map(|w| w.step).max().unwrap_or(1);
+    }
+    let mut samples: Vec<(usize, i64)> = misread.into_iter().map(|(sample, models)| (models.len(), sample)).collect();
+    samples.sort_by_key(|&(models, sample)| (std::cmp::Reverse(models), sample));
+    samples.into_iter().take(COLUMNS).map(|(_, sample)| sample).collect()
+}
+
+fn blocks<'a>(chosen: &[&'a Shown], columns: &[i64]) -> Vec<Block<'a>> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for &shown in chosen {
+        let layers = layers(&shown.end);
+        for &layer in &layers {
+            let of = |sample: i64, step: i64| shown.end.iter().find(|w| w.sample == sample && w.layer == layer && w.step == step);
+            let last = shown.end.iter().filter(|w| w.layer == layer).map(|w| w.step).max().unwrap_or(1);
             let at = |step: i64| columns.iter().map(|sample| of(*sample, step)).collect::<Vec<_>>();
             let (row, earlier) = (at(last), (1..last).map(at).collect());
-            let inputs = |row: &[Option<Warp>]| row.iter().map(|w| w.as_ref().map(|w| w.input.clone())).collect::<Vec<_>>();
+            let inputs = |row: &[Option<&'a Warp>]| row.iter().map(|w| w.map(|w| &w.input)).collect::<Vec<_>>();
             let new_input = blocks.last().is_none_or(|before| inputs(&before.warps) != inputs(&row));
             if row.iter().any(Option::is_some) {
-                let layer = (layers.len() > 1).then(|| layer.to_string());
-                blocks.push(Block { series, layer, trial: trial.clone(), warps: row, earlier, new_input });
+                let layer = (layers.len() > 1).then_some(layer);
+                blocks.push(Block { series: shown.series, layer, trial: &shown.trial, warps: row, earlier, new_input });
             }
         }
     }
     blocks
 }
 
+/// The transformers of one trial, in the order in which they stand.
+pub fn layers(warps: &[Warp]) -> Vec<&str> {
+    let mut layers: Vec<&str> = Vec::new();
+    for warp in warps {
+        if !layers.contains(&warp.layer.as_str()) {
+            layers.push(&warp.layer);
+        }
+    }
+    layers
+}
+
 /// Sizes of a sheet.
-struct Sheet {
+struct Sheet<'a> {
+    style: &'a Style,
+    /// Room at the left, mm.
+    names: f64,
     cell: f64,
-    width: f64,
-    height: f64,
+    size: (f64, f64),
     /// Whether names stand above their blocks, for want of room beside them.
     headed: bool,
     /// How far the pictures with a grid reach, in normalised coordinates: 1 is the edge of the image.
@@ -125,11 +143,18 @@ struct Sheet {
     notes: Vec<String>,
 }
 
-impl Sheet {
-    fn new(summary: &Summary, blocks: &[Block], columns: usize) -> Self {
-        let room = WIDTH - NAMES - 1.0;
+impl<'a> Sheet<'a> {
+    fn new(style: &'a Style, summary: &Summary, blocks: &[Block], more: bool) -> Self {
+        let columns = blocks.first().map_or(1, |block| block.warps.len());
+        let beside = |block: &Block| {
+            let lines = Type::NAME.wrap(&summary.series[block.series].label, name_room());
+            lines.len() <= 3 && lines.iter().all(|line| Type::NAME.width(line) <= name_room())
+        };
+        let headed = style.narrow() || !blocks.iter().all(beside);
+        let (names, width) = (if headed { WORDS } else { NAMES }, style.width());
+        let room = width - names - 1.0;
         let cell = ((room - GAP * (columns as f64 - 1.0)) / columns as f64).min(LARGEST_CELL);
-        let pictures = NAMES + columns as f64 * (cell + GAP) - GAP + 1.0;
+        let pictures = names + columns as f64 * (cell + GAP) - GAP + 1.0;
         let mut rows = 0;
         let fits = |block: &&Block| {
             rows += 2 + block.earlier.len();
@@ -140,28 +165,27 @@ impl Sheet {
         if blocks.iter().take(shown).any(|block| !block.earlier.is_empty()) {
             notes.push("Lighter outlines: earlier steps.".into());
         }
-        let wrong = |what: fn(&Warp) -> bool| blocks.iter().take(shown).flat_map(|b| b.warps.iter().flatten()).any(|w| w.predicted != w.class && what(w));
+        let wrong =
+            |what: fn(&Warp) -> bool| blocks.iter().take(shown).flat_map(|b| b.warps.iter().copied().flatten()).any(|w| w.predicted != w.class && what(w));
         if wrong(|warp| warp.predicted >= 0) {
             notes.push("Red frame: misread, as the class in its corner.".into());
         }
         if wrong(|warp| warp.predicted < 0) {
             notes.push("Red frame: not found.".into());
         }
-        if shown < blocks.len() {
+        if more {
+            notes.push("Not shown: more models.".into());
+        } else if shown < blocks.len() {
             notes.push(format!("Not shown: {}.", count(blocks.len() - shown, "more transformer")));
         }
         if summary.synthetic {
             notes.push("Synthetic data.".into());
         }
         let extent = grid::extent(blocks.iter().take(shown).flat_map(Block::every).map(|w| &w.grid));
-        let beside = |block: &Block| {
-            let lines = Type::NAME.wrap(&summary.series[block.series].label, name_room());
-            lines.len() <= 3 && lines.iter().all(|line| Type::NAME.width(line) <= name_room())
-        };
-        let headed = !blocks.iter().all(beside);
-        let mut sheet = Self { cell, width: 0.0, height: 0.0, headed, extent, shown, notes };
-        sheet.width = pictures.max(NAMES + Type::TINY.width(&sheet.notes.join(" ")) + 1.0).min(WIDTH);
-        sheet.height = sheet.rows(blocks).last().map_or(0.0, |(_, top)| top + cell) + 4.5;
+        let lines = super::notes(&notes.join(" "), width - 4.0);
+        let longest = lines.iter().map(|line| Type::TINY.width(line)).fold(0.0, f64::max);
+        let mut sheet = Self { style, names, cell, size: (pictures.max(longest + 4.0).min(width), 0.0), headed, extent, shown, notes: lines };
+        sheet.size.1 = sheet.rows(blocks).last().map_or(0.0, |(_, top)| top + cell) + notes_height(&sheet.notes);
         sheet
     }
 
@@ -185,7 +209,7 @@ impl Sheet {
     }
 
     fn draw(&self, canvas: &mut Canvas, summary: &Summary, blocks: &[Block]) {
-        let left = |column: usize| NAMES + column as f64 * (self.cell + GAP);
+        let left = |column: usize| self.names + column as f64 * (self.cell + GAP);
         for (column, class) in self.classes(blocks).into_iter().enumerate() {
             canvas.text((left(column) + self.cell / 2.0, 3.4), &class, Type::SMALL, INK, Anchor::Middle);
         }
@@ -198,11 +222,11 @@ impl Sheet {
                     (None, _) => canvas.frame(corner, (self.cell, self.cell), Stroke { colour: RULE, width: 0.15 }),
                     (Some(warp), Part::Input) => self.draw_image(canvas, &warp.input, corner),
                     (Some(warp), Part::Grid) => {
-                        let earlier: Vec<&Warp> = block.earlier.iter().filter_map(|step| step[column].as_ref()).collect();
-                        grid::draw(canvas, (warp, &earlier), corner, self.cell, self.extent, colour(block.series));
+                        let earlier: Vec<&Warp> = block.earlier.iter().filter_map(|step| step[column]).collect();
+                        grid::draw(canvas, (warp, &earlier), corner, self.cell, self.extent, self.style.colour(block.series));
                     }
                     (Some(_), Part::Step(step)) => {
-                        if let Some(warp) = &block.earlier[step][column] {
+                        if let Some(warp) = block.earlier[step][column] {
                             self.draw_image(canvas, &warp.output, corner);
                         }
                     }
@@ -210,7 +234,8 @@ impl Sheet {
                 }
             }
         }
-        canvas.text((NAMES, self.height - 1.2), &self.notes.join(" "), Type::TINY, GREY, Anchor::Start);
+        let left = if Type::TINY.width(self.notes.first().map_or("", String::as_str)) + self.names + 1.0 <= self.size.0 { self.names } else { 2.0 };
+        draw_notes(canvas, (left, self.size.1), &self.notes);
     }
 
     fn draw_image(&self, canvas: &mut Canvas, image: &crate::query::Array, corner: (f64, f64)) {
@@ -226,7 +251,8 @@ impl Sheet {
             canvas.frame(corner, (self.cell, self.cell), Stroke { colour: WRONG, width: 0.4 });
             if warp.predicted >= 0 {
                 let read = warp.predicted.to_string();
-                canvas.text((corner.0 + self.cell - 0.8, corner.1 + 0.8 + Type::NAME.cap()), &read, Type::NAME, WRONG, Anchor::End);
+                let kind = if self.cell < 9.0 { READ } else { Type::NAME };
+                canvas.text((corner.0 + self.cell - 0.7, corner.1 + 0.7 + kind.cap()), &read, kind, WRONG, Anchor::End);
             }
         }
     }
@@ -234,7 +260,7 @@ impl Sheet {
     /// The class of each column.
     fn classes(&self, blocks: &[Block]) -> Vec<String> {
         let columns = blocks.first().map_or(0, |block| block.warps.len());
-        let class = |column: usize| blocks.iter().find_map(|block| block.warps[column].as_ref()).map(|warp| warp.class.to_string()).unwrap_or_default();
+        let class = |column: usize| blocks.iter().find_map(|block| block.warps[column]).map(|warp| warp.class.to_string()).unwrap_or_default();
         (0..columns).map(class).collect()
     }
 
@@ -246,7 +272,7 @@ impl Sheet {
             Part::Step(step) => format!("step {}", step + 1),
             Part::Output => "output".to_owned(),
         };
-        let edge = NAMES - 2.0;
+        let edge = self.names - 2.0;
         canvas.text((edge, middle), &word, Type::SMALL, GREY, Anchor::End);
         if part != Part::Grid {
             return;
@@ -254,10 +280,10 @@ impl Sheet {
         let label = &summary.series[block.series].label;
         let head = if self.headed { HEAD } else { 0.0 };
         let parts = 2.0 + block.earlier.len() as f64;
-        canvas.rectangle((0.6, top - head), (0.8, parts * self.cell + (parts - 1.0) * GAP + head), colour(block.series));
+        canvas.rectangle((0.6, top - head), (0.8, parts * self.cell + (parts - 1.0) * GAP + head), self.style.colour(block.series));
         if self.headed {
-            let layer = block.layer.as_ref().map(|layer| format!("  {layer}")).unwrap_or_default();
-            let label = Type::NAME.shortened(label, self.width - 4.0 - Type::TINY.width(&layer));
+            let layer = block.layer.map(|layer| format!("  {layer}")).unwrap_or_default();
+            let label = Type::NAME.shortened(label, self.size.0 - 4.0 - Type::TINY.width(&layer));
             canvas.text((2.4, top - 1.3), &label, Type::NAME, INK, Anchor::Start);
             canvas.text((2.4 + Type::NAME.width(&label), top - 1.3), &layer, Type::TINY, GREY, Anchor::Start);
             return;
@@ -295,7 +321,7 @@ fn csv(summary: &Summary, blocks: &[Block]) -> String {
             let theta = warp.theta.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             let label = summary.series[block.series].label.clone();
             let numbers = [warp.step, warp.sample, warp.class, warp.predicted].map(|n| n.to_string());
-            text.push_str(&csv_line(&[vec![label, block.trial.clone(), warp.layer.clone()], numbers.to_vec(), vec![theta]].concat()));
+            text.push_str(&csv_line(&[vec![label, block.trial.to_string(), warp.layer.clone()], numbers.to_vec(), vec![theta]].concat()));
         }
     }
     text

@@ -1,8 +1,13 @@
 //! What `experiment.toml` says about the report: the `[report]` table, the models' labels, and the order of models and distortions in the sweep.
 
+mod style;
+
+use crate::canvas::Format;
 use crate::error::{Error, Result};
+use crate::figures::Kind;
 use crate::query::ends_with;
 use crate::statistics::Width;
+use crate::style::Style;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -10,7 +15,7 @@ use stn_core::Fault;
 use toml::{Table, Value};
 
 /// The settings of a report; empty where the experiment states none.
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The model that step times are compared with: its label or the name of its table.
     pub baseline: Option<String>,
@@ -28,9 +33,33 @@ pub struct Settings {
     pub models: Vec<String>,
     /// Distortions in the order of the sweep.
     pub distortions: Vec<String>,
+    /// The figures asked for; those that say something where none are named.
+    pub figures: Option<Vec<Kind>>,
+    /// What figures are written as.
+    pub formats: Vec<Format>,
+    /// Widths, type and colours.
+    pub style: Style,
 }
 
-const KEYS: [&str; 5] = ["baseline", "columns", "published", "rows", "spread"];
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            baseline: None,
+            published: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            rows: Vec::new(),
+            columns: None,
+            width: Width::default(),
+            models: Vec::new(),
+            distortions: Vec::new(),
+            figures: None,
+            formats: Format::ALL.to_vec(),
+            style: Style::default(),
+        }
+    }
+}
+
+const KEYS: [&str; 8] = ["baseline", "columns", "figures", "formats", "published", "rows", "spread", "style"];
 
 /// What may stand in `spread`.
 const SPREADS: [&str; 2] = ["deviation", "interval"];
@@ -38,13 +67,18 @@ const SPREADS: [&str; 2] = ["deviation", "interval"];
 impl Settings {
     /// Reads `path`; a file that is not there states nothing.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(Error::Io { action: "read", path: path.into(), source }),
-        };
-        let table = text.parse::<Table>().map_err(|error| vec![Fault::at([""; 0], error.to_string())]);
-        table.and_then(|table| Self::from_table(&table)).map_err(|faults| Error::Settings { path: path.into(), faults })
+        match table(path) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error),
+            Ok(table) => Self::from_table(&table).map_err(|faults| Error::Settings { path: path.into(), faults }),
+        }
+    }
+
+    /// Lays the style of a file over that of the experiment.
+    pub fn restyle(&mut self, path: &Path) -> Result<()> {
+        let mut faults = Vec::new();
+        style::read(&mut self.style, &table(path)?, &[], &mut faults);
+        if faults.is_empty() { Ok(()) } else { Err(Error::Settings { path: path.into(), faults }) }
     }
 
     /// The settings in a whole experiment, or every mistake in them.
@@ -109,6 +143,10 @@ impl Settings {
                     "interval" => self.width = Width::Interval,
                     _ => faults.push(Fault::unknown(["report", key], "spread", spread, &SPREADS)),
                 },
+                ("figures", value) => self.figures = Some(read_names(key, value, "figure", &Kind::ALL.map(|kind| (kind.name(), kind)), faults)),
+                ("formats", value) => self.formats = read_names(key, value, "format", &Format::ALL.map(|format| (format.name(), format)), faults),
+                ("style", Value::Table(table)) => style::read(&mut self.style, table, &["report", "style"], faults),
+                ("style", other) => faults.push(wrong_type(["report", key], other, "a table")),
                 ("spread", other) => faults.push(wrong_type(["report", key], other, "\"deviation\" or \"interval\"")),
                 _ => faults.push(Fault::unknown(["report", key], "key", key, &KEYS)),
             }
@@ -134,6 +172,23 @@ impl Settings {
             }
         }
     }
+}
+
+/// The table that a file holds.
+fn table(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
+    text.parse::<Table>().map_err(|error| Error::Settings { path: path.into(), faults: vec![Fault::at([""; 0], error.to_string())] })
+}
+
+/// A list of names out of those `known`, each once.
+fn read_names<T: Copy>(key: &str, value: &Value, what: &str, known: &[(&str, T)], faults: &mut Vec<Fault>) -> Vec<T> {
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    let Some(list) = value.as_array().and_then(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>()) else {
+        faults.push(wrong_type(["report", key], value, &format!("a list of {what}s, such as [{:?}, {:?}]", names[0], names[1])));
+        return Vec::new();
+    };
+    faults.extend(list.iter().filter(|name| !names.contains(name)).map(|name| Fault::unknown(["report", key], what, name, &names)));
+    known.iter().filter(|(name, _)| list.contains(name)).map(|(_, meant)| *meant).collect()
 }
 
 /// The keys that lists of the sweep vary, with what they list, block by block.
@@ -239,6 +294,35 @@ mod tests {
         )
         .unwrap_err();
         insta::assert_snapshot!(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn figures_and_formats_are_named_out_of_those_there_are() {
+        let settings = read("[report]\nfigures = ['montage', 'seeds']\nformats = ['pdf']\nstyle = { columns = 1 }").unwrap();
+        assert_eq!((settings.figures, settings.formats, settings.style.columns), (Some(vec![Kind::Seeds, Kind::Montage]), vec![Format::Pdf], 1));
+        let settings = read("[report]\nfigures = []\nformats = []").unwrap();
+        assert_eq!((settings.figures, settings.formats), (Some(vec![]), vec![]));
+        assert_eq!(Settings::default().formats, Format::ALL);
+        let wrong =
+            ["figures = ['montages', 'boxes']", "formats = ['pdf', 'eps']", "figures = 'montage'", "formats = [1]", "style = 1", "style = { column = 1 }"];
+        let faults = wrong.map(|text| read(&format!("[report]\n{text}")).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        insta::assert_snapshot!(faults.join("\n"));
+    }
+
+    #[test]
+    fn a_style_file_goes_before_the_experiment_and_is_named_with_its_mistakes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("journal.toml");
+        let mut settings = read("[report.style]\ncolumns = 1\nfont_size_pt = 6").unwrap();
+        std::fs::write(&file, "font_size_pt = 8\n").unwrap();
+        settings.restyle(&file).unwrap();
+        assert_eq!((settings.style.columns, settings.style.font_size), (1, 8.0));
+        std::fs::write(&file, "font_size = 8\n").unwrap();
+        let error = settings.restyle(&file).unwrap_err().to_string();
+        assert!(error.contains("journal.toml:\n`font_size`: unknown key `font_size`; did you mean `font_size_pt`?"), "{error}");
+        std::fs::write(&file, "font_size =\n").unwrap();
+        assert!(settings.restyle(&file).unwrap_err().to_string().contains("journal.toml:\n"));
+        assert!(settings.restyle(Path::new("no/such.toml")).unwrap_err().to_string().starts_with("cannot read no/such.toml"));
     }
 
     #[test]

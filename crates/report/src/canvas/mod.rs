@@ -1,7 +1,9 @@
-//! A sheet of paper in millimetres, drawn as SVG or as pixels through plotters' two backends.
+//! A sheet of paper in millimetres, drawn as SVG or as pixels through plotters' two backends, or as PDF.
 //!
-//! The backends place text differently and know no pictures; here both do, so that a figure is drawn once and looks the same either way. PNGs are drawn at twice
+//! The backends place text differently and know no pictures; here all do, so that a figure is drawn once and looks the same either way. PNGs are drawn at twice
 //! their size and averaged: even edges.
+
+mod pdf;
 
 use crate::png;
 use crate::style::{LINE_HEIGHT, PAPER, Type, font};
@@ -9,7 +11,7 @@ use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontTransform, RGBAColor, RGBColor, ShapeStyle, TextStyle};
 
-/// Millimetres right and down from the sheet's upper left corner.
+/// Lengths right and down from the sheet's upper left corner.
 pub type Point = (f64, f64);
 
 /// Units of the SVG a millimetre.
@@ -50,14 +52,41 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
+/// What a figure is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// Vectors, for pages.
+    Svg,
+    /// Pixels, 300 an inch.
+    Png,
+    /// Vectors, for papers.
+    Pdf,
+}
+
+impl Format {
+    /// All, in the order in which they are named.
+    pub const ALL: [Format; 3] = [Format::Svg, Format::Png, Format::Pdf];
+
+    /// The ending of a file's name, which is also what the format is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Svg => "svg",
+            Self::Png => "png",
+            Self::Pdf => "pdf",
+        }
+    }
+}
+
 enum Surface {
     /// The elements so far, without the outer tag.
     Svg(String),
     /// RGB at `OVERSAMPLING` times the final size.
     Pixels(Vec<u8>),
+    Pdf(Box<pdf::Sheet>),
 }
 
-/// A sheet being drawn. The first refusal of a backend is kept and reported by [`Canvas::finish`].
+/// A sheet being drawn. Its lengths are millimetres, or as many times that as the sheet is enlarged. The first refusal of a backend is kept and reported by
+/// [`Canvas::finish`].
 pub struct Canvas {
     size: (u32, u32),
     scale: f64,
@@ -66,20 +95,21 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// An empty SVG sheet of `width` x `height` mm.
-    pub fn svg(width: f64, height: f64) -> Self {
-        Self { size: pixels(width, height, SVG_UNITS), scale: SVG_UNITS, surface: Surface::Svg(String::new()), refusal: None }
+    /// An empty sheet of `width` x `height` lengths of `unit` mm each.
+    pub fn new(format: Format, width: f64, height: f64, unit: f64) -> Self {
+        let (size, scale, surface) = match format {
+            Format::Svg => (pixels(width, height, SVG_UNITS * unit), SVG_UNITS * unit, Surface::Svg(String::new())),
+            Format::Png => {
+                let (w, h) = pixels(width, height, PIXELS * unit);
+                let size = (w * OVERSAMPLING, h * OVERSAMPLING);
+                (size, PIXELS * unit * f64::from(OVERSAMPLING), Surface::Pixels(vec![255; 3 * size.0 as usize * size.1 as usize]))
+            }
+            Format::Pdf => ((0, 0), 1.0, Surface::Pdf(Box::new(pdf::Sheet::new(width, height, unit)))),
+        };
+        Self { size, scale, surface, refusal: None }
     }
 
-    /// An empty sheet of `width` x `height` mm at 300 dpi.
-    pub fn png(width: f64, height: f64) -> Self {
-        let (w, h) = pixels(width, height, PIXELS);
-        let size = (w * OVERSAMPLING, h * OVERSAMPLING);
-        let white = vec![255; 3 * size.0 as usize * size.1 as usize];
-        Self { size, scale: PIXELS * f64::from(OVERSAMPLING), surface: Surface::Pixels(white), refusal: None }
-    }
-
-    /// The finished file: the text of an SVG or the bytes of a PNG.
+    /// The finished file.
     pub fn finish(self) -> Result<Vec<u8>, String> {
         if let Some(refusal) = self.refusal {
             return Err(refusal);
@@ -94,12 +124,16 @@ impl Canvas {
                 );
                 Ok([head.as_str(), &body, "</svg>\n"].concat().into_bytes())
             }
+            Surface::Pdf(sheet) => Ok(sheet.finish()),
             Surface::Pixels(rgb) => png::encode(&png::shrink(&rgb, self.size, OVERSAMPLING), w / OVERSAMPLING, h / OVERSAMPLING, Some(300)),
         }
     }
 
     /// A line through `points`, with round joints.
     pub fn line(&mut self, points: &[Point], stroke: Stroke) {
+        if let Surface::Pdf(sheet) = &mut self.surface {
+            return sheet.line(points, stroke);
+        }
         let points = self.places(points);
         let width = self.length(stroke.width).max(1);
         let style = ShapeStyle { color: stroke.colour.to_rgba(), filled: true, stroke_width: width };
@@ -123,6 +157,9 @@ impl Canvas {
 
     /// A filled polygon; `alpha` of 1 is opaque.
     pub fn polygon(&mut self, points: &[Point], colour: RGBColor, alpha: f64) {
+        if let Surface::Pdf(sheet) = &mut self.surface {
+            return sheet.polygon(points, colour, alpha);
+        }
         let points = self.places(points);
         let style = fill(colour.mix(alpha));
         if points.len() > 2 {
@@ -132,6 +169,9 @@ impl Canvas {
 
     /// A filled rectangle with its upper left corner at `at`.
     pub fn rectangle(&mut self, at: Point, (width, height): Point, colour: RGBColor) {
+        if let Surface::Pdf(sheet) = &mut self.surface {
+            return sheet.rectangle(at, (width, height), colour);
+        }
         let (from, to) = (self.place(at), self.place((at.0 + width, at.1 + height)));
         let style = fill(colour.to_rgba());
         self.draw(|svg| svg.draw_rect(from, to, &style, true), |bitmap| bitmap.draw_rect(from, to, &style, true));
@@ -144,6 +184,9 @@ impl Canvas {
 
     /// A filled disc.
     pub fn disc(&mut self, centre: Point, radius: f64, colour: RGBColor) {
+        if let Surface::Pdf(sheet) = &mut self.surface {
+            return sheet.disc(centre, radius, colour);
+        }
         let (centre, radius) = (self.place(centre), self.length(radius).max(1));
         let style = fill(colour.to_rgba());
         self.draw(|svg| svg.draw_circle(centre, radius, &style, true), |bitmap| bitmap.draw_circle(centre, radius, &style, true));
@@ -163,11 +206,14 @@ impl Canvas {
         if text.is_empty() {
             return;
         }
+        if let Surface::Pdf(sheet) = &mut self.surface {
+            return sheet.text(at, text, kind, colour, anchor, upwards);
+        }
         let em = (kind.em() * self.scale).round();
         // How far below the given point each backend puts the baseline of a text anchored at its top.
         let drop = match self.surface {
             Surface::Svg(_) => 0.76 * em,
-            Surface::Pixels(_) => LINE_HEIGHT * em / 2.0,
+            _ => LINE_HEIGHT * em / 2.0,
         };
         let (x, y) = (at.0 * self.scale, at.1 * self.scale);
         let place = if upwards { ((x - drop).round() as i32, y.round() as i32) } else { (x.round() as i32, (y - drop).round() as i32) };
@@ -183,6 +229,9 @@ impl Canvas {
 
     /// A picture stretched over a rectangle, its pixels kept square-edged.
     pub fn picture(&mut self, at: Point, (width, height): Point, picture: &Picture) {
+        if let Surface::Pdf(sheet) = &mut self.surface {
+            return sheet.picture(at, (width, height), picture);
+        }
         let (from, to) = (self.place(at), self.place((at.0 + width, at.1 + height)));
         let (wide, high) = ((to.0 - from.0).max(1) as u32, (to.1 - from.1).max(1) as u32);
         match &mut self.surface {
@@ -196,7 +245,7 @@ impl Canvas {
                 )),
                 Err(reason) => self.refusal = Some(reason),
             },
-            Surface::Pixels(_) => {
+            _ => {
                 let large = enlarge(picture, wide, high);
                 self.draw_pixels(|bitmap| bitmap.blit_bitmap(from, (wide, high), &large));
             }
@@ -210,7 +259,7 @@ impl Canvas {
     ) {
         match self.surface {
             Surface::Svg(_) => self.draw_svg(svg),
-            Surface::Pixels(_) => self.draw_pixels(bitmap),
+            _ => self.draw_pixels(bitmap),
         }
     }
 
@@ -248,12 +297,11 @@ impl Canvas {
     }
 }
 
-/// Draws one figure as SVG and as PNG.
-pub fn render(size: (f64, f64), draw: impl Fn(&mut Canvas)) -> Result<[Vec<u8>; 2], String> {
-    let (mut svg, mut png) = (Canvas::svg(size.0, size.1), Canvas::png(size.0, size.1));
-    draw(&mut svg);
-    draw(&mut png);
-    Ok([svg.finish()?, png.finish()?])
+/// Draws one figure in a format, on a sheet of `size` lengths of `unit` mm each.
+pub fn render(format: Format, size: (f64, f64), unit: f64, draw: impl Fn(&mut Canvas)) -> Result<Vec<u8>, String> {
+    let mut canvas = Canvas::new(format, size.0, size.1, unit);
+    draw(&mut canvas);
+    canvas.finish()
 }
 
 fn pixels(width: f64, height: f64, scale: f64) -> (u32, u32) {
@@ -290,7 +338,7 @@ mod tests {
 
     #[test]
     fn an_svg_is_one_document_with_its_size_in_millimetres_and_its_text_escaped() {
-        let [svg, _] = render((30.0, 15.0), sheet).unwrap();
+        let svg = render(Format::Svg, (30.0, 15.0), 1.0, sheet).unwrap();
         let svg = String::from_utf8(svg).unwrap();
         assert_eq!(svg.matches("<svg").count(), 1);
         assert_eq!(svg.matches("</svg>").count(), 1);
@@ -301,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_png_has_300_dots_an_inch() {
-        let [_, png] = render((30.0, 15.0), sheet).unwrap();
+        let png = render(Format::Png, (30.0, 15.0), 1.0, sheet).unwrap();
         let image = image::load_from_memory(&png).unwrap().to_rgb8();
         assert_eq!(image.dimensions(), (354, 177));
         assert_eq!(image.get_pixel(280, 70).0, [1, 2, 3], "inside the picture");
@@ -309,12 +357,28 @@ mod tests {
 
     #[test]
     fn text_stands_on_its_baseline_in_a_png() {
-        let mut canvas = Canvas::png(20.0, 10.0);
+        let mut canvas = Canvas::new(Format::Png, 20.0, 10.0, 1.0);
         canvas.text((2.0, 6.0), "HHH", Type::LABEL, INK, Anchor::Start);
         let image = image::load_from_memory(&canvas.finish().unwrap()).unwrap().to_luma8();
         let dark: Vec<u32> = (0..image.height()).filter(|&y| (0..image.width()).any(|x| image.get_pixel(x, y).0[0] < 128)).collect();
         let (top, bottom) = (f64::from(dark[0]) / PIXELS, f64::from(dark[dark.len() - 1] + 1) / PIXELS);
         assert!((bottom - 6.0).abs() < 0.12, "baseline at {bottom} mm");
         assert!((bottom - top - Type::LABEL.cap()).abs() < 0.15, "capitals {} mm high", bottom - top);
+    }
+
+    #[test]
+    fn an_enlarged_sheet_is_enlarged_in_every_part() {
+        let svg = String::from_utf8(render(Format::Svg, (30.0, 15.0), 2.0, sheet).unwrap()).unwrap();
+        assert!(svg.contains("width=\"60mm\" height=\"30mm\"") && svg.contains("font-size=\"564\""), "{svg}");
+    }
+
+    #[test]
+    fn a_pdf_keeps_its_text_and_its_font_and_is_made_the_same_again() {
+        let pdf = render(Format::Pdf, (30.0, 15.0), 1.0, sheet).unwrap();
+        assert_eq!(pdf, render(Format::Pdf, (30.0, 15.0), 1.0, sheet).unwrap());
+        let text = String::from_utf8_lossy(&pdf);
+        assert!(text.starts_with("%PDF-1.7") && text.contains("/MediaBox [0 0 85.0394 42.5197]"), "{}", &text[..400]);
+        assert!(text.contains("/FontFile2") && text.contains("/AAAAAA+DejaVuSans") && text.contains("/ToUnicode"));
+        assert!(text.contains("<0022>") && !text.contains("/CreationDate"), "each glyph says which letter it is");
     }
 }

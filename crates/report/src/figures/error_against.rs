@@ -1,0 +1,144 @@
+//! Final test error against a key of the sweep that is a number: one line a model with whatever else is swept, one panel a distortion.
+
+use super::axis::{Axis, plain};
+use super::clip::clipped;
+use super::legend::{self, Entry, Mark};
+use super::panels::Panels;
+use super::{Area, Figure, Kind, Press};
+use crate::canvas::{Canvas, Point, Stroke};
+use crate::error::Result;
+use crate::output::name_of;
+use crate::query::variant;
+use crate::statistics::{Spread, Width};
+use crate::style::Style;
+use crate::summary::Summary;
+use crate::table::csv_line;
+use std::collections::BTreeSet;
+
+/// A model and what else is swept, over the values of the key.
+struct Line {
+    distortion: usize,
+    /// Index into the names; also its colour.
+    name: usize,
+    /// Value and error, in order of the values.
+    points: Vec<(f64, Spread)>,
+}
+
+struct Chart {
+    key: String,
+    names: Vec<String>,
+    lines: Vec<Line>,
+    /// Whether points are joined: of a random search no two differ in this key alone.
+    joined: bool,
+}
+
+/// One figure for each numeric key with two values or more.
+pub fn figures(press: Press, summary: &Summary) -> Result<Vec<Figure>> {
+    let keys: BTreeSet<&str> = summary.series.iter().flat_map(|series| &series.swept).map(|(key, _)| key.as_str()).collect();
+    let charts = keys.into_iter().filter_map(|key| chart(summary, key));
+    charts.map(|chart| draw(press, summary, &chart)).collect()
+}
+
+/// The number that a series has for a key; `Err` where it has another value, `None` where it has none.
+fn value(summary: &Summary, series: usize, key: &str) -> Option<std::result::Result<f64, ()>> {
+    let (_, value) = summary.series[series].swept.iter().find(|(name, _)| name == key)?;
+    Some(value.parse::<f64>().map_err(|_| ()))
+}
+
+fn chart(summary: &Summary, key: &str) -> Option<Chart> {
+    let mut points: Vec<(usize, usize, f64, Spread)> = Vec::new();
+    for row in &summary.rows {
+        let Some(value) = value(summary, row.series, key) else { continue };
+        if let (value, Some(error)) = (value.ok()?, row.error) {
+            points.push((row.distortion, row.series, value, error));
+        }
+    }
+    let joined = lines(summary, key, &points, true);
+    let single = joined.1.iter().all(|line| line.points.len() < 2);
+    let (names, lines) = if single { lines(summary, key, &points, false) } else { joined };
+    let values: BTreeSet<u64> = points.iter().filter(|point| point.2.is_finite()).map(|point| point.2.to_bits()).collect();
+    (values.len() > 1).then(|| Chart { key: key.to_string(), names, lines, joined: !single })
+}
+
+/// The points by line: those that differ in the key alone, or those of a model.
+fn lines(summary: &Summary, key: &str, points: &[(usize, usize, f64, Spread)], apart: bool) -> (Vec<String>, Vec<Line>) {
+    let (mut names, mut lines): (Vec<String>, Vec<Line>) = (Vec::new(), Vec::new());
+    for &(distortion, series, value, error) in points.iter().filter(|point| point.2.is_finite()) {
+        let series = &summary.series[series];
+        let rest: Vec<(String, String)> = series.swept.iter().filter(|(name, _)| apart && name != key).cloned().collect();
+        let name = if rest.is_empty() { series.model.clone() } else { format!("{}, {}", series.model, variant(&rest)) };
+        let name = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+            names.push(name);
+            names.len() - 1
+        });
+        match lines.iter_mut().find(|line| line.distortion == distortion && line.name == name) {
+            Some(line) => line.points.push((value, error)),
+            None => lines.push(Line { distortion, name, points: vec![(value, error)] }),
+        }
+    }
+    lines.iter_mut().for_each(|line| line.points.sort_by(|a, b| a.0.total_cmp(&b.0)));
+    (names, lines)
+}
+
+fn draw(press: Press, summary: &Summary, chart: &Chart) -> Result<Figure> {
+    let style = press.style;
+    let shown: BTreeSet<usize> = chart.lines.iter().map(|line| line.distortion).collect();
+    let titles: Vec<String> = shown.iter().map(|&d| summary.distortions[d].clone()).collect();
+    let values: Vec<f64> = chart.lines.iter().flat_map(|line| line.points.iter().map(|(value, _)| *value)).collect();
+    let room = style.width() / Panels::columns(style, titles.len()) as f64 - 16.0;
+    let across = Axis::of_values(&values, room);
+    let up = Axis::of_errors(chart.lines.iter().flat_map(|line| line.points.iter().flat_map(|(_, error)| [error.least, error.greatest])));
+    let mark = |i| if chart.joined { Mark::Line(style.colour(i), style.shape(i)) } else { Mark::Marker(style.colour(i), style.shape(i)) };
+    let mut entries: Vec<Entry> = chart.names.iter().enumerate().map(|(i, name)| (mark(i), name.clone())).collect();
+    if chart.joined && chart.lines.iter().any(|line| line.points.iter().any(|(_, error)| error.n > 1)) {
+        entries.push(legend::of_band(summary.width));
+    }
+    let panels = Panels::new(style, titles.len(), (&across, &up), 0.0, entries, summary.synthetic);
+    press.figure(&name_of(Kind::ErrorAgainst, &chart.key), panels.size, csv(summary, chart), |canvas| {
+        panels.draw_axes(canvas, &titles, (&across, &up), (&chart.key, "test error (%)"));
+        for (&area, &d) in panels.areas.iter().zip(&shown) {
+            let place = |value: f64, error: f64| (area.left + across.share(value) * area.width, area.bottom() - up.share(error) * area.height);
+            let here = || chart.lines.iter().filter(|line| line.distortion == d);
+            if chart.joined {
+                here().for_each(|line| draw_band(canvas, area, style, line, summary.width, &place));
+            }
+            here().for_each(|line| draw_line(canvas, area, style, line, chart.joined, &place));
+        }
+        panels.draw_legend(canvas);
+    })
+}
+
+fn draw_band(canvas: &mut Canvas, area: Area, style: &Style, line: &Line, width: Width, place: &impl Fn(f64, f64) -> Point) {
+    let within = |(x, y): Point| (x, y.clamp(area.top, area.bottom()));
+    for piece in line.points.split(|(_, error)| error.width(width).is_none()) {
+        let widths: Vec<(f64, f64, f64)> = piece.iter().filter_map(|(value, error)| Some((*value, error.mean, error.width(width)?))).collect();
+        let upper = widths.iter().map(|(value, mean, width)| within(place(*value, mean + width)));
+        let lower = widths.iter().rev().map(|(value, mean, width)| within(place(*value, mean - width)));
+        canvas.polygon(&upper.chain(lower).collect::<Vec<_>>(), style.colour(line.name), 0.16);
+    }
+}
+
+fn draw_line(canvas: &mut Canvas, area: Area, style: &Style, line: &Line, joined: bool, place: &impl Fn(f64, f64) -> Point) {
+    let colour = style.colour(line.name);
+    let points: Vec<Point> = line.points.iter().map(|(value, error)| place(*value, error.mean)).collect();
+    for piece in clipped(&points, area).iter().filter(|_| joined) {
+        canvas.line(piece, Stroke { colour, width: 0.5 });
+    }
+    for point in points {
+        legend::draw_marker(canvas, style.shape(line.name), point, colour);
+    }
+}
+
+fn csv(summary: &Summary, chart: &Chart) -> String {
+    let mut text = csv_line(&["distortion", "model", &chart.key, "n", "test_error_percent", "standard_deviation", "interval_95"].map(str::to_string));
+    for line in &chart.lines {
+        for (value, error) in &line.points {
+            let widths = [Width::Deviation, Width::Interval].map(|width| error.width(width).map_or(String::new(), |width| width.to_string()));
+            let [deviation, interval] = widths;
+            let names = [summary.distortions[line.distortion].clone(), chart.names[line.name].clone()];
+            let numbers = [plain(*value), error.n.to_string(), error.mean.to_string(), deviation, interval];
+            text.push_str(&csv_line(&[names.to_vec(), numbers.to_vec()].concat()));
+        }
+    }
+    text
+}
