@@ -9,7 +9,7 @@ use super::markdown::rows;
 /// What holds of every network.
 const RULES: &str = "Every parameter and running moment by name, in the layouts of PyTorch: a `torch.nn.Module` with attributes of these names loads it with `load_state_dict` ([Elsewhere](elsewhere.md#pytorch)). Numbers are 32-bit, or 64-bit with `precision = \"f64\"`.
 
-Layers are numbered from 1 among those of their kind, in the order of the list; `trial.log` lists those of a trial. Below a transformer stands its localisation network, whose last layer is `theta`. A layer in front of `\"batch_norm\"` has no bias. Images of one channel, 28 x 28, of 10 classes, in";
+Layers are numbered from 1 among those of their kind, in the order of the list; `trial.log` lists those of a trial. Below a transformer stands its localisation network, whose last layer is `theta`. A layer in front of `\"batch_norm\"` has no bias. The inputs of a fully connected layer are images channel by channel and row by row, then the thetas that are fed on. Images of one channel, 28 x 28, of 10 classes, in";
 
 /// A network with every layer that has parameters.
 const EXAMPLE: &str = r#"layers = [
@@ -33,7 +33,7 @@ pub(super) fn section(registry: &Registry) -> String {
 fn line(name: String, dims: &[usize]) -> [String; 3] {
     let layout = match (name.rsplit('.').next().unwrap_or_default(), dims.len()) {
         ("weight", 4) => "filters x channels x kernel height x kernel width",
-        ("weight", 2) => "units x inputs; images are flattened channel by channel, row by row, and thetas that are fed on follow",
+        ("weight", 2) => "units x inputs",
         ("weight", _) => "the scale of each channel",
         ("bias", _) => "one a filter, unit or channel",
         ("running_mean", _) => "the mean of each channel that evaluation takes",
