@@ -9,8 +9,8 @@ use crate::arguments::Report;
 use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Report) -> Result<(), Failure> {
-    let (style, formats) = (arguments.style.clone(), arguments.formats.clone());
-    write_with(&arguments.dir, &Options { style, formats, tensorboard: arguments.tensorboard, ..Options::default() })
+    let options = Options { style: arguments.style.clone(), formats: arguments.formats.clone(), tensorboard: arguments.tensorboard, ..Options::default() };
+    write_with(&arguments.dir, &options)
 }
 
 /// Writes the report of one experiment's folder as the experiment asks for it, and shows its table.
