@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Make tables and figures anew from an experiment's results.
     Report(Report),
+    /// Apply a trained network to its test images, or to images of your own.
+    Predict(Predict),
     /// List, fetch and preview data sets.
     Data(Data),
     /// List transformations and sampling kernels with their parameters.
@@ -64,6 +66,9 @@ pub(crate) struct Run {
     /// Show the trials, how far they are and how long they should take, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Write event files for TensorBoard with the report, one run a trial, into OUT/NAME/tensorboard.
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
     /// Where the trials run.
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Executor::Local)]
     pub(crate) executor: Executor,
@@ -150,19 +155,41 @@ pub(crate) struct Watch {
 
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// An experiment's folder of results, such as results/quickstart.
-    pub(crate) dir: PathBuf,
+    /// An experiment's folder of results, such as results/quickstart; of several, one report in which whatever they differ in is a key.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// The folder of the report: DIR/report unless given, and of several DIRs the first one's report_with_ and the others' names.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
     /// A TOML file with widths, type size and colours for a journal's figures; its keys go before those of the experiment's [report.style].
     #[arg(long, value_name = "FILE")]
     pub(crate) style: Option<PathBuf>,
     /// What figures are written as: svg, png (300 dpi), pdf, or several of them, such as pdf,svg. As the experiment's [report] says unless given, and else all.
     #[arg(long = "format", value_name = "LIST", value_delimiter = ',', value_parser = format)]
     pub(crate) formats: Option<Vec<Format>>,
+    /// Write event files for TensorBoard as well, one run a trial, into DIR/tensorboard.
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
 }
 
 /// A format of figures by its name.
 fn format(name: &str) -> Result<Format, String> {
     Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| format!("figures are written as {}", Format::ALL.map(Format::name).join(", ")))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// A trial's folder, such as results/trials/0123456789abcdef; given an experiment's folder, it lists them.
+    pub(crate) trial: PathBuf,
+    /// Images of your own: a .npy, or an .npz with an array `images`; N x H x W, N x C x H x W or N x H x W x C, of bytes or of numbers from 0 to 1. The trial's test part unless given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) images: Option<PathBuf>,
+    /// At most so many images, the first ones. All unless given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Where to write logits, classes, and every transformer's theta and output: .parquet, or .npz.
+    #[arg(long, value_name = "FILE", default_value = "predictions.parquet")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@
 mod allocator;
 mod arguments;
 mod commands;
+mod images;
 mod npy;
 mod progress;
 mod terminal;
@@ -55,6 +56,7 @@ pub fn run(registry: &Registry) -> ExitCode {
         Command::Watch(watch) => commands::watch::run(&watch, registry),
         Command::Status(status) => commands::status::run(&status),
         Command::Report(report) => commands::report::run(&report),
+        Command::Predict(predict) => commands::predict::run(&predict, registry),
         Command::Data(data) => commands::data::run(&data.action, registry),
         Command::Plugins(plugins) => commands::plugins::run(&plugins, registry),
         Command::Op(op) => commands::op::run(&op.operator, registry),

@@ -7,6 +7,7 @@ pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod op;
 pub(crate) mod plugins;
+pub(crate) mod predict;
 pub(crate) mod reference;
 pub(crate) mod report;
 pub(crate) mod run;

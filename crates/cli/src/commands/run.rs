@@ -45,7 +45,8 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
         return Err(Failure::Message("stopped before the end; the same command goes on from there".into()));
     }
     // Without a finished trial there is nothing to report but the failures.
-    let reported = if summary.trained.is_empty() && summary.already_done.is_empty() { Ok(()) } else { super::report::write(&summary.dir) };
+    let reported =
+        if summary.trained.is_empty() && summary.already_done.is_empty() { Ok(()) } else { super::report::write(&summary.dir, arguments.tensorboard) };
     if summary.failed.is_empty() {
         return reported;
     }
