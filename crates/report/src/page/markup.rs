@@ -95,7 +95,7 @@ pub fn table(summary: &Summary, crosstab: &Crosstab) -> String {
     }
     let notes: String = layout.legend().iter().map(|note| format!("<p class=\"note\">{}</p>\n", escaped(note))).collect();
     format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Test errors\"><table id=\"results-table\">\n<caption>Test error in percent</caption>\n\
+        "<div class=\"scroll tall\" tabindex=\"0\" role=\"region\" aria-label=\"Test errors\"><table id=\"results-table\">\n<caption>Test error in percent</caption>\n\
          <thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n{notes}"
     )
 }
