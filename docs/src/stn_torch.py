@@ -66,7 +66,7 @@ class Sequence(nn.Module):
         if kind == "fc":
             return linear(weights, name)
         if kind == "batch_norm":
-            return nn.BatchNorm2d(len(weights[f"{name}.weight"]), eps=spec.get("epsilon", 1e-5))
+            return BatchNorm(len(weights[f"{name}.weight"]), eps=spec.get("epsilon", 1e-5))
         if kind in ("st", "parallel_st"):
             return Transformers(kind, spec, weights, name)
         if kind == "branches":
@@ -92,6 +92,13 @@ class Sequence(nn.Module):
             elif kind != "dropout":
                 x = getattr(self, name)(x)
         return x
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Of images and of vectors alike."""
+
+    def _check_input_dim(self, x):
+        pass
 
 
 class Branches(nn.Module):
@@ -129,7 +136,7 @@ class Transformers(nn.Module):
     def forward(self, x):
         localisers = [module for name, module in self.named_children() if name.startswith("localiser")]
         theta = torch.cat([localiser(x) for localiser in localisers], 1)
-        self.thetas = list(theta.split(theta.shape[1] // len(self.specs), 1))
+        self.thetas = list(theta.split([theta_length(spec["transform"]) for spec in self.specs], 1))
         outputs = [sample(x, theta, spec) for theta, spec in zip(self.thetas, self.specs)]
         each = [module for name, module in self.named_children() if name.startswith("each")]
         return torch.cat([layers(output) for layers, output in zip(each, outputs)] if each else outputs, 1)
@@ -165,15 +172,27 @@ def sample(x, theta, spec):
     height, width = spec.get("output", x.shape[2:])
     xs, ys = (coordinates(n, corners).to(x) for n in (width, height))
     target = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1)
-    transform = spec["transform"]
-    kind, keys = (transform, {}) if isinstance(transform, str) else (transform["kind"], transform)
+    kind, keys = plugin(spec["transform"])
     grid = GRIDS[kind](theta, target, keys)
-    kernel = spec.get("kernel", "bilinear")
-    kernel, keys = (kernel, {}) if isinstance(kernel, str) else (kernel["kind"], kernel)
+    kernel, keys = plugin(spec.get("kernel", "bilinear"))
     if keys.get("a", -0.75) != -0.75:
         raise NotImplementedError("PyTorch's bicubic kernel has a = -0.75")
     mode = {"bilinear": "bilinear", "bicubic": "bicubic", "integer": "nearest"}[kernel]
     return F.grid_sample(x, grid, mode, spec.get("boundary", "zeros"), corners)
+
+
+def plugin(written):
+    """Name and parameters: `"tps"` or `{ kind = "tps", points = 5 }`."""
+    return (written, {}) if isinstance(written, str) else (written["kind"], written)
+
+
+def theta_length(transform):
+    kind, keys = plugin(transform)
+    if kind == "attention":
+        return 2 if "scale" in keys else 3
+    if kind == "tps":
+        return 2 * keys.get("points", 4) ** 2
+    return {"affine": 6, "projective": 8, "translation": 2, "similarity": 4, "rigid": 3}[kind]
 
 
 def coordinates(n, corners):

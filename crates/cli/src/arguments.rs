@@ -172,6 +172,11 @@ pub(crate) struct Report {
     pub(crate) tensorboard: bool,
 }
 
+/// A format of figures by its name.
+fn format(name: &str) -> Result<Format, String> {
+    Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| format!("figures are written as {}", Format::ALL.map(Format::name).join(", ")))
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Predict {
     /// A trial's folder, such as results/trials/0123456789abcdef; given an experiment's folder, it lists them.
@@ -185,11 +190,6 @@ pub(crate) struct Predict {
     /// Where to write logits, classes, and every transformer's theta and output: .parquet, or .npz.
     #[arg(long, value_name = "FILE", default_value = "predictions.parquet")]
     pub(crate) out: PathBuf,
-}
-
-/// A format of figures by its name.
-fn format(name: &str) -> Result<Format, String> {
-    Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| format!("figures are written as {}", Format::ALL.map(Format::name).join(", ")))
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use crate::terminal::answer;
 pub(crate) fn run(arguments: &Reference, registry: &Registry) -> Result<(), Failure> {
     let text = match arguments.page {
         Page::Experiment => stn_lab::reference(registry),
-        Page::Results => stn_lab::results_reference(),
+        Page::Results => stn_lab::results_reference(registry),
         Page::Schema => stn_lab::json_schema(),
     };
     answer(text.trim_end());

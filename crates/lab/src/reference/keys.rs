@@ -211,6 +211,7 @@ A run of the experiment NAME leaves:
 OUT/NAME/experiment.toml           the file as it was run, with its arguments
 OUT/NAME/plan.parquet              the trials of the latest run, in order, and what this experiment calls them
 OUT/NAME/report/                   figures and tables
+OUT/NAME/tensorboard/              event files for TensorBoard, where they were asked for
 OUT/trials/ID/facts.parquet        what was run, on what, and how it ended
 OUT/trials/ID/metrics.parquet      loss and error over the steps
 OUT/trials/ID/confusion.parquet    which classes are taken for which

@@ -3,6 +3,7 @@
 mod keys;
 mod markdown;
 mod schema;
+mod weights;
 
 use stn_core::{PluginDoc, Registry, parameters};
 use stn_data::DatasetDoc;
@@ -50,12 +51,13 @@ pub fn reference(registry: &Registry) -> String {
 }
 
 /// Every file and column of the results, as Markdown.
-pub fn results_reference() -> String {
+pub fn results_reference(registry: &Registry) -> String {
     let mut page = String::from(keys::RESULTS);
     for table in tables() {
         let columns: Vec<[&str; 3]> = table.columns.iter().map(|column| [column.name, column.kind, column.description]).collect();
         section(&mut page, &format!("`{}`", table.file), table.description, &rows(&["column", "type", "meaning"], &columns));
     }
+    section(&mut page, "`trials/ID/weights.safetensors`", &weights::section(registry), "");
     page
 }
 

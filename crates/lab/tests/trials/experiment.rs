@@ -260,7 +260,7 @@ fn the_reference_names_every_section_and_plugin() {
         assert!(page.contains(word.trim_matches('"')) || page.contains(&word.replace('`', "")), "{word}");
     }
     assert!(page.lines().filter(|line| line.starts_with('|')).all(|line| line.ends_with('|')));
-    assert!(results_reference().contains("| test_error | f64 |"));
+    assert!(results_reference(&stn_plugins::standard().unwrap()).contains("| test_error | f64 |"));
 }
 
 #[test]

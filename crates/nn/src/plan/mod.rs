@@ -234,6 +234,11 @@ impl Plan {
         &self.ending
     }
 
+    /// The shape of every parameter and running moment by the name under which it is saved.
+    pub fn tensors(&self) -> BTreeMap<String, Vec<usize>> {
+        saved(&self.layers)
+    }
+
     /// A line a layer, in the order of computation: the layers of a localisation network stand before their transformer.
     pub fn describe(&self) -> Vec<LayerLine> {
         let mut lines = Vec::new();
