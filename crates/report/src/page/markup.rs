@@ -56,7 +56,8 @@ fn ended(store: &Store) -> String {
     if !store.unfinished.is_empty() {
         parts.push(format!("{} not finished", thousands(store.unfinished.len() as i64)));
     }
-    format!("{}: {}", count(store.trials.len() + store.unfinished.len(), "trial"), parts.join(", "))
+    let all = store.trials.len() + store.unfinished.len();
+    format!("{} {}: {}", thousands(all as i64), if all == 1 { "trial" } else { "trials" }, parts.join(", "))
 }
 
 /// The best line of each column.
