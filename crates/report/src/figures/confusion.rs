@@ -28,6 +28,9 @@ const SIDE: f64 = 2.0;
 /// The largest matrix, mm.
 const LARGEST: f64 = 84.0;
 
+/// Every how many classes there may be a name.
+const STRIDES: [usize; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+
 /// What a model took for what.
 struct Matrix {
     series: usize,
@@ -153,7 +156,7 @@ impl Sheet {
     fn draw_names(&self, canvas: &mut Canvas, area: Area) {
         let name = |class: i64| if class < 0 { "–".to_string() } else { class.to_string() };
         let widest = self.answers.iter().map(|&answer| Type::TINY.width(&name(answer))).fold(0.0, f64::max);
-        let every = |room: f64| (room / self.cell).ceil().max(1.0) as usize;
+        let every = |room: f64| STRIDES.into_iter().find(|stride| *stride as f64 * self.cell >= room).unwrap_or(self.answers.len());
         for (i, &class) in self.classes.iter().enumerate().step_by(every(Type::TINY.cap() + 0.6)) {
             let y = area.top + (i as f64 + 0.5) * self.cell + Type::TINY.cap() / 2.0;
             canvas.text((area.left - 0.9, y), &name(class), Type::TINY, INK, Anchor::End);
