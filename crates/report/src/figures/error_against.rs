@@ -14,6 +14,9 @@ use crate::summary::Summary;
 use crate::table::csv_line;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Of more points than this, each is a dot.
+const CROWD: usize = 500;
+
 /// A model and what else is swept, over the values of the key.
 struct Line {
     distortion: usize,
@@ -99,6 +102,7 @@ fn draw(press: Press, summary: &Summary, chart: &Chart) -> Result<Figure> {
     if chart.joined && chart.lines.iter().any(|line| line.points.iter().any(|(_, error)| error.n > 1)) {
         entries.push(legend::of_band(summary.width));
     }
+    let crowded = chart.lines.iter().map(|line| line.points.len()).sum::<usize>() > CROWD;
     let panels = Panels::new(style, titles.len(), (&across, &up), 0.0, entries, remark(summary));
     press.figure(&name_of(Kind::ErrorAgainst, &chart.key), panels.size, csv(summary, chart), |canvas| {
         panels.draw_axes(canvas, &titles, (&across, &up), (&chart.key, "test error (%)"));
@@ -108,7 +112,7 @@ fn draw(press: Press, summary: &Summary, chart: &Chart) -> Result<Figure> {
             if chart.joined {
                 here().for_each(|line| draw_band(canvas, area, style, line, summary.width, &place));
             }
-            here().for_each(|line| draw_line(canvas, area, style, line, chart.joined, &place));
+            here().for_each(|line| draw_line(canvas, area, style, line, (chart.joined, crowded), &place));
         }
         panels.draw_legend(canvas);
     })
@@ -124,14 +128,18 @@ fn draw_band(canvas: &mut Canvas, area: Area, style: &Style, line: &Line, width:
     }
 }
 
-fn draw_line(canvas: &mut Canvas, area: Area, style: &Style, line: &Line, joined: bool, place: &impl Fn(f64, f64) -> Point) {
+fn draw_line(canvas: &mut Canvas, area: Area, style: &Style, line: &Line, (joined, crowded): (bool, bool), place: &impl Fn(f64, f64) -> Point) {
     let colour = style.colour(line.name);
     let points: Vec<Point> = line.points.iter().map(|(value, error)| place(*value, error.mean)).collect();
     for piece in clipped(&points, area).iter().filter(|_| joined) {
         canvas.line(piece, Stroke { colour, width: 0.5 });
     }
     for point in points {
-        legend::draw_marker(canvas, style.shape(line.name), point, colour);
+        if crowded {
+            canvas.disc(point, 0.4, colour);
+        } else {
+            legend::draw_marker(canvas, style.shape(line.name), point, colour);
+        }
     }
 }
 
