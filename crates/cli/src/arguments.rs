@@ -155,8 +155,12 @@ pub(crate) struct Watch {
 
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// An experiment's folder of results, such as results/quickstart.
-    pub(crate) dir: PathBuf,
+    /// An experiment's folder of results, such as results/quickstart; of several, one report in which whatever they differ in is a key.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// The folder of the report: DIR/report unless given, and of several DIRs the first one's report_with_ and the others' names.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
     /// A TOML file with widths, type size and colours for a journal's figures; its keys go before those of the experiment's [report.style].
     #[arg(long, value_name = "FILE")]
     pub(crate) style: Option<PathBuf>,

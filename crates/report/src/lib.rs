@@ -4,10 +4,12 @@
 //! curves, the comparison and the montage of warped test images, each figure as SVG and PNG with its data as CSV beside it. Made again from the same trials, every
 //! file is the same byte for byte: no clock, no random order, no font of the machine's.
 
+mod animation;
 mod canvas;
 mod crosstab;
 mod error;
 mod figures;
+mod join;
 mod output;
 mod page;
 mod png;
@@ -23,6 +25,7 @@ pub use canvas::Format;
 pub use error::{BadFile, Error, Result};
 
 use figures::Press;
+use join::Joined;
 use std::path::{Path, PathBuf};
 
 /// How the report is made.
@@ -34,13 +37,15 @@ pub struct Options {
     pub formats: Option<Vec<Format>>,
     /// A file whose keys go before those of the experiment's `[report.style]`.
     pub style: Option<PathBuf>,
+    /// The folder of the report; one within the experiment's unless given.
+    pub out: Option<PathBuf>,
     /// Whether event files for TensorBoard are written as well, into `dir/tensorboard/`.
     pub tensorboard: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { columns: 100, formats: None, style: None, tensorboard: false }
+        Self { columns: 100, formats: None, style: None, out: None, tensorboard: false }
     }
 }
 
@@ -65,8 +70,18 @@ pub fn check(experiment: &toml::Table) -> Vec<stn_core::Fault> {
 /// [`Error::NoFolder`] and [`Error::NoTrials`] where nothing has run yet; [`Error::Settings`] for mistakes in the `[report]` table of `experiment.toml`;
 /// [`Error::Unreadable`] when files are damaged, after everything that the others allow has been written.
 pub fn write(dir: &Path, options: &Options) -> Result<Report> {
-    let mut store = query::trials(dir)?;
-    let mut settings = settings::Settings::read(&dir.join("experiment.toml"))?;
+    write_joined(&[dir.to_path_buf()], options)
+}
+
+/// Writes one report on several experiments, into [`Options::out`], or else into `FIRST/report_with_SECOND/`. Whatever their trials differ in and no sweep names becomes a key: a
+/// setting, the device, the revision, and where that leaves two trials alike, the experiment. A trial that two experiments share counts once.
+///
+/// # Errors
+///
+/// As [`write()`], and [`Error::NoFolder`] of no folder at all.
+pub fn write_joined(dirs: &[PathBuf], options: &Options) -> Result<Report> {
+    let first = dirs.first().ok_or_else(|| Error::NoFolder(PathBuf::new()))?;
+    let Joined { mut store, mut settings, names } = join::read(dirs)?;
     if let Some(file) = &options.style {
         settings.restyle(file)?;
     }
@@ -74,14 +89,13 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
         return Err(Error::Unreadable { files: store.bad, report: None });
     }
     let measurements = query::metrics(&mut store)?;
-    let experiment = dir.canonicalize().ok().and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned())).unwrap_or_default();
-    let summary = summary::summarise(&experiment, &store, &settings);
+    let summary = summary::summarise(&names.join(", "), &store, &settings);
     let press = Press { style: &settings.style, formats: options.formats.as_deref().unwrap_or(&settings.formats) };
     let drawn = figures::draw(press, &summary, &measurements, settings.figures.as_deref(), &mut store)?;
     let best_of = summary.leading(figures::MOST_SERIES).best_of_words().map(|words| format!("Figures show {words} lines of the table.\n"));
     let summary = summary::Summary { left_out: summary::left_out(&store), ..summary };
 
-    let mut output = output::Output::to(dir.join("report"))?;
+    let mut output = output::Output::to(options.out.clone().unwrap_or_else(|| first.join(folder_of(&names))))?;
     let crosstab = crosstab::Crosstab::new(&summary, &settings);
     output.put("table.md", table::markdown(&summary, &crosstab).as_bytes())?;
     output.put("table.tex", table::latex(&summary, &crosstab).as_bytes())?;
@@ -98,9 +112,18 @@ pub fn write(dir: &Path, options: &Options) -> Result<Report> {
     let table = table::terminal(&summary, &crosstab, options.columns) + &best_of.unwrap_or_default();
     let mut report = Report { table, files: output.files() };
     if options.tensorboard {
-        let runs = dir.join("tensorboard");
+        let runs = options.out.as_deref().unwrap_or(first).join("tensorboard");
         tensorboard::write(&runs, &mut store)?;
         report.files.push(runs);
     }
     if store.bad.is_empty() { Ok(report) } else { Err(Error::Unreadable { files: store.bad, report: Some(Box::new(report)) }) }
+}
+
+/// The folder of a report on the experiments of these names, in the first one's.
+fn folder_of(names: &[String]) -> String {
+    let plain = |name: &String| name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect::<String>();
+    match names {
+        [_] | [] => "report".into(),
+        [_, others @ ..] => format!("report_with_{}", others.iter().map(plain).collect::<Vec<_>>().join("_")),
+    }
 }

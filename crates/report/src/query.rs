@@ -21,6 +21,8 @@ pub struct Trial {
     pub model: String,
     /// What figures and tables call the model. Several may share a label.
     pub label: String,
+    /// Every key of the sweep in full, and its value.
+    pub differs: BTreeMap<String, String>,
     /// What else sets it apart in the sweep besides model, seed and distortion, as "key=value, key=value".
     pub variant: String,
     /// The same as keys and values.
@@ -150,25 +152,30 @@ pub fn trials(dir: &Path) -> Result<Store> {
     let columns: Vec<Expr> = texts.into_iter().chain(whole).chain(real).chain([col("synthetic").cast(DataType::Boolean)]).collect();
     if let Some(frame) = scan_sound(&paths, &columns, &["labels"], &mut store.bad)? {
         let mut read = (0..frame.height()).map(|row| trial(&frame, row, &planned)).collect::<PolarsResult<Vec<_>>>()?;
-        read.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-        let keys: BTreeSet<String> = read.iter().flat_map(|(_, differs)| differs.keys().cloned()).collect();
-        let named = |(trial, differs)| {
-            let swept = swept(&differs, &keys);
-            Trial { variant: variant(&swept), swept, ..trial }
-        };
-        store.trials = read.into_iter().map(named).collect();
+        read.sort_by(|a, b| a.id.cmp(&b.id));
+        name_swept(&mut read);
+        store.trials = read;
     }
     Ok(store)
 }
 
-/// One row of facts, without its variant, and its swept values. What is null for a failed trial becomes NaN or 0.
-fn trial(frame: &DataFrame, row: usize, planned: &BTreeMap<PathBuf, Planned>) -> PolarsResult<(Trial, BTreeMap<String, String>)> {
+/// Names what sets trials apart, by as much of each key as tells it from the others.
+pub fn name_swept(trials: &mut [Trial]) {
+    let keys: BTreeSet<String> = trials.iter().flat_map(|trial| trial.differs.keys().cloned()).collect();
+    for trial in trials {
+        trial.swept = swept(&trial.differs, &keys);
+        trial.variant = variant(&trial.swept);
+    }
+}
+
+/// One row of facts, without its variant. What is null for a failed trial becomes NaN or 0.
+fn trial(frame: &DataFrame, row: usize, planned: &BTreeMap<PathBuf, Planned>) -> PolarsResult<Trial> {
     let text = |name: &str| -> PolarsResult<String> { Ok(frame.column(name)?.str()?.get(row).unwrap_or_default().to_string()) };
     let whole = |name: &str| -> PolarsResult<i64> { Ok(frame.column(name)?.i64()?.get(row).unwrap_or_default()) };
     let real = |name: &str| -> PolarsResult<f64> { Ok(frame.column(name)?.f64()?.get(row).unwrap_or(f64::NAN)) };
     let folder = Path::new(&text(PATH)?).parent().map(Path::to_path_buf).unwrap_or_default();
     let (model, label, differs) = planned.get(&folder).map(|entry| (entry.model.clone(), entry.label.clone(), entry.differs.clone())).unwrap_or_default();
-    let trial = Trial {
+    Ok(Trial {
         id: name(&folder),
         folder,
         model,
@@ -188,8 +195,8 @@ fn trial(frame: &DataFrame, row: usize, planned: &BTreeMap<PathBuf, Planned>) ->
         data_source: text("data_source")?,
         synthetic: frame.column("synthetic")?.bool()?.get(row).unwrap_or_default(),
         status: text("status")?,
-    };
-    Ok((trial, differs))
+        differs,
+    })
 }
 
 /// What the latest run says of a trial.

@@ -27,11 +27,8 @@ pub const PAPER: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 /// A wrong prediction.
 pub const WRONG: RGBColor = RGBColor(0xC0, 0x1C, 0x28);
 
-/// How many colours there are before they come again.
-pub const COLOURS: usize = 10;
-
 /// Colours of the models, in order: those of Okabe and Ito without the yellow, which is lost on white, then some of Paul Tol's "muted" scheme.
-pub const PALETTE: [RGBColor; COLOURS] = [
+pub const PALETTE: [RGBColor; 10] = [
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0xE6, 0x9F, 0x00),
     RGBColor(0x00, 0x9E, 0x73),

@@ -257,10 +257,11 @@ fn caption(all: &[Trial], width: Width) -> Vec<String> {
         let source = if t.data_source.is_empty() || t.data_source == t.dataset { t.dataset.clone() } else { format!("{} ({})", t.dataset, t.data_source) };
         if t.synthetic { format!("SYNTHETIC: {source}") } else { source }
     });
+    let threads = range(|t| t.threads);
     let several = trials.iter().any(|t| t.labels > 1).then(|| format!(" (an image counts as wrong where one of its {} labels is)", range(|t| t.labels)));
     vec![
         format!("Test error in percent{} after {} training steps: mean ± {} over n seeds.", several.unwrap_or_default(), range(|t| t.steps), width.name()),
-        format!("Data: {sources}. Step time: median on {}, {} threads.", distinct(&|t| t.device.clone()), range(|t| t.threads)),
+        format!("Data: {sources}. Step time: median on {}, {threads} {}.", distinct(&|t| t.device.clone()), if threads == "1" { "thread" } else { "threads" }),
     ]
 }
 

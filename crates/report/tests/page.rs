@@ -168,6 +168,18 @@ fn the_slider_shows_the_transformers_at_other_moments() {
 }
 
 #[test]
+fn classes_taken_for_others_are_counted_over_the_seeds() {
+    let Some(mut browser) = open(1280) else { return };
+    let models = "[...document.getElementById('confusion-of').options].map((option) => option.textContent).join('; ')";
+    assert_eq!(browser.text(models), "ST-CNN affine, on R; ST-CNN projective, on R; ST-CNN affine, on E; ST-CNN projective, on E");
+    assert_eq!([1, 2, 3].map(|place| column(&mut browser, "confusion-table", place).join(" ")), ["80  ", "20 90 ", " 10 100"]);
+    click(&mut browser, "#confusion-share");
+    assert_eq!(column(&mut browser, "confusion-table", 1), ["80.0", "", ""]);
+    set(&mut browser, "confusion-of", "3");
+    assert!(browser.text("document.querySelector('#confusion-table caption').textContent").starts_with("ST-CNN projective on E, 1 seed:"));
+}
+
+#[test]
 fn two_trials_are_compared_key_by_key() {
     let Some(mut browser) = open(1280) else { return };
     let keys = column(&mut browser, "configurations-table", 0);

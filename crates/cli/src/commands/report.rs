@@ -1,6 +1,6 @@
 //! `stn report`: tables and figures made anew from results.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stn_report::{Error, Options};
 
@@ -9,17 +9,23 @@ use crate::arguments::Report;
 use crate::terminal::answer;
 
 pub(crate) fn run(arguments: &Report) -> Result<(), Failure> {
-    let options = Options { style: arguments.style.clone(), formats: arguments.formats.clone(), tensorboard: arguments.tensorboard, ..Options::default() };
-    write_with(&arguments.dir, &options)
+    let options = Options {
+        style: arguments.style.clone(),
+        formats: arguments.formats.clone(),
+        tensorboard: arguments.tensorboard,
+        out: arguments.out.clone(),
+        ..Options::default()
+    };
+    write_with(&arguments.dirs, &options)
 }
 
 /// Writes the report of one experiment's folder as the experiment asks for it, and shows its table.
 pub(crate) fn write(dir: &Path, tensorboard: bool) -> Result<(), Failure> {
-    write_with(dir, &Options { tensorboard, ..Options::default() })
+    write_with(&[dir.to_path_buf()], &Options { tensorboard, ..Options::default() })
 }
 
-fn write_with(dir: &Path, options: &Options) -> Result<(), Failure> {
-    match stn_report::write(dir, options) {
+fn write_with(dirs: &[PathBuf], options: &Options) -> Result<(), Failure> {
+    match stn_report::write_joined(dirs, options) {
         Ok(report) => {
             show(&report);
             Ok(())

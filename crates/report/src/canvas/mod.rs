@@ -98,15 +98,19 @@ impl Canvas {
     /// An empty sheet of `width` x `height` lengths of `unit` mm each.
     pub fn new(format: Format, width: f64, height: f64, unit: f64) -> Self {
         let (size, scale, surface) = match format {
-            Format::Svg => (pixels(width, height, SVG_UNITS * unit), SVG_UNITS * unit, Surface::Svg(String::new())),
-            Format::Png => {
-                let (w, h) = pixels(width, height, PIXELS * unit);
-                let size = (w * OVERSAMPLING, h * OVERSAMPLING);
-                (size, PIXELS * unit * f64::from(OVERSAMPLING), Surface::Pixels(vec![255; 3 * size.0 as usize * size.1 as usize]))
-            }
+            Format::Png => return Self::in_pixels(width, height, PIXELS * unit),
+            Format::Svg => (extent(width, height, SVG_UNITS * unit), SVG_UNITS * unit, Surface::Svg(String::new())),
             Format::Pdf => ((0, 0), 1.0, Surface::Pdf(Box::new(pdf::Sheet::new(width, height, unit)))),
         };
         Self { size, scale, surface, refusal: None }
+    }
+
+    /// An empty sheet of `width` x `height` lengths of `density` pixels each.
+    fn in_pixels(width: f64, height: f64, density: f64) -> Self {
+        let (w, h) = extent(width, height, density);
+        let size = (w * OVERSAMPLING, h * OVERSAMPLING);
+        let white = vec![255; 3 * size.0 as usize * size.1 as usize];
+        Self { size, scale: density * f64::from(OVERSAMPLING), surface: Surface::Pixels(white), refusal: None }
     }
 
     /// The finished file.
@@ -304,7 +308,16 @@ pub fn render(format: Format, size: (f64, f64), unit: f64, draw: impl Fn(&mut Ca
     canvas.finish()
 }
 
-fn pixels(width: f64, height: f64, scale: f64) -> (u32, u32) {
+/// Draws one figure as a picture of `density` pixels a millimetre, for a screen.
+pub fn pixels(size: (f64, f64), unit: f64, density: f64, draw: impl Fn(&mut Canvas)) -> Result<Picture, String> {
+    let mut canvas = Canvas::in_pixels(size.0, size.1, density * unit);
+    draw(&mut canvas);
+    let (Surface::Pixels(rgb), None) = (&canvas.surface, &canvas.refusal) else { return Err(canvas.refusal.unwrap_or_default()) };
+    let (width, height) = (canvas.size.0 / OVERSAMPLING, canvas.size.1 / OVERSAMPLING);
+    Ok(Picture { width, height, rgb: png::shrink(rgb, canvas.size, OVERSAMPLING) })
+}
+
+fn extent(width: f64, height: f64, scale: f64) -> (u32, u32) {
     ((width * scale).round().max(1.0) as u32, (height * scale).round().max(1.0) as u32)
 }
 

@@ -69,11 +69,16 @@ impl Axis {
         let logarithmic = least > 0.0 && greatest / least > 8.0;
         let margin = if greatest > least { 0.05 * (greatest - least) } else { least.abs().max(1.0) / 2.0 };
         let mut axis = if logarithmic { Self::logarithmic(least, greatest) } else { Self::linear(least - margin, greatest + margin, 4, false) };
-        axis.ticks.clear();
+        let round = std::mem::take(&mut axis.ticks);
         let mut used = f64::NEG_INFINITY;
         let mut sorted: Vec<f64> = finite().collect();
         sorted.sort_by(f64::total_cmp);
         sorted.dedup();
+        // Of drawn numbers, which nobody chose, round ones near them.
+        if sorted.iter().any(|value| plain(*value).len() > 6) {
+            axis.ticks = round;
+            return axis;
+        }
         for value in sorted {
             let (text, at) = (plain(value), axis.share(value) * room);
             let half = Type::SMALL.width(&text) / 2.0;
@@ -109,6 +114,9 @@ fn round_step(rough: f64) -> f64 {
 
 /// A number with as many decimals as ticks `step` apart need: "0.5", "20", "1,500", "50k".
 fn label(value: f64, step: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 {
+        return plain(format!("{value:.2e}").parse().unwrap_or(value));
+    }
     if value >= 10_000.0 && (value / 1000.0).fract().abs() < 1e-9 {
         return format!("{}k", thousands((value / 1000.0).round() as i64));
     }
@@ -142,6 +150,7 @@ mod tests {
         assert_eq!(labels(&Axis::of_values(&[0.1, 1e-4, 0.01, 0.001, 0.1], 60.0)), ["1e-4", "0.001", "0.01", "0.1"]);
         assert_eq!(labels(&Axis::of_values(&[64.0, 128.0, 65.0], 60.0)), ["64", "128"]);
         assert_eq!(labels(&Axis::of_values(&[3.0, f64::NAN], 60.0)), ["3"]);
+        assert_eq!(labels(&Axis::of_values(&[0.123456789, 0.987654321], 60.0)), ["0.2", "0.4", "0.6", "0.8", "1.0"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Final test errors side by side: one bar a model, one group a distortion, published numbers as diamonds.
 
 use super::axis::Axis;
+use super::legend::label_of;
 use super::legend::{self, Entry, Mark};
 use super::{Area, Figure, Press, distortion_words, draw_note, draw_vertical};
 use crate::canvas::{Anchor, Canvas, Stroke};
@@ -66,7 +67,7 @@ impl<'a> Layout<'a> {
         let names = names(summary, slot);
         let mut entries: Vec<Entry> = Vec::new();
         if names.is_none() {
-            entries.extend(summary.series.iter().enumerate().map(|(i, s)| (Mark::Patch(style.colour(i)), s.label.clone())));
+            entries.extend(summary.series.iter().enumerate().map(|(i, s)| (Mark::Patch(style.colour(i)), label_of(s))));
         }
         if summary.rows.iter().any(|row| row.published.is_some()) {
             entries.push((Mark::Published, "published".into()));
@@ -167,6 +168,6 @@ fn value(percent: f64, decimals: usize) -> String {
 /// Names under the bars of a single group; `None` with several groups, or where a name does not fit.
 fn names(summary: &Summary, slot: f64) -> Option<Vec<Vec<String>>> {
     let [_] = summary.distortions.as_slice() else { return None };
-    let names: Vec<Vec<String>> = summary.rows.iter().map(|row| Type::SMALL.wrap(&summary.series[row.series].label, slot - 1.0)).collect();
+    let names: Vec<Vec<String>> = summary.rows.iter().map(|row| Type::SMALL.wrap(&label_of(&summary.series[row.series]), slot - 1.0)).collect();
     names.iter().flatten().all(|line| Type::SMALL.width(line) <= slot - 0.6).then_some(names).filter(|names| names.iter().all(|lines| lines.len() <= 3))
 }

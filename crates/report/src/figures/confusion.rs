@@ -1,5 +1,6 @@
 //! Confusion matrices: of the images of each class, the share that is taken for each class; a panel a model, all its seeds together.
 
+use super::legend::label_of;
 use super::{Area, Figure, Kind, Press, draw_notes, notes};
 use crate::canvas::{Anchor, Canvas, Picture, Stroke};
 use crate::error::{Result, count};
@@ -125,7 +126,7 @@ impl Sheet {
         for (i, matrix) in self.matrices.iter().enumerate() {
             let (row, column) = ((i / self.columns) as f64, (i % self.columns) as f64);
             let area = Area { left: LEFT + column * across, top: ABOVE + row * (ABOVE + height + BELOW), width, height };
-            let label = &summary.series[matrix.series].label;
+            let label = &label_of(&summary.series[matrix.series]);
             canvas.text((area.left, area.top - 1.8), &Type::NAME.shortened(label, across - LEFT), Type::NAME, INK, Anchor::Start);
             self.draw_matrix(canvas, matrix, area);
             self.draw_names(canvas, area);

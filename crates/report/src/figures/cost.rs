@@ -121,7 +121,7 @@ fn draw_front(canvas: &mut Canvas, dots: &[&Dot], right: f64, place: &impl Fn(&D
 }
 
 fn entries(style: &Style, summary: &Summary) -> Vec<Entry> {
-    let models = summary.series.iter().enumerate().map(|(i, series)| (Mark::Marker(style.colour(i), style.shape(i)), series.label.clone()));
+    let models = summary.series.iter().enumerate().map(|(i, series)| (Mark::Marker(style.colour(i), style.shape(i)), legend::label_of(series)));
     models.chain([(Mark::ThinLine(GREY), "Pareto front: none costs less and errs less".to_string())]).collect()
 }
 

@@ -8,7 +8,6 @@ use super::{Area, Figure, Kind, Press};
 use crate::canvas::{Canvas, Point, Stroke};
 use crate::error::Result;
 use crate::output::name_of;
-use crate::query::variant;
 use crate::statistics::{Spread, Width};
 use crate::style::Style;
 use crate::summary::Summary;
@@ -53,11 +52,12 @@ fn chart(summary: &Summary, key: &str) -> Option<Chart> {
             points.push((row.distortion, row.series, value, error));
         }
     }
-    let joined = lines(summary, key, &points, true);
-    let single = joined.1.iter().all(|line| line.points.len() < 2);
-    let (names, lines) = if single { lines(summary, key, &points, false) } else { joined };
     let values: BTreeSet<u64> = points.iter().filter(|point| point.2.is_finite()).map(|point| point.2.to_bits()).collect();
-    (values.len() > 1).then(|| Chart { key: key.to_string(), names, lines, joined: !single })
+    let apart = lines(summary, key, &points, true);
+    // In a grid, each line has every value; of a random search, few have two.
+    let joined = apart.1.iter().map(|line| line.points.len()).sum::<usize>() as f64 > 0.6 * (apart.1.len() * values.len()) as f64;
+    let (names, lines) = if joined { apart } else { lines(summary, key, &points, false) };
+    (values.len() > 1).then(|| Chart { key: key.to_string(), names, lines, joined })
 }
 
 /// The points by line: those that differ in the key alone, or those of a model.
@@ -66,7 +66,7 @@ fn lines(summary: &Summary, key: &str, points: &[(usize, usize, f64, Spread)], a
     for &(distortion, series, value, error) in points.iter().filter(|point| point.2.is_finite()) {
         let series = &summary.series[series];
         let rest: Vec<(String, String)> = series.swept.iter().filter(|(name, _)| apart && name != key).cloned().collect();
-        let name = if rest.is_empty() { series.model.clone() } else { format!("{}, {}", series.model, variant(&rest)) };
+        let name = legend::named(&series.model, &rest);
         let name = names.iter().position(|known| *known == name).unwrap_or_else(|| {
             names.push(name);
             names.len() - 1

@@ -1,9 +1,11 @@
 //! The key of a figure: marks and labels, in centred lines below the panels, and the marks themselves.
 
+use super::axis::plain;
 use crate::canvas::{Anchor, Canvas, Point, Stroke};
+use crate::query::variant;
 use crate::statistics::Width;
 use crate::style::{INK, PAPER, SHAPES, Style, Type, tint};
-use crate::summary::Summary;
+use crate::summary::{Series, Summary};
 use plotters::style::RGBColor;
 
 /// What stands before a label.
@@ -34,9 +36,27 @@ impl Mark {
 /// A mark and its label.
 pub type Entry = (Mark, String);
 
+/// What figures call a series: its label, of long numbers three figures.
+pub fn label_of(series: &Series) -> String {
+    named(&series.model, &series.swept)
+}
+
+/// A model with swept values, of long numbers three figures.
+pub fn named(model: &str, swept: &[(String, String)]) -> String {
+    let short = |value: &String| match value.parse::<f64>() {
+        Ok(number) if value.len() > LONG => format!("{number:.2e}").parse().map_or_else(|_| value.clone(), plain),
+        _ => value.clone(),
+    };
+    let swept: Vec<(String, String)> = swept.iter().map(|(key, value)| (key.clone(), short(value))).collect();
+    if swept.is_empty() { model.to_string() } else { format!("{model}, {}", variant(&swept)) }
+}
+
+/// Letters of a number that is not long.
+const LONG: usize = 7;
+
 /// An entry a series, as it is drawn in every figure.
 pub fn of_series(style: &Style, summary: &Summary) -> Vec<Entry> {
-    summary.series.iter().enumerate().map(|(i, s)| (Mark::Line(style.colour(i), style.shape(i)), s.label.clone())).collect()
+    summary.series.iter().enumerate().map(|(i, s)| (Mark::Line(style.colour(i), style.shape(i)), label_of(s))).collect()
 }
 
 /// What the band around a line is.
@@ -140,6 +160,14 @@ pub fn draw_published(canvas: &mut Canvas, (x, y): Point) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_numbers_have_three_figures_and_all_else_stays() {
+        let swept =
+            [("lr", "0.000354281699870149"), ("kind", "adam with a long name"), ("size", "64"), ("steps", "1200000")].map(|(k, v)| (k.into(), v.into()));
+        assert_eq!(named("CNN", &swept), "CNN, lr=3.54e-4, kind=adam with a long name, size=64, steps=1200000");
+        assert_eq!(named("CNN", &[]), "CNN");
+    }
 
     #[test]
     fn lines_are_as_few_as_possible_and_of_about_one_length() {

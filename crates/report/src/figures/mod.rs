@@ -12,7 +12,10 @@ pub mod montage;
 pub mod panels;
 pub mod seeds;
 pub mod shown;
+pub mod straightening;
 pub mod theta;
+pub mod volumes;
+pub mod windows;
 
 use crate::canvas::{Anchor, Canvas, Format, Point, Stroke, render};
 use crate::error::{Error, Result};
@@ -119,7 +122,9 @@ pub fn draw(press: Press, summary: &Summary, measurements: &[Measurement], asked
             Kind::Confusion => figures.extend(confusion::figures(press, summary, store)?),
             Kind::Theta => figures.extend(theta::figures(press, summary, store)?),
             Kind::Montage | Kind::Worst => figures.extend(montage::figures(press, summary, &gallery, kind, asked)?),
-            _ => {}
+            Kind::Windows => figures.extend(windows::figures(press, summary, &gallery)?),
+            Kind::Volumes => figures.extend(volumes::figures(press, summary, &gallery)?),
+            Kind::Straightening => figures.extend(straightening::figures(press, summary, &gallery)?),
         }
     }
     Ok(figures)

@@ -1,7 +1,7 @@
 //! Final test errors seed by seed: a box from quartile to quartile with the median, whiskers to the least and the greatest, and a point a seed.
 
 use super::axis::Axis;
-use super::legend::{Entry, Mark};
+use super::legend::{Entry, Mark, label_of};
 use super::panels::Panels;
 use super::{Area, Figure, Kind, Press};
 use crate::canvas::{Canvas, Stroke};
@@ -65,7 +65,7 @@ fn draw_box(canvas: &mut Canvas, (area, i, count): (Area, f64, f64), style: &Sty
 }
 
 fn entries(style: &Style, summary: &Summary) -> Vec<Entry> {
-    summary.series.iter().enumerate().map(|(i, series)| (Mark::Patch(style.colour(i)), series.label.clone())).collect()
+    summary.series.iter().enumerate().map(|(i, series)| (Mark::Patch(style.colour(i)), label_of(series))).collect()
 }
 
 fn csv(summary: &Summary) -> String {

@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::clip::clipped;
+use super::legend::label_of;
 use super::{Area, Figure, Kind, Press, draw_notes, draw_vertical, notes};
 use crate::canvas::{Anchor, Canvas, Point, Stroke};
 use crate::error::{Result, count};
@@ -25,6 +26,10 @@ const HEAD: f64 = 5.0;
 const TITLE: f64 = 3.6;
 const BELOW: f64 = 4.6;
 const BETWEEN: f64 = 2.5;
+/// Between lines of panels, for the halves of labels, mm.
+const LINE: f64 = 2.0;
+/// Side of the panel with the ways of control points, mm.
+const WAYS: f64 = 44.0;
 
 /// One transformer of one model.
 struct Block {
@@ -100,8 +105,7 @@ impl Shape {
     fn of(block: &Block, style: &Style) -> Self {
         let room = style.width() - LEFT - RIGHT;
         if pairs(block) {
-            let side = if style.narrow() { 44.0 } else { 52.0 };
-            return Self { columns: 1, lines: 1, width: side, high: side };
+            return Self { columns: 1, lines: 1, width: WAYS, high: WAYS };
         }
         let most = if style.narrow() { 4 } else { 8 };
         let lines = block.names.len().div_ceil(most);
@@ -111,7 +115,7 @@ impl Shape {
     }
 
     fn height(&self) -> f64 {
-        HEAD + self.lines as f64 * (TITLE + self.high) + BELOW
+        HEAD + self.lines as f64 * (TITLE + self.high + LINE) - LINE + BELOW
     }
 }
 
@@ -154,7 +158,7 @@ impl<'a> Sheet<'a> {
             let shape = Shape::of(block, self.style);
             canvas.rectangle((0.6, top + 0.6), (0.8, shape.height() - 2.0), self.style.colour(block.series));
             let layer = block.layer.as_ref().map(|layer| format!("  {layer}")).unwrap_or_default();
-            let label = Type::NAME.shortened(&summary.series[block.series].label, self.size.0 - 6.0 - Type::TINY.width(&layer));
+            let label = Type::NAME.shortened(&label_of(&summary.series[block.series]), self.size.0 - 6.0 - Type::TINY.width(&layer));
             canvas.text((2.4, top + 3.2), &label, Type::NAME, INK, Anchor::Start);
             canvas.text((2.4 + Type::NAME.width(&label), top + 3.2), &layer, Type::TINY, GREY, Anchor::Start);
             if pairs(block) {
@@ -179,7 +183,7 @@ impl<'a> Sheet<'a> {
         for (k, name) in block.names.iter().enumerate() {
             let (line, column) = (k / shape.columns, k % shape.columns);
             let left = LEFT + column as f64 * (shape.width + BETWEEN);
-            let area = Area { left, top: top + TITLE + line as f64 * (TITLE + shape.high), width: shape.width, height: shape.high };
+            let area = Area { left, top: top + TITLE + line as f64 * (TITLE + shape.high + LINE), width: shape.width, height: shape.high };
             canvas.text((area.left, area.top - 1.0), name, Type::SMALL, INK, Anchor::Start);
             draw_vertical(canvas, area, &up, column == 0);
             canvas.line(&[(area.left, area.bottom()), (area.right(), area.bottom())], Stroke { colour: INK, width: 0.2 });

@@ -2,14 +2,13 @@
 
 use super::curves::{self, rounded};
 use super::facts::{COLUMNS, Facts};
-use super::montage::Montage;
 use crate::query::{Measurement, Store, Trial};
 use crate::summary::Summary;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The whole of it.
-pub fn json(summary: &Summary, store: &Store, measurements: &[Measurement], facts: &Facts, montage: &Montage) -> Value {
+pub fn json(summary: &Summary, store: &Store, measurements: &[Measurement], facts: &Facts) -> Value {
     let (curves, thinned) = curves::json(measurements, store.trials.len());
     let (keys, trials) = trials(summary, store, facts);
     json!({
@@ -22,7 +21,6 @@ pub fn json(summary: &Summary, store: &Store, measurements: &[Measurement], fact
         "thinned": thinned,
         "configurations": configurations(&facts.configs),
         "facts": environment(facts),
-        "montage": montage.json(),
     })
 }
 
@@ -30,7 +28,8 @@ pub fn json(summary: &Summary, store: &Store, measurements: &[Measurement], fact
 fn trials(summary: &Summary, store: &Store, facts: &Facts) -> (Vec<String>, Vec<Value>) {
     let keys: BTreeSet<&str> = store.trials.iter().flat_map(|trial| &trial.swept).map(|(key, _)| key.as_str()).collect();
     let wall = COLUMNS.iter().position(|(name, _)| *name == "wall_seconds");
-    let series = |trial: &Trial| summary.series.iter().position(|s| s.model == trial.label && s.variant == trial.variant);
+    let places: BTreeMap<(&str, &str), usize> = summary.series.iter().enumerate().map(|(i, s)| ((s.model.as_str(), s.variant.as_str()), i)).collect();
+    let series = |trial: &Trial| places.get(&(trial.label.as_str(), trial.variant.as_str())).copied();
     let trial = |(i, trial): (usize, &Trial)| {
         let seconds = wall.and_then(|wall| facts.texts.get(i)?[wall].as_ref()?.parse::<f64>().ok());
         let values: Vec<Option<&str>> = keys.iter().map(|key| trial.swept.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())).collect();

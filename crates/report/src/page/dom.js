@@ -60,6 +60,5 @@ data.trials.forEach((trial, index) => {
 const inOrder = [...data.trials].sort((a, b) => data.distortions.indexOf(a.distortion) - data.distortions.indexOf(b.distortion) || a.series - b.series || a.seed - b.seed);
 
 /** The colour of a model and how its line is broken, once the colours come again. */
-const COLOURS = 10;
-const colourOf = (series) => `var(--s${(series ?? 0) % COLOURS})`;
-const dashOf = (series) => ["", "6 3", "2 3", "8 3 2 3"][Math.floor((series ?? 0) / COLOURS) % 4];
+const colourOf = (series) => `var(--s${(series ?? 0) % data.colours})`;
+const dashOf = (series) => ["", "6 3", "2 3", "8 3 2 3"][Math.floor((series ?? 0) / data.colours) % 4];

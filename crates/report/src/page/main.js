@@ -5,5 +5,6 @@ startTrials();
 startFilter();
 startCurves();
 startMontage();
+startConfusion();
 startConfigurations();
 filterChanged();

@@ -3,25 +3,27 @@
 //! Style, script and data stand in the page, so it opens from a folder and asks for nothing: its Content-Security-Policy allows no address, and no script or style but
 //! these two, by their hashes. All text from outside is escaped here, or put into the page as text by the script.
 
+mod confusion;
 mod curves;
 mod data;
 mod facts;
 pub mod markup;
 mod montage;
+mod palette;
 mod pictures;
 
 use crate::crosstab::Crosstab;
 use crate::error::Result;
 use crate::png::base64;
 use crate::query::{Measurement, Store};
-use crate::style::{COLOURS, Style};
+use crate::style::Style;
 use crate::summary::Summary;
 use sha2::{Digest, Sha256};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 /// The script in its parts. They share one scope and only declare, up to the last.
-const SCRIPT: [&str; 11] = [
+const SCRIPT: [&str; 12] = [
     include_str!("dom.js"),
     include_str!("filter.js"),
     include_str!("table.js"),
@@ -31,6 +33,7 @@ const SCRIPT: [&str; 11] = [
     include_str!("curves.js"),
     include_str!("hover.js"),
     include_str!("montage.js"),
+    include_str!("confusion.js"),
     include_str!("configurations.js"),
     include_str!("main.js"),
 ];
@@ -38,9 +41,11 @@ const SCRIPT: [&str; 11] = [
 /// Makes the page. `files` are the names of those that the report writes beside it. What cannot be read is left out: the store names it already.
 pub fn html(summary: &Summary, crosstab: &Crosstab, store: &Store, measurements: &[Measurement], files: &[String], style: &Style) -> Result<String> {
     let facts = facts::read(store)?;
-    let montage = montage::gather(summary, store)?;
-    let data = data::json(summary, store, measurements, &facts, &montage);
-    let style = [palette(style), STYLE.to_string()].concat();
+    let mut data = data::json(summary, store, measurements, &facts);
+    data["colours"] = style.palette.len().into();
+    data["montage"] = montage::gather(summary, store)?.json();
+    data["confusion"] = confusion::json(summary, store)?;
+    let style = [palette::css(style), STYLE.to_string()].concat();
     let script = format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPT.concat());
     let policy =
         format!("default-src 'none'; img-src data:; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'", hash(&script), hash(&style));
@@ -59,13 +64,6 @@ pub fn html(summary: &Summary, crosstab: &Crosstab, store: &Store, measurements:
             ("script", &script),
         ],
     ))
-}
-
-/// The colours of the models as the figures have them, as CSS.
-fn palette(style: &Style) -> String {
-    let colours = (0..COLOURS).map(|series| style.colour(series));
-    let lines: String = colours.enumerate().map(|(i, c)| format!("  --p{i}: #{:02x}{:02x}{:02x};\n", c.0, c.1, c.2)).collect();
-    format!(":root {{\n{lines}}}\n")
 }
 
 /// How a Content-Security-Policy names a text.

@@ -161,7 +161,7 @@ function latticeOf(grid) {
 }
 
 /** Pictures stand on white in the dark too, so their grids keep the colours of paper. */
-const colourOfPaper = (series) => `var(--p${series % COLOURS})`;
+const colourOfPaper = (series) => `var(--p${series % data.colours})`;
 
 /** Steps through the moments once. */
 function play() {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// About as many characters the pictures and grids take together.
 const BUDGET: usize = 2_000_000;
 /// The most models: those of the least errors where there are more.
-const MODELS: usize = 30;
+pub const MODELS: usize = 30;
 /// The most models on all distortions together.
 const BLOCKS: usize = 90;
 /// The most images of a model.

@@ -103,6 +103,20 @@ impl Settings {
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }
 
+    /// Takes over what another experiment, which is reported with this one, says of models and published numbers.
+    pub fn extend(&mut self, other: Self) {
+        for (condition, errors) in other.published {
+            let own = self.published.entry(condition).or_default();
+            errors.into_iter().for_each(|(model, error)| _ = own.entry(model).or_insert(error));
+        }
+        other.labels.into_iter().for_each(|(model, label)| _ = self.labels.entry(model).or_insert(label));
+        for (own, others) in [(&mut self.models, other.models), (&mut self.distortions, other.distortions)] {
+            let new: Vec<String> = others.into_iter().filter(|name| !own.contains(name)).collect();
+            own.extend(new);
+        }
+        self.baseline = self.baseline.take().or(other.baseline);
+    }
+
     /// The label of a model; its name where the experiment gives none.
     pub fn label<'a>(&'a self, model: &'a str) -> &'a str {
         self.labels.get(model).map_or(model, String::as_str)

@@ -11,12 +11,12 @@
     const [lr, lg, lb] = [r, g, b].map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
     return 0.2126 * lr + 0.7152 * lg + 0.0722 * lb;
   };
-  const behind = (node) => {
-    for (let e = node; e; e = e.parentElement) {
-      const ground = rgba(getComputedStyle(e).backgroundColor);
-      if (ground[3] === 255) return ground;
-    }
-    return [255, 255, 255, 255];
+  const behind = (e) => {
+    if (!e) return [255, 255, 255, 255];
+    const [r, g, b, a] = rgba(getComputedStyle(e).backgroundColor);
+    if (a === 255) return [r, g, b, a];
+    const under = behind(e.parentElement);
+    return a === 0 ? under : [...[r, g, b].map((c, i) => (c * a + under[i] * (255 - a)) / 255), 255];
   };
   const faint = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);

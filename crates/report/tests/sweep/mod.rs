@@ -50,6 +50,11 @@ pub fn sweep() -> impl FnOnce(&Path) {
             let folder = trial(dir, d, m, seed);
             configure(&folder, &fixture.models[m], seed);
             moments(&folder);
+            if m > 0 {
+                let (classes, answers) = (vec![0i64, 0, 1, 1, 2], vec![0i64, 1, 1, 2, 2]);
+                let mut confused = df!("head" => vec![0i64; 5], "class" => classes, "predicted" => answers, "images" => vec![40i64, 10, 45, 5, 50]).unwrap();
+                save(&folder.join("confusion.parquet"), &mut confused);
+            }
         }
         diverge(&trial(dir, 1, 2, 1));
         let failed = dir.join("trials/failed");

@@ -5,7 +5,7 @@ use crate::canvas::{Canvas, Point, Stroke};
 use crate::figures::Area;
 use crate::figures::clip::{clipped, inside};
 use crate::query::{Array, Warp};
-use crate::style::{MARGIN, RULE, tint};
+use crate::style::{MARGIN, PAPER, RULE, tint};
 use plotters::style::RGBColor;
 
 /// Lines of the lattice each way, the outline's included.
@@ -15,41 +15,95 @@ const WIDEST: f64 = 1.4;
 
 /// How far to draw, in normalised coordinates: to the edge of the image (1), or as far as the grids reach.
 pub fn extent<'a>(grids: impl Iterator<Item = &'a Array>) -> f64 {
-    let reach = grids.flat_map(|grid| Lattice::of(grid).map(|lattice| lattice.reach())).fold(0.0, f64::max);
+    extent_of(grids.flat_map(|grid| Lattice::of(grid).map(|lattice| lattice.reach())))
+}
+
+/// The same for single coordinates.
+pub fn extent_of(coordinates: impl Iterator<Item = f64>) -> f64 {
+    let reach = coordinates.map(f64::abs).filter(|reach| reach.is_finite()).fold(0.0, f64::max);
     if reach <= 1.0 { 1.0 } else { (reach + 0.05).min(WIDEST) }
 }
 
-/// Draws the input of a warp in a cell of `size` mm that reaches to `extent`, and the grid over it; of earlier steps the outlines, the lighter the earlier.
-pub fn draw(canvas: &mut Canvas, (warp, earlier): (&Warp, &[&Warp]), (left, top): Point, size: f64, extent: f64, colour: RGBColor) {
-    canvas.rectangle((left, top), (size, size), MARGIN);
-    let inner = size / extent;
-    let margin = (size - inner) / 2.0;
-    if let Some(picture) = pictures::picture(&warp.input) {
-        canvas.picture((left + margin, top + margin), (inner, inner), &picture);
-    }
-    canvas.frame((left + margin, top + margin), (inner, inner), Stroke { colour: RULE, width: 0.15 });
-    let Some(lattice) = Lattice::of(&warp.grid) else { return };
-    // A grid's coordinate g lies at pixel ((g + 1) n - 1) / 2 of n, whose centre is half a pixel further: at (g + 1) / 2 of the image.
-    let place = |(x, y): Point| (left + (x / extent + 1.0) / 2.0 * size, top + (y / extent + 1.0) / 2.0 * size);
-    let window = Area { left, top, width: size, height: size };
-    let stroke = |canvas: &mut Canvas, points: Vec<Point>, stroke: Stroke| {
-        for piece in clipped(&points.into_iter().map(place).collect::<Vec<_>>(), window) {
-            canvas.line(&piece, stroke);
+/// An image in a cell of `size` mm that reaches to `extent` in normalised coordinates.
+#[derive(Debug, Clone, Copy)]
+pub struct Cell {
+    /// Upper left corner.
+    pub corner: Point,
+    /// Side, mm.
+    pub size: f64,
+    /// 1 is the edge of the image.
+    pub extent: f64,
+}
+
+impl Cell {
+    /// The image with its edge, and a margin around it.
+    pub fn image(&self, canvas: &mut Canvas, image: &Array) {
+        let (left, top) = self.corner;
+        canvas.rectangle((left, top), (self.size, self.size), MARGIN);
+        let inner = self.size / self.extent;
+        let margin = (self.size - inner) / 2.0;
+        if let Some(picture) = pictures::picture(image) {
+            canvas.picture((left + margin, top + margin), (inner, inner), &picture);
         }
-    };
+        canvas.frame((left + margin, top + margin), (inner, inner), Stroke { colour: RULE, width: 0.15 });
+    }
+
+    /// Where a normalised coordinate lies. A grid's coordinate g lies at pixel ((g + 1) n - 1) / 2 of n, whose centre is half a pixel further: at (g + 1) / 2 of the image.
+    fn place(&self, (x, y): Point) -> Point {
+        (self.corner.0 + (x / self.extent + 1.0) / 2.0 * self.size, self.corner.1 + (y / self.extent + 1.0) / 2.0 * self.size)
+    }
+
+    fn window(&self) -> Area {
+        Area { left: self.corner.0, top: self.corner.1, width: self.size, height: self.size }
+    }
+
+    /// A line through normalised coordinates, cut at the cell's edge.
+    pub fn line(&self, canvas: &mut Canvas, points: impl IntoIterator<Item = Point>, stroke: Stroke) {
+        let places: Vec<Point> = points.into_iter().map(|point| self.place(point)).collect();
+        clipped(&places, self.window()).iter().for_each(|piece| canvas.line(piece, stroke));
+    }
+
+    /// The outline of a grid, and a dot where the output's upper left corner comes from.
+    fn outline(&self, canvas: &mut Canvas, lattice: &Lattice, stroke: Stroke) {
+        self.line(canvas, lattice.outline(), stroke);
+        let corner = self.place(lattice.at(0, 0));
+        if corner.0.is_finite() && corner.1.is_finite() && inside(corner, self.window()) {
+            canvas.disc(corner, 0.65, stroke.colour);
+        }
+    }
+}
+
+/// Draws the input of a warp in a cell, and the grid over it; of earlier steps the outlines, the lighter the earlier.
+pub fn draw(canvas: &mut Canvas, (warp, earlier): (&Warp, &[&Warp]), cell: Cell, colour: RGBColor) {
+    cell.image(canvas, &warp.input);
+    let Some(lattice) = Lattice::of(&warp.grid) else { return };
     for (step, before) in earlier.iter().enumerate() {
         let Some(before) = Lattice::of(&before.grid) else { continue };
         let share = 0.2 + 0.6 * (step + 1) as f64 / (earlier.len() + 1) as f64;
-        stroke(canvas, before.outline(), Stroke { colour: tint(colour, share), width: 0.24 });
+        cell.line(canvas, before.outline(), Stroke { colour: tint(colour, share), width: 0.24 });
     }
     for line in lattice.inner_lines() {
-        stroke(canvas, line, Stroke { colour: tint(colour, 0.75), width: 0.14 });
+        cell.line(canvas, line, Stroke { colour: tint(colour, 0.75), width: 0.14 });
     }
-    stroke(canvas, lattice.outline(), Stroke { colour, width: 0.36 });
-    let corner = place(lattice.at(0, 0));
-    if corner.0.is_finite() && corner.1.is_finite() && inside(corner, window) {
-        canvas.disc(corner, 0.65, colour);
+    cell.outline(canvas, &lattice, Stroke { colour, width: 0.36 });
+}
+
+/// Draws an image in a cell, and the outlines of several grids over it.
+pub fn draw_windows(canvas: &mut Canvas, image: &Array, grids: &[(&Array, RGBColor)], cell: Cell) {
+    cell.image(canvas, image);
+    for (grid, colour) in grids {
+        if let Some(lattice) = Lattice::of(grid) {
+            cell.line(canvas, lattice.outline(), Stroke { colour: PAPER, width: 0.8 });
+            cell.outline(canvas, &lattice, Stroke { colour: *colour, width: 0.42 });
+        }
     }
+}
+
+/// The corners of a grid, clockwise from that of the output's upper left: x and y in normalised coordinates.
+pub fn corners(grid: &Array) -> Option<[Point; 4]> {
+    let lattice = Lattice::of(grid)?;
+    let (bottom, right) = (lattice.rows - 1, lattice.columns - 1);
+    Some([(0, 0), (0, right), (bottom, right), (bottom, 0)].map(|(row, column)| lattice.at(row, column)))
 }
 
 /// A grid of `rows` x `columns` points.

@@ -3,6 +3,9 @@
 pub mod grid;
 pub mod pictures;
 
+use grid::Cell;
+
+use super::legend::label_of;
 use super::shown::{Gallery, Shown};
 use super::{Figure, Kind, Press, draw_notes, notes_height};
 use crate::canvas::{Anchor, Canvas, Stroke};
@@ -15,7 +18,7 @@ use crate::table::csv_line;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most columns of images.
-const COLUMNS: usize = 10;
+pub const COLUMNS: usize = 10;
 /// Most rows of grids and outputs on a sheet: with more, it no longer fits a page.
 const ROWS: usize = 16;
 /// Room for the names at the left, mm.
@@ -72,7 +75,7 @@ pub fn figures(press: Press, summary: &Summary, gallery: &Gallery, kind: Kind, a
 }
 
 /// The samples shown: the first of each class, then the second, as far as there are columns; ordered by class. And how many there are in all.
-fn by_class(chosen: &[&Shown]) -> (Vec<i64>, usize) {
+pub fn by_class(chosen: &[&Shown]) -> (Vec<i64>, usize) {
     let mut samples: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     for warp in chosen.first().iter().flat_map(|shown| &shown.end) {
         samples.entry(warp.class).or_default().insert(warp.sample);
@@ -147,7 +150,7 @@ impl<'a> Sheet<'a> {
     fn new(style: &'a Style, summary: &Summary, blocks: &[Block], more: bool) -> Self {
         let columns = blocks.first().map_or(1, |block| block.warps.len());
         let beside = |block: &Block| {
-            let lines = Type::NAME.wrap(&summary.series[block.series].label, name_room());
+            let lines = Type::NAME.wrap(&label_of(&summary.series[block.series]), name_room());
             lines.len() <= 3 && lines.iter().all(|line| Type::NAME.width(line) <= name_room())
         };
         let headed = style.narrow() || !blocks.iter().all(beside);
@@ -223,7 +226,8 @@ impl<'a> Sheet<'a> {
                     (Some(warp), Part::Input) => self.draw_image(canvas, &warp.input, corner),
                     (Some(warp), Part::Grid) => {
                         let earlier: Vec<&Warp> = block.earlier.iter().filter_map(|step| step[column]).collect();
-                        grid::draw(canvas, (warp, &earlier), corner, self.cell, self.extent, self.style.colour(block.series));
+                        let cell = Cell { corner, size: self.cell, extent: self.extent };
+                        grid::draw(canvas, (warp, &earlier), cell, self.style.colour(block.series));
                     }
                     (Some(_), Part::Step(step)) => {
                         if let Some(warp) = block.earlier[step][column] {
@@ -277,7 +281,7 @@ impl<'a> Sheet<'a> {
         if part != Part::Grid {
             return;
         }
-        let label = &summary.series[block.series].label;
+        let label = &label_of(&summary.series[block.series]);
         let head = if self.headed { HEAD } else { 0.0 };
         let parts = 2.0 + block.earlier.len() as f64;
         canvas.rectangle((0.6, top - head), (0.8, parts * self.cell + (parts - 1.0) * GAP + head), self.style.colour(block.series));
