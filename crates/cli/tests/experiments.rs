@@ -58,6 +58,20 @@ fn an_experiment_runs_and_reports_and_is_not_run_twice() {
 }
 
 #[test]
+fn figures_take_the_formats_and_the_style_that_are_typed() {
+    let folder = folder();
+    stn(folder.path()).args(["run", "tiny.toml", "report.formats=[\"png\"]"]).assert().success();
+    let report = folder.path().join("results/tiny/report");
+    assert!(report.join("comparison.png").is_file() && !report.join("comparison.svg").exists());
+    std::fs::write(folder.path().join("journal.toml"), "columns = 1\ncolumn_width_mm = 84\n").unwrap();
+    stn(folder.path()).args(["report", "results/tiny", "--format", "svg,pdf", "--style", "journal.toml"]).assert().success();
+    assert!(std::fs::read_to_string(report.join("comparison.svg")).unwrap().contains("width=\"84mm\""));
+    assert!(report.join("comparison.pdf").is_file() && !report.join("comparison.png").exists());
+    let wrong = stn(folder.path()).args(["report", "results/tiny", "--format", "eps"]).assert().failure();
+    wrong.stderr(contains("figures are written as svg, png, pdf"));
+}
+
+#[test]
 fn a_report_is_remade_byte_for_byte() {
     let folder = folder();
     stn(folder.path()).args(["run", "tiny.toml"]).assert().success();

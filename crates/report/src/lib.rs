@@ -1,7 +1,7 @@
 //! Queries over the store, drawn as figures and tables.
 //!
 //! [`write()`] reads the Parquet files of one experiment (`OUT/EXPERIMENT/plan.parquet` and `OUT/trials/*/`) and writes `OUT/EXPERIMENT/report/`: the table of test errors, the learning
-//! curves, the comparison and the montage of warped test images, each figure as SVG and PNG with its data as CSV beside it. Made again from the same trials, every
+//! curves, the comparison, the montage of warped test images and more, each figure as SVG, PNG and PDF with its data as CSV beside it. Made again from the same trials, every
 //! file is the same byte for byte: no clock, no random order, no font of the machine's.
 
 mod animation;

@@ -8,13 +8,22 @@ use polars::prelude::{ParquetReader, SerReader};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use stn_report::{Error, Options, Report, write};
+use stn_report::{Error, Format, Options, Report, write};
+
+/// Figures as SVG alone, which are drawn soonest.
+fn quick() -> Options {
+    Options { formats: Some(vec![Format::Svg]), ..Options::default() }
+}
 
 fn report(fixture: &Fixture) -> (tempfile::TempDir, PathBuf, Report) {
+    report_with(fixture, &quick())
+}
+
+fn report_with(fixture: &Fixture, options: &Options) -> (tempfile::TempDir, PathBuf, Report) {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("made_up");
     fixture.write(&dir);
-    let report = write(&dir, &Options::default()).unwrap();
+    let report = write(&dir, options).unwrap();
     (root, dir, report)
 }
 
@@ -72,18 +81,31 @@ fn facts_from_before_images_had_several_labels_are_read() {
     let path = fixture::trial(root.path(), 0, 0, 0).join("facts.parquet");
     let mut frame = fixture::facts(path.parent().unwrap(), "R", 0, 1000, 4.5, 20.0, false).drop("labels").unwrap();
     fixture::save(&path, &mut frame);
-    let report = write(root.path(), &Options::default()).unwrap();
+    let report = write(root.path(), &quick()).unwrap();
     assert!(report.table.contains(" 2 ") && !report.table.contains("could not be read"), "{}", report.table);
 }
 
 #[test]
 fn every_figure_comes_as_svg_png_pdf_and_csv_and_nothing_else_is_left() {
-    let (_root, dir, report) = report(&table_1());
-    let mut expected: Vec<String> = ["comparison", "learning_curves", "montage_E", "montage_P", "montage_R", "montage_RTS"]
-        .iter()
-        .flat_map(|name| ["csv", "pdf", "png", "svg"].map(|ending| format!("{name}.{ending}")))
-        .chain(["index.html".to_string(), "table.csv".into(), "table.md".into(), "table.tex".into()])
-        .collect();
+    let (_root, dir, report) = report_with(&table_1(), &Options::default());
+    let mut expected: Vec<String> = [
+        "comparison",
+        "cost_step_time",
+        "learning_curves",
+        "montage_E",
+        "montage_P",
+        "montage_R",
+        "montage_RTS",
+        "seeds",
+        "worst_E",
+        "worst_P",
+        "worst_R",
+        "worst_RTS",
+    ]
+    .iter()
+    .flat_map(|name| ["csv", "pdf", "png", "svg"].map(|ending| format!("{name}.{ending}")))
+    .chain(["index.html".to_string(), "table.csv".into(), "table.md".into(), "table.tex".into()])
+    .collect();
     expected.sort();
     assert_eq!(names(&report), expected);
     assert_eq!(files(&dir.join("report")).len(), expected.len());
@@ -91,7 +113,7 @@ fn every_figure_comes_as_svg_png_pdf_and_csv_and_nothing_else_is_left() {
 
 #[test]
 fn a_report_made_again_is_the_same_byte_for_byte() {
-    let (_root, dir, first) = report(&Fixture { layers: 2, ..Fixture::quickstart() });
+    let (_root, dir, first) = report_with(&Fixture { layers: 2, ..Fixture::quickstart() }, &Options::default());
     let before = files(&dir.join("report"));
     let again = write(&dir, &Options::default()).unwrap();
     assert_eq!((again.table, again.files), (first.table, first.files));
@@ -102,7 +124,7 @@ fn a_report_made_again_is_the_same_byte_for_byte() {
 
 #[test]
 fn a_folder_that_is_not_there_says_what_to_type() {
-    let error = write(Path::new("no/such/folder"), &Options::default()).unwrap_err().to_string();
+    let error = write(Path::new("no/such/folder"), &quick()).unwrap_err().to_string();
     assert_eq!(error, "no results at no/such/folder: there is no such folder. Results appear there once the experiment has run: `stn run EXPERIMENT.toml`");
 }
 
@@ -111,7 +133,7 @@ fn trials_that_only_started_are_no_results() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("trials/abc")).unwrap();
     fixture::plan(root.path(), &[("abc".into(), "cnn".into(), "CNN".into(), 0, "{}".into())]);
-    let error = write(root.path(), &Options::default()).unwrap_err();
+    let error = write(root.path(), &quick()).unwrap_err();
     assert!(matches!(error, Error::NoTrials { started: 1, .. }), "{error}");
     assert!(error.to_string().ends_with("(1 started, none finished). Run the experiment first: `stn run EXPERIMENT.toml`"), "{error}");
     assert!(!root.path().join("report").exists());
@@ -128,7 +150,7 @@ fn a_damaged_file_is_named_and_the_rest_is_reported() {
     fs::write(&warps, &whole[..whole.len() / 2]).unwrap();
     let metrics = fixture::trial(root.path(), 0, 0, 0).join("metrics.parquet");
     fs::write(&metrics, "").unwrap();
-    let error = write(root.path(), &Options::default()).unwrap_err();
+    let error = write(root.path(), &quick()).unwrap_err();
     let text = error.to_string();
     let Error::Unreadable { files, report: Some(report) } = error else { panic!("{text}") };
     let named: Vec<&Path> = files.iter().map(|file| file.path.as_path()).collect();
@@ -146,7 +168,7 @@ fn a_file_cut_off_anywhere_is_an_error() {
     let whole = fs::read(&facts).unwrap();
     for length in (0..whole.len()).step_by(211) {
         fs::write(&facts, &whole[..length]).unwrap();
-        let error = write(root.path(), &Options::default()).unwrap_err();
+        let error = write(root.path(), &quick()).unwrap_err();
         assert!(matches!(error, Error::Unreadable { .. }), "{length} bytes: {error}");
     }
 }
@@ -157,7 +179,7 @@ fn nothing_but_damaged_facts_is_an_error_without_a_report() {
     fs::create_dir_all(root.path().join("trials/abc")).unwrap();
     fixture::plan(root.path(), &[("abc".into(), "cnn".into(), "CNN".into(), 0, "{}".into())]);
     fs::write(root.path().join("trials/abc/facts.parquet"), "x").unwrap();
-    let error = write(root.path(), &Options::default()).unwrap_err();
+    let error = write(root.path(), &quick()).unwrap_err();
     assert!(matches!(error, Error::Unreadable { report: None, .. }), "{error}");
 }
 
@@ -168,7 +190,7 @@ fn failed_and_unfinished_trials_are_listed_and_not_averaged() {
     let nan = fixture::trial(root.path(), 0, 1, 1);
     fixture::save(&nan.join("facts.parquet"), &mut fixture::facts(&nan, "R", 1, 399_000, f64::NAN, 27.0, false));
     fs::remove_file(fixture::trial(root.path(), 0, 4, 1).join("facts.parquet")).unwrap();
-    let report = write(root.path(), &Options::default()).unwrap();
+    let report = write(root.path(), &quick()).unwrap();
     let rows: Vec<&str> = report.table.lines().filter(|line| line.starts_with(" CNN") || line.starts_with(" ST-CNN TPS")).collect();
     assert!(rows.iter().all(|row| !row.contains('±')), "{}", report.table);
     assert!(report.table.contains("- CNN on R, seed 1 (trial 0101): test error is NaN"), "{}", report.table);
@@ -184,7 +206,7 @@ fn a_failed_trial_is_listed_with_its_reason() {
     facts.with_column(polars::prelude::Column::new("status".into(), ["failed: the loss is NaN at step 7"])).unwrap();
     facts.with_column(polars::prelude::Column::new("test_error".into(), [None::<f64>])).unwrap();
     fixture::save(&folder.join("facts.parquet"), &mut facts);
-    let report = write(root.path(), &Options::default()).unwrap();
+    let report = write(root.path(), &quick()).unwrap();
     assert!(report.table.contains("- ST-CNN affine on R, seed 0 (trial 0200): failed: the loss is NaN at step 7"), "{}", report.table);
 }
 
@@ -196,7 +218,7 @@ fn only_the_trials_of_the_latest_run_count() {
         "differs" => ["{}"; 3])
     .unwrap();
     fixture::save(&root.path().join("plan.parquet"), &mut plan);
-    let report = write(root.path(), &Options::default()).unwrap();
+    let report = write(root.path(), &quick()).unwrap();
     assert!(!report.table.contains("ST-CNN") && report.table.lines().all(|line| !line.contains(" ± 0")), "{}", report.table);
     assert!(report.table.contains("- not finished: 1 trial (CNN, seed 9)"), "{}", report.table);
 }
@@ -213,7 +235,7 @@ fn what_the_latest_run_calls_a_trial_counts() {
     let mut plan =
         polars::df!("trial" => ["0000", "0001"], "model" => ["conv"; 2], "label" => ["Conv"; 2], "seed" => [0i64, 1], "differs" => [differs; 2]).unwrap();
     fixture::save(&root.path().join("plan.parquet"), &mut plan);
-    let report = write(root.path(), &Options::default()).unwrap();
+    let report = write(root.path(), &quick()).unwrap();
     let row = report.table.lines().find(|line| line.contains("Conv, lr=0.1")).unwrap();
     assert!(row.contains(" ± ") && !report.table.contains("CNN"), "one row of two seeds:\n{}", report.table);
 }
@@ -245,7 +267,7 @@ fn the_caption_is_of_the_trials_averaged() {
     facts.with_column(polars::prelude::Column::new("steps".into(), [7i64])).unwrap();
     facts.with_column(polars::prelude::Column::new("threads".into(), [64i64])).unwrap();
     fixture::save(&folder.join("facts.parquet"), &mut facts);
-    let report = write(root.path(), &Options::default()).unwrap();
+    let report = write(root.path(), &quick()).unwrap();
     assert!(report.table.contains("after 1,200 training steps") && report.table.contains("on cpu, 2 threads"), "{}", report.table);
 }
 
@@ -257,7 +279,7 @@ fn published_errors_may_be_of_a_swept_value() {
     let planned =
         |(seed, size)| (format!("000{seed}"), "cnn".to_owned(), "CNN".to_owned(), seed, format!("{{\"dataset.size\":\"{size}\",\"train.lr\":\"0.1\"}}"));
     fixture::plan(root.path(), &[(0, "64"), (1, "128"), (2, "256")].map(planned));
-    write(root.path(), &Options::default()).unwrap();
+    write(root.path(), &quick()).unwrap();
     let table = fs::read_to_string(root.path().join("report/table.md")).unwrap();
     for (size, published) in [("64", "| 4 |"), ("128", "| 5.6 |"), ("256", "| 7.7 |")] {
         let row = table.lines().find(|line| line.starts_with(&format!("| CNN, size={size}, lr=0.1 |"))).unwrap();
@@ -273,7 +295,7 @@ fn the_caption_says_when_an_image_with_several_labels_is_wrong() {
     let mut facts = fixture::facts(&folder, "none", 0, 399_000, 4.0, 27.0, false);
     facts.with_column(polars::prelude::Column::new("labels".into(), [5i64])).unwrap();
     fixture::save(&folder.join("facts.parquet"), &mut facts);
-    let report = write(root.path(), &Options::default()).unwrap();
+    let report = write(root.path(), &quick()).unwrap();
     let caption = "Test error in percent (an image counts as wrong where one of its 5 labels is) after 1,200 training steps";
     assert!(report.table.contains(caption), "{}", report.table);
 }
@@ -284,7 +306,7 @@ fn a_sweep_over_more_than_the_model_is_not_averaged_over() {
     Fixture { models: vec!["CNN".into()], plain: 1, ..Fixture::quickstart() }.write(root.path());
     let planned = |(seed, lr)| (format!("000{seed}"), "cnn".to_owned(), "CNN".to_owned(), seed, format!("{{\"train.lr\":\"{lr}\"}}"));
     fixture::plan(root.path(), &[(0, "0.1"), (1, "0.01")].map(planned));
-    let report = write(root.path(), &Options::default()).unwrap();
+    let report = write(root.path(), &quick()).unwrap();
     assert!(report.table.contains(" CNN, lr=0.01 ") && report.table.contains(" CNN, lr=0.1 "), "{}", report.table);
 }
 
@@ -299,7 +321,7 @@ fn of_three_keys(report: &str) -> (tempfile::TempDir, String) {
         (format!("0{m}{:02}", i % 8), ["fcn", "cnn"][m as usize].to_owned(), ["FCN", "CNN"][m as usize].to_owned(), seed, differs)
     };
     fixture::plan(root.path(), &(0..16).map(planned).collect::<Vec<_>>());
-    write(root.path(), &Options::default()).unwrap();
+    write(root.path(), &quick()).unwrap();
     let table = fs::read_to_string(root.path().join("report/table.md")).unwrap();
     let lines = table.lines().filter(|line| line.starts_with("| "));
     let names = lines.map(|line| line.split(" | ").take(3).collect::<Vec<_>>().join(" | ") + "\n").collect();
@@ -320,7 +342,7 @@ fn values_that_are_no_ordinary_numbers_have_cells_of_their_own() {
     Fixture { models: vec!["CNN".into()], seeds: 3, plain: 1, ..Fixture::quickstart() }.write(root.path());
     let planned = |(seed, lr)| (format!("000{seed}"), "cnn".to_owned(), "CNN".to_owned(), seed, format!("{{\"train.lr\":\"{lr}\"}}"));
     fixture::plan(root.path(), &[(0, "nan"), (1, "inf"), (2, "0.1")].map(planned));
-    let table = write(root.path(), &Options::default()).unwrap().table;
+    let table = write(root.path(), &quick()).unwrap().table;
     assert!(["lr=0.1", "lr=inf", "lr=nan"].iter().all(|name| table.lines().any(|line| line.contains(name) && line.contains("  1  "))), "{table}");
 }
 
@@ -357,7 +379,7 @@ fn a_mean_that_a_paired_test_cannot_tell_from_the_best_is_marked() {
             fixture::save(&folder.join("facts.parquet"), &mut fixture::facts(&folder, "R", seed as i64, 399_000, error, 20.0, false));
         }
     }
-    let report = write(root.path(), &Options::default()).unwrap();
+    let report = write(root.path(), &quick()).unwrap();
     assert!(report.table.contains(" 2.10 ± 0.10* ") && report.table.contains(" 2.17 ± 0.21† ") && report.table.contains(" 3.10 ± 0.11 "), "{}", report.table);
     let markdown = fs::read_to_string(root.path().join("report/table.md")).unwrap();
     assert!(markdown.contains("| **2.10 ± 0.10** |") && markdown.contains("(p > 0.05)"), "{markdown}");
@@ -393,7 +415,7 @@ fn errors_that_are_not_numbers_leave_a_gap_and_a_report() {
     let mut frame =
         polars::df!("step" => [1i64, 2, 3], "split" => ["test"; 3], "loss" => [0.0; 3], "error" => [50.0, f64::NAN, 0.0], "lr" => [0.1; 3]).unwrap();
     fixture::save(&folder.join("metrics.parquet"), &mut frame);
-    write(root.path(), &Options::default()).unwrap();
+    write(root.path(), &quick()).unwrap();
     let csv = fs::read_to_string(root.path().join("report/learning_curves.csv")).unwrap();
     assert!(csv.contains("R,CNN,test,2,,NaN,NaN,NaN"), "{csv}");
 }
@@ -402,7 +424,7 @@ fn errors_that_are_not_numbers_leave_a_gap_and_a_report() {
 fn a_mistake_in_the_report_table_is_an_error_before_anything_is_written() {
     let root = tempfile::tempdir().unwrap();
     Fixture { experiment: "[report]\nbaselin = \"CNN\"\n".into(), ..Fixture::quickstart() }.write(root.path());
-    let error = write(root.path(), &Options::default()).unwrap_err().to_string();
+    let error = write(root.path(), &quick()).unwrap_err().to_string();
     assert!(
         error.ends_with(
             "experiment.toml:\n`report.baselin`: unknown key `baselin`; did you mean `baseline`? (known: baseline, columns, figures, formats, published, rows, spread, style)"
@@ -459,6 +481,6 @@ fn warps_of_a_transformer_that_is_applied_once_need_no_steps() {
             fixture::save(&path, &mut frame.drop("step").unwrap());
         }
     }
-    write(&dir, &Options::default()).unwrap();
+    write(&dir, &quick()).unwrap();
     assert!(fs::read(dir.join("report/montage_R.svg")).unwrap() == before);
 }

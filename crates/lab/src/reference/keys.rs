@@ -192,7 +192,33 @@ pub(super) const REPORT: &str = "What the report shows.\n\n\
 `R = { \"CNN\" = 1.2 }`, `\"size=64\" = { \"CNN\" = 4.0 }` in `[report.published]`.\n\
 - `rows` and `columns`: the keys of the sweep that stand in the lines of the table and across, one or a list, in full or by their ends: `rows = \"model\"`, `columns = [\"dataset.size\", \"lr\"]`. By default models \
 stand in the lines and distortions across. Whatever else is swept joins the lines, so that only seeds are averaged.\n\
-- `spread`: what stands behind the means and is drawn around them: `\"deviation\"` (default), the standard deviation over the seeds, or `\"interval\"`, half of the 95 % interval of the mean by Student's t.";
+- `spread`: what stands behind the means and is drawn around them: `\"deviation\"` (default), the standard deviation over the seeds, or `\"interval\"`, half of the 95 % interval of the mean by Student's t.\n\
+- `figures`: the figures that are wanted, a list out of `\"learning_curves\"`, `\"comparison\"`, `\"error_against\"`, `\"cost\"`, `\"seeds\"`, `\"confusion\"`, `\"theta\"`, `\"montage\"`, `\"worst\"`, `\"windows\"`, \
+`\"volumes\"` and `\"straightening\"`; `[]` is none. By default every figure for which there are data and which says something. [Figures](figures.md) shows what each is.\n\
+- `formats`: what they are written as, a list out of `\"svg\"`, `\"png\"` (300 dpi) and `\"pdf\"`; by default all. `stn report DIR --format pdf` goes before it.\n\
+- `style`: widths, type and colours, a table:";
+
+/// What `[report.style]` takes.
+pub(super) const STYLE: &[[&str; 4]] = &[
+    ["`columns`", "1 or 2", "`2`", "How many columns of the page a figure fills."],
+    ["`column_width_mm`", "float", "`88`", "Width of a figure of one column, in millimetres, 40 to 420."],
+    ["`text_width_mm`", "float", "`180`", "Width of a figure of two columns, in millimetres, 40 to 420."],
+    [
+        "`font_size_pt`",
+        "float",
+        "`7`",
+        "Size of ticks, legends and values, in points, 4 to 24; titles, lines and gaps keep their proportion to it. A figure needs 60 mm for type of 7 points, and in proportion for other type.",
+    ],
+    [
+        "`palette`",
+        "string or list of strings",
+        "`\"default\"`",
+        "Colours of the models: `\"default\"` (after Okabe and Ito), `\"bright\"` (Paul Tol's) or `\"grey\"`, or a list such as `[\"#0072B2\", \"#E69F00\"]`. With more models, colours come again with other markers.",
+    ],
+];
+
+/// The same as a file.
+pub(super) const STYLE_FILE: &str = "`stn report DIR --style FILE` takes a TOML file of these keys, such as one a journal, and lays it over the experiment's.";
 
 pub(super) const ARGUMENTS: &str = "`key=value` after the file's name changes a key: `train.steps=200`, `'sweep.seeds=[0]'`, `dataset.distortion=RTS`. The value is TOML; what is not TOML is a string.\n\n\
 - A key that the sweep varies is held at the value given; a list holds it at several. In a grid, it is the new list. A zip keeps the places with these values; where it lacks one of them, the key is taken out of the zip \

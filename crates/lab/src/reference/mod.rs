@@ -45,7 +45,8 @@ pub fn reference(registry: &Registry) -> String {
     section(&mut page, "`[run]`", keys::RUN, &key_table(&parameters::describe::<RunSection>()));
     section(&mut page, "`[prune]`", keys::PRUNE, &key_table(&parameters::describe::<PruneSection>()));
     section(&mut page, "`[slurm]`", keys::SLURM, &key_table(&parameters::describe::<SlurmSection>()));
-    section(&mut page, "`[report]`", keys::REPORT, "");
+    section(&mut page, "`[report]`", keys::REPORT, &rows(&["key", "type", "default", "meaning"], keys::STYLE));
+    page.push_str(&format!("\n{}\n", keys::STYLE_FILE));
     section(&mut page, "Arguments", keys::ARGUMENTS, "");
     page
 }

@@ -390,7 +390,7 @@ mod tests {
         let pdf = render(Format::Pdf, (30.0, 15.0), 1.0, sheet).unwrap();
         assert_eq!(pdf, render(Format::Pdf, (30.0, 15.0), 1.0, sheet).unwrap());
         let text = String::from_utf8_lossy(&pdf);
-        assert!(text.starts_with("%PDF-1.7") && text.contains("/MediaBox [0 0 85.0394 42.5197]"), "{}", &text[..400]);
+        assert!(text.starts_with("%PDF-1.4") && text.contains("/MediaBox [0 0 85.0394 42.5197]"), "{}", &text[..400]);
         assert!(text.contains("/FontFile2") && text.contains("/AAAAAA+DejaVuSans") && text.contains("/ToUnicode"));
         assert!(text.contains("<0022>") && !text.contains("/CreationDate"), "each glyph says which letter it is");
     }

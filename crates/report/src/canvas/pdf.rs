@@ -115,6 +115,8 @@ impl Sheet {
     /// The bytes of the file. It has no date and no name of a program, so that the same drawing is the same file.
     pub fn finish(self) -> Vec<u8> {
         let mut pdf = Pdf::new();
+        // Nothing here is newer, and TeX warns of figures that are newer than its own files.
+        pdf.set_version(1, 4);
         let mut next = FREE;
         let mut number = |count: i32| {
             next += count;

@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::legend::label_of;
 use super::legend::{self, Entry, Mark};
-use super::{Area, Figure, Press, distortion_words, draw_note, draw_vertical};
+use super::{Area, Figure, Press, distortion_words, draw_note, draw_vertical, remark};
 use crate::canvas::{Anchor, Canvas, Stroke};
 use crate::error::Result;
 use crate::statistics::Width;
@@ -78,7 +78,7 @@ impl<'a> Layout<'a> {
         let line = |i: usize| Area { left: LEFT, top: TOP + i as f64 * (high + below + TOP), width, height: high };
         let lines: Vec<Area> = (0..groups.div_ceil(per_line)).map(line).collect();
         let bottom = lines.last().map_or(0.0, Area::bottom) + below;
-        let height = bottom + legend::height(&entries, style.width() - 8.0) + if summary.synthetic { 5.0 } else { 1.5 };
+        let height = bottom + legend::height(&entries, style.width() - 8.0) + if remark(summary).is_some() { 5.0 } else { 1.5 };
         let fits = |d: &usize| summary.rows.iter().filter_map(|r| r.error).all(|e| VALUE.width(&value(e.mean, *d)) + 0.4 < slot);
         let decimals = [2, 1, 0].into_iter().find(fits);
         // Room above the highest bar for its value.
@@ -97,10 +97,10 @@ impl<'a> Layout<'a> {
         for area in &self.lines {
             canvas.line(&[(area.left, area.bottom()), (area.right(), area.bottom())], Stroke { colour: INK, width: 0.2 });
         }
-        let (bottom, width) = (if summary.synthetic { 5.0 } else { 1.5 }, self.style.width());
+        let (bottom, width) = (if remark(summary).is_some() { 5.0 } else { 1.5 }, self.style.width());
         legend::draw(canvas, &self.entries, (4.0, self.height - bottom - legend::height(&self.entries, width - 8.0)), width - 8.0);
-        if summary.synthetic {
-            draw_note(canvas, (width - 3.0, self.height - 1.5), "synthetic data");
+        if let Some(remark) = remark(summary) {
+            draw_note(canvas, (width - 3.0, self.height - 1.5), &remark);
         }
     }
 

@@ -98,12 +98,9 @@ impl Sheet {
         let side = ((style.width() - SIDE) / columns as f64 - LEFT - SIDE).min(LARGEST);
         let cell = side / answers.len().max(1) as f64;
         let seeds = matrices.iter().map(|matrix| matrix.seeds).max().unwrap_or(0);
-        let mut text = format!(
-            "Of the images of each class, the percentage taken for each class: blue where rightly, orange where wrongly. {} together.",
-            count(seeds, "seed")
-        );
-        if seeds == 1 {
-            text = text.replace(" 1 seed together.", "");
+        let mut text = String::from("Of the images of each class, the percentage taken for each class: blue where rightly, orange where wrongly.");
+        if seeds > 1 {
+            text.push_str(&format!(" {seeds} seeds together."));
         }
         if answers.contains(&-1) {
             text.push_str(" –: not found.");

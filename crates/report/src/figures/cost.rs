@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::legend::{self, Entry, Mark};
 use super::panels::Panels;
-use super::{Figure, Kind, Press};
+use super::{Figure, Kind, Press, remark};
 use crate::canvas::{Canvas, Point, Stroke};
 use crate::error::Result;
 use crate::output::name_of;
@@ -86,7 +86,7 @@ fn draw(press: Press, summary: &Summary, cost: Cost, dots: &[Dot]) -> Result<Fig
     let across =
         if greatest / least > 8.0 { Axis::logarithmic(least, greatest) } else { Axis::linear((least - margin).max(0.0), greatest + margin, ticks, false) };
     let up = Axis::of_errors(dots.iter().map(|dot| dot.error));
-    let panels = Panels::new(style, count, (&across, &up), 0.0, entries(style, summary), summary.synthetic);
+    let panels = Panels::new(style, count, (&across, &up), 0.0, entries(style, summary), remark(summary));
     press.figure(&name_of(Kind::Cost, cost.name()), panels.size, csv(summary, cost, dots), |canvas| {
         panels.draw_axes(canvas, &summary.distortions, (&across, &up), (cost.label(), "test error (%)"));
         for (d, &area) in panels.areas.iter().enumerate() {

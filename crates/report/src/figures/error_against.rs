@@ -4,7 +4,7 @@ use super::axis::{Axis, plain};
 use super::clip::clipped;
 use super::legend::{self, Entry, Mark};
 use super::panels::Panels;
-use super::{Area, Figure, Kind, Press};
+use super::{Area, Figure, Kind, MOST_SERIES, Press, remark};
 use crate::canvas::{Canvas, Point, Stroke};
 use crate::error::Result;
 use crate::output::name_of;
@@ -12,7 +12,7 @@ use crate::statistics::{Spread, Width};
 use crate::style::Style;
 use crate::summary::Summary;
 use crate::table::csv_line;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A model and what else is swept, over the values of the key.
 struct Line {
@@ -38,43 +38,49 @@ pub fn figures(press: Press, summary: &Summary) -> Result<Vec<Figure>> {
     charts.map(|chart| draw(press, summary, &chart)).collect()
 }
 
-/// The number that a series has for a key; `Err` where it has another value, `None` where it has none.
-fn value(summary: &Summary, series: usize, key: &str) -> Option<std::result::Result<f64, ()>> {
-    let (_, value) = summary.series[series].swept.iter().find(|(name, _)| name == key)?;
-    Some(value.parse::<f64>().map_err(|_| ()))
+/// The test error of a row of the table, and the key's value there.
+struct Measured {
+    distortion: usize,
+    series: usize,
+    value: f64,
+    error: Spread,
 }
 
+/// `None` where the key has values that are no numbers, or one alone.
 fn chart(summary: &Summary, key: &str) -> Option<Chart> {
-    let mut points: Vec<(usize, usize, f64, Spread)> = Vec::new();
+    let mut points: Vec<Measured> = Vec::new();
     for row in &summary.rows {
-        let Some(value) = value(summary, row.series, key) else { continue };
-        if let (value, Some(error)) = (value.ok()?, row.error) {
-            points.push((row.distortion, row.series, value, error));
+        let Some((_, value)) = summary.series[row.series].swept.iter().find(|(name, _)| name == key) else { continue };
+        let value: f64 = value.parse().ok()?;
+        if let Some(error) = row.error.filter(|_| value.is_finite()) {
+            points.push(Measured { distortion: row.distortion, series: row.series, value, error });
         }
     }
-    let values: BTreeSet<u64> = points.iter().filter(|point| point.2.is_finite()).map(|point| point.2.to_bits()).collect();
+    let values: BTreeSet<u64> = points.iter().map(|point| point.value.to_bits()).collect();
     let apart = lines(summary, key, &points, true);
-    // In a grid, each line has every value; of a random search, few have two.
-    let joined = apart.1.iter().map(|line| line.points.len()).sum::<usize>() as f64 > 0.6 * (apart.1.len() * values.len()) as f64;
+    // In a grid, each line has every value; of a random search, few have two. More lines than can be told apart are not drawn as lines either.
+    let joined =
+        apart.0.len() <= MOST_SERIES && apart.1.iter().map(|line| line.points.len()).sum::<usize>() as f64 > 0.6 * (apart.1.len() * values.len()) as f64;
     let (names, lines) = if joined { apart } else { lines(summary, key, &points, false) };
     (values.len() > 1).then(|| Chart { key: key.to_string(), names, lines, joined })
 }
 
 /// The points by line: those that differ in the key alone, or those of a model.
-fn lines(summary: &Summary, key: &str, points: &[(usize, usize, f64, Spread)], apart: bool) -> (Vec<String>, Vec<Line>) {
+fn lines(summary: &Summary, key: &str, points: &[Measured], apart: bool) -> (Vec<String>, Vec<Line>) {
     let (mut names, mut lines): (Vec<String>, Vec<Line>) = (Vec::new(), Vec::new());
-    for &(distortion, series, value, error) in points.iter().filter(|point| point.2.is_finite()) {
+    let (mut places, mut line_of) = (BTreeMap::new(), BTreeMap::new());
+    for &Measured { distortion, series, value, error } in points {
         let series = &summary.series[series];
         let rest: Vec<(String, String)> = series.swept.iter().filter(|(name, _)| apart && name != key).cloned().collect();
-        let name = legend::named(&series.model, &rest);
-        let name = names.iter().position(|known| *known == name).unwrap_or_else(|| {
-            names.push(name);
+        let name = *places.entry((&series.model, rest)).or_insert_with_key(|(model, rest)| {
+            names.push(legend::named(model, rest));
             names.len() - 1
         });
-        match lines.iter_mut().find(|line| line.distortion == distortion && line.name == name) {
-            Some(line) => line.points.push((value, error)),
-            None => lines.push(Line { distortion, name, points: vec![(value, error)] }),
-        }
+        let line = *line_of.entry((distortion, name)).or_insert_with(|| {
+            lines.push(Line { distortion, name, points: Vec::new() });
+            lines.len() - 1
+        });
+        lines[line].points.push((value, error));
     }
     lines.iter_mut().for_each(|line| line.points.sort_by(|a, b| a.0.total_cmp(&b.0)));
     (names, lines)
@@ -93,7 +99,7 @@ fn draw(press: Press, summary: &Summary, chart: &Chart) -> Result<Figure> {
     if chart.joined && chart.lines.iter().any(|line| line.points.iter().any(|(_, error)| error.n > 1)) {
         entries.push(legend::of_band(summary.width));
     }
-    let panels = Panels::new(style, titles.len(), (&across, &up), 0.0, entries, summary.synthetic);
+    let panels = Panels::new(style, titles.len(), (&across, &up), 0.0, entries, remark(summary));
     press.figure(&name_of(Kind::ErrorAgainst, &chart.key), panels.size, csv(summary, chart), |canvas| {
         panels.draw_axes(canvas, &titles, (&across, &up), (&chart.key, "test error (%)"));
         for (&area, &d) in panels.areas.iter().zip(&shown) {

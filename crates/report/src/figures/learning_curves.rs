@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::clip::{clipped, inside};
 use super::legend::{self, Entry, Mark};
 use super::panels::Panels;
-use super::{Area, Figure, Press};
+use super::{Area, Figure, Press, remark};
 use crate::canvas::{Canvas, Point, Stroke};
 use crate::error::Result;
 use crate::query::Measurement;
@@ -57,7 +57,7 @@ impl<'a> Layout<'a> {
         let last = curves.iter().flat_map(|c| &c.test).map(|p| p.step).max().unwrap_or(1).max(1);
         let steps = Axis::linear(0.0, last as f64, Panels::ticks(style, count), false);
         let errors = Axis::of_errors(curves.iter().flat_map(|c| &c.test).filter_map(|p| p.error).flat_map(|e| [e.least, e.greatest]));
-        let panels = Panels::new(style, count, (&steps, &errors), 0.0, entries(style, summary, curves), summary.synthetic);
+        let panels = Panels::new(style, count, (&steps, &errors), 0.0, entries(style, summary, curves), remark(summary));
         Self { style, panels, steps, errors, band: summary.width }
     }
 

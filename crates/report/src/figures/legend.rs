@@ -69,6 +69,8 @@ pub fn of_band(width: Width) -> Entry {
 }
 
 const GAP: f64 = 1.2;
+/// Between the name of a model and that of its layer, mm.
+pub const BESIDE: f64 = 1.4;
 const BETWEEN: f64 = 5.0;
 const LINE: f64 = 4.2;
 

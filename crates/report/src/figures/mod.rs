@@ -239,6 +239,13 @@ pub fn draw_notes(canvas: &mut Canvas, (left, bottom): Point, lines: &[String]) 
     }
 }
 
+/// What a figure says of its data as a whole: that they are made up, or not all there is.
+pub fn remark(summary: &Summary) -> Option<String> {
+    let parts = [summary.best_of_words(), summary.synthetic.then(|| "synthetic data".to_string())];
+    let said: Vec<String> = parts.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
 /// A small grey note, right-aligned, its baseline at `at`.
 pub fn draw_note(canvas: &mut Canvas, at: Point, note: &str) {
     canvas.text(at, note, Type::TINY, GREY, Anchor::End);

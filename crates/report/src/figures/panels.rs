@@ -22,7 +22,7 @@ pub struct Panels {
     pub size: (f64, f64),
     columns: usize,
     entries: Vec<Entry>,
-    synthetic: bool,
+    remark: Option<String>,
 }
 
 impl Panels {
@@ -43,7 +43,7 @@ impl Panels {
     }
 
     /// `count` panels, with room for the labels of `across` and of `up`, and `under` mm more below each panel.
-    pub fn new(style: &Style, count: usize, (across, up): (&Axis, &Axis), under: f64, entries: Vec<Entry>, synthetic: bool) -> Self {
+    pub fn new(style: &Style, count: usize, (across, up): (&Axis, &Axis), under: f64, entries: Vec<Entry>, remark: Option<String>) -> Self {
         let columns = Self::columns(style, count);
         // The last label stands under the end of its panel: half of it lies beyond.
         let beyond = across.ticks.last().map_or(0.0, |(_, label)| Type::SMALL.width(label) / 2.0);
@@ -64,8 +64,8 @@ impl Panels {
             })
             .collect();
         let bottom = areas.iter().map(Area::bottom).fold(0.0, f64::max);
-        let height = bottom + below + 4.0 + legend::height(&entries, style.width() - 2.0 * SIDE) + if synthetic { 5.0 } else { 1.5 };
-        Self { areas, size: (style.width(), height), columns, entries, synthetic }
+        let height = bottom + below + 4.0 + legend::height(&entries, style.width() - 2.0 * SIDE) + if remark.is_some() { 5.0 } else { 1.5 };
+        Self { areas, size: (style.width(), height), columns, entries, remark }
     }
 
     /// Titles, rules, ticks and what the axes show; of the axis across, no ticks where it has none.
@@ -84,13 +84,13 @@ impl Panels {
         }
     }
 
-    /// The legend, and the note that data are made up.
+    /// The legend, and what is to be said of the data as a whole.
     pub fn draw_legend(&self, canvas: &mut Canvas) {
         let (width, height) = self.size;
-        let bottom = if self.synthetic { 5.0 } else { 1.5 };
+        let bottom = if self.remark.is_some() { 5.0 } else { 1.5 };
         legend::draw(canvas, &self.entries, (SIDE, height - bottom - legend::height(&self.entries, width - 2.0 * SIDE)), width - 2.0 * SIDE);
-        if self.synthetic {
-            draw_note(canvas, (width - 3.0, height - 1.5), "synthetic data");
+        if let Some(remark) = &self.remark {
+            draw_note(canvas, (width - 3.0, height - 1.5), remark);
         }
     }
 }

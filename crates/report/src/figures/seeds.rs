@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::legend::{Entry, Mark, label_of};
 use super::panels::Panels;
-use super::{Area, Figure, Kind, Press};
+use super::{Area, Figure, Kind, Press, remark};
 use crate::canvas::{Canvas, Stroke};
 use crate::error::Result;
 use crate::statistics::quantile;
@@ -23,7 +23,7 @@ pub fn figure(press: Press, summary: &Summary, asked: bool) -> Result<Option<Fig
     let style = press.style;
     let across = Axis::nothing();
     let up = Axis::of_errors(summary.rows.iter().flat_map(|row| row.errors.iter().map(|(_, error)| *error)));
-    let panels = Panels::new(style, summary.distortions.len(), (&across, &up), -4.0, entries(style, summary), summary.synthetic);
+    let panels = Panels::new(style, summary.distortions.len(), (&across, &up), -4.0, entries(style, summary), remark(summary));
     let figure = press.figure(Kind::Seeds.name(), panels.size, csv(summary), |canvas| {
         panels.draw_axes(canvas, &summary.distortions, (&across, &up), ("", "test error (%)"));
         for (d, &area) in panels.areas.iter().enumerate() {

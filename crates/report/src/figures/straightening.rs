@@ -1,5 +1,6 @@
 //! An animated picture: test images and the sampling grids over them, and what comes out, at moments of the training one after the other.
 
+use super::legend::BESIDE;
 use super::legend::label_of;
 use super::montage::grid::{self, Cell};
 use super::montage::{by_class, layers, pictures};
@@ -110,10 +111,10 @@ impl<'a> Sheet<'a> {
         for (i, block) in blocks.iter().enumerate() {
             let top = TOP + i as f64 * (HEAD + 2.0 * (self.cell + GAP) + 1.0);
             let colour = self.style.colour(block.series);
-            let layer = block.layer.map(|layer| format!("  {layer}")).unwrap_or_default();
-            let label = Type::NAME.shortened(&label_of(&summary.series[block.series]), right - LEFT - Type::TINY.width(&layer));
+            let layer = block.layer.unwrap_or_default();
+            let label = Type::NAME.shortened(&label_of(&summary.series[block.series]), right - LEFT - Type::TINY.width(layer) - BESIDE);
             canvas.text((LEFT, top + 3.2), &label, Type::NAME, INK, Anchor::Start);
-            canvas.text((LEFT + Type::NAME.width(&label), top + 3.2), &layer, Type::TINY, GREY, Anchor::Start);
+            canvas.text((LEFT + Type::NAME.width(&label) + BESIDE, top + 3.2), layer, Type::TINY, GREY, Anchor::Start);
             for (column, moments) in block.columns.iter().enumerate() {
                 // Where another model was looked at more often, what was seen last.
                 let Some(warp) = moments.iter().rev().find(|warp| warp.trained <= moment).or(moments.first()) else { continue };

@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::clip::clipped;
+use super::legend::BESIDE;
 use super::legend::label_of;
 use super::{Area, Figure, Kind, Press, draw_notes, draw_vertical, notes};
 use crate::canvas::{Anchor, Canvas, Point, Stroke};
@@ -157,10 +158,10 @@ impl<'a> Sheet<'a> {
         for block in &self.blocks {
             let shape = Shape::of(block, self.style);
             canvas.rectangle((0.6, top + 0.6), (0.8, shape.height() - 2.0), self.style.colour(block.series));
-            let layer = block.layer.as_ref().map(|layer| format!("  {layer}")).unwrap_or_default();
-            let label = Type::NAME.shortened(&label_of(&summary.series[block.series]), self.size.0 - 6.0 - Type::TINY.width(&layer));
+            let layer = block.layer.as_deref().unwrap_or_default();
+            let label = Type::NAME.shortened(&label_of(&summary.series[block.series]), self.size.0 - 6.0 - Type::TINY.width(layer) - BESIDE);
             canvas.text((2.4, top + 3.2), &label, Type::NAME, INK, Anchor::Start);
-            canvas.text((2.4 + Type::NAME.width(&label), top + 3.2), &layer, Type::TINY, GREY, Anchor::Start);
+            canvas.text((2.4 + Type::NAME.width(&label) + BESIDE, top + 3.2), layer, Type::TINY, GREY, Anchor::Start);
             if pairs(block) {
                 let side = shape.width;
                 self.draw_ways(canvas, block, Area { left: (self.size.0 - side) / 2.0, top: top + HEAD + TITLE - 2.0, width: side, height: side });

@@ -4,8 +4,8 @@ use crate::query::Measurement;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Most points of all curves together: some 3 MB of text.
-const POINTS: usize = 400_000;
+/// Most points of all curves together: some 2 MB of text.
+const POINTS: usize = 300_000;
 /// So many a curve has in any case.
 const LEAST: usize = 20;
 

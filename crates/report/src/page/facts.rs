@@ -1,7 +1,7 @@
 //! What the trials' facts say of configuration, environment and data: every column as text.
 
 use crate::error::Result;
-use crate::query::Store;
+use crate::query::{PATH, Store, Trial, scan};
 use polars::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,47 +36,55 @@ pub struct Facts {
     pub configs: Vec<Option<String>>,
 }
 
-/// Reads the facts; of files that cannot be read, nothing.
+/// What the store knows of a trial already; of other columns nothing.
+fn known(trial: &Trial, column: &str) -> Option<String> {
+    match column {
+        "dataset" => Some(trial.dataset.clone()),
+        "data_source" => Some(trial.data_source.clone()),
+        "device" => Some(trial.device.clone()),
+        "threads" => Some(trial.threads.to_string()),
+        "synthetic" => Some(trial.synthetic.to_string()),
+        _ => None,
+    }
+}
+
+/// Reads the facts; of files that cannot be read, nothing more than the store knows.
 pub fn read(store: &Store) -> Result<Facts> {
+    let Some(first) = store.trials.first() else { return Ok(Facts::default()) };
     let paths: Vec<PathBuf> = store.trials.iter().map(|trial| trial.folder.join("facts.parquet")).collect();
-    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).chain([CONFIG]).collect();
-    let mut found: BTreeMap<PathBuf, Vec<Option<String>>> = BTreeMap::new();
-    match scan(&paths, &names) {
+    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).filter(|name| known(first, name).is_none()).chain([CONFIG]).collect();
+    let texts = |names: &[&str]| names.iter().map(|name| col(*name).cast(DataType::String)).collect::<Vec<_>>();
+    let mut found = BTreeMap::new();
+    match scan(&paths, texts(&names).into_iter()) {
         Ok(frame) => take(&frame, &names, &mut found)?,
         // Some lack a column, or cannot be read: one by one, each with what it has.
         Err(_) => {
             for path in &paths {
-                let has = |schema: &Schema| names.iter().copied().filter(|name| schema.contains(name)).collect::<Vec<_>>();
                 let schema = PlRefPath::try_from_path(path).and_then(|path| LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.collect_schema());
-                if let Ok(frame) = schema.and_then(|schema| scan(std::slice::from_ref(path), &has(&schema))) {
+                let has = |schema: SchemaRef| names.iter().copied().filter(|name| schema.contains(name)).collect::<Vec<_>>();
+                if let Ok(frame) = schema.and_then(|schema| scan(std::slice::from_ref(path), texts(&has(schema)).into_iter())) {
                     take(&frame, &names, &mut found)?;
                 }
             }
         }
     }
     let mut facts = Facts::default();
-    for path in &paths {
-        let mut texts = found.remove(path).unwrap_or_else(|| vec![None; names.len()]);
-        facts.configs.push(texts.pop().flatten());
-        facts.texts.push(texts);
+    for (trial, path) in store.trials.iter().zip(&paths) {
+        let mut read = found.remove(path).unwrap_or_default();
+        let text = |(name, _): &(&'static str, &str)| known(trial, name).or_else(|| read.remove(name));
+        facts.texts.push(COLUMNS.iter().map(text).collect());
+        facts.configs.push(read.remove(CONFIG));
     }
     Ok(facts)
 }
 
-const PATH: &str = "path";
-
-fn scan(paths: &[PathBuf], names: &[&str]) -> PolarsResult<DataFrame> {
-    let sources = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>()?;
-    let arguments = ScanArgsParquet { include_file_paths: Some(PATH.into()), glob: false, cache: false, ..Default::default() };
-    let columns: Vec<Expr> = names.iter().map(|name| col(*name).cast(DataType::String)).chain([col(PATH)]).collect();
-    LazyFrame::scan_parquet_files(sources.into(), arguments)?.select(columns).collect()
-}
-
-fn take(frame: &DataFrame, names: &[&str], found: &mut BTreeMap<PathBuf, Vec<Option<String>>>) -> PolarsResult<()> {
-    let columns = names.iter().map(|name| frame.column(name).ok().map(Column::str).transpose()).collect::<PolarsResult<Vec<_>>>()?;
+/// Takes the texts of a frame, file by file.
+fn take(frame: &DataFrame, names: &[&'static str], found: &mut BTreeMap<PathBuf, BTreeMap<&'static str, String>>) -> PolarsResult<()> {
+    let there = names.iter().filter_map(|name| Some((*name, frame.column(name).ok()?)));
+    let columns = there.map(|(name, column)| Ok((name, column.str()?))).collect::<PolarsResult<Vec<_>>>()?;
     let paths = frame.column(PATH)?.str()?;
     for row in 0..frame.height() {
-        let texts = columns.iter().map(|column| column.and_then(|column| column.get(row)).map(str::to_string)).collect();
+        let texts = columns.iter().filter_map(|(name, column)| Some((*name, column.get(row)?.to_string()))).collect();
         found.insert(Path::new(paths.get(row).unwrap_or_default()).to_path_buf(), texts);
     }
     Ok(())

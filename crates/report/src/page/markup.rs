@@ -56,7 +56,8 @@ fn ended(store: &Store) -> String {
     if !store.unfinished.is_empty() {
         parts.push(format!("{} not finished", thousands(store.unfinished.len() as i64)));
     }
-    format!("{}: {}", count(store.trials.len() + store.unfinished.len(), "trial"), parts.join(", "))
+    let all = store.trials.len() + store.unfinished.len();
+    format!("{} {}: {}", thousands(all as i64), if all == 1 { "trial" } else { "trials" }, parts.join(", "))
 }
 
 /// The best line of each column.
@@ -95,7 +96,7 @@ pub fn table(summary: &Summary, crosstab: &Crosstab) -> String {
     }
     let notes: String = layout.legend().iter().map(|note| format!("<p class=\"note\">{}</p>\n", escaped(note))).collect();
     format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Test errors\"><table id=\"results-table\">\n<caption>Test error in percent</caption>\n\
+        "<div class=\"scroll tall\" tabindex=\"0\" role=\"region\" aria-label=\"Test errors\"><table id=\"results-table\">\n<caption>Test error in percent</caption>\n\
          <thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n{notes}"
     )
 }

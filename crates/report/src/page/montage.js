@@ -4,16 +4,16 @@ const montage = { playing: 0, view: [] };
 
 function startMontage() {
   const { blocks, notes } = data.montage;
-  byId("montage-notes").append(...notes.map((note) => element("p", { class: "note" }, note)));
   if (blocks.length === 0) {
     byId("montage-controls").hidden = true;
     byId("montage-table").parentElement.hidden = true;
     byId("montage-notes").append(element("p", { class: "note" }, "None of these trials has a spatial transformer whose pictures are kept."));
     return;
   }
+  byId("montage-notes").append(...notes.map((note) => element("p", { class: "note" }, note)));
   const list = byId("montage-distortion");
-  const with_pictures = data.distortions.filter((name) => blocks.some((block) => data.trials[block.trial].distortion === name));
-  list.append(...with_pictures.map((name) => element("option", { value: name }, name)));
+  const shown = data.distortions.filter((name) => blocks.some((block) => data.trials[block.trial].distortion === name));
+  list.append(...shown.map((name) => element("option", { value: name }, name)));
   list.addEventListener("change", layMontage);
   byId("montage-moment").addEventListener("input", showMoment);
   byId("montage-play").addEventListener("click", play);

@@ -14,7 +14,8 @@ const SIDE: u32 = 96;
 /// Pictures by their numbers.
 #[derive(Debug, Default)]
 pub struct Pictures {
-    known: HashMap<Vec<u8>, usize>,
+    /// Width and pixels of each.
+    known: HashMap<(u32, Vec<u8>), usize>,
     /// PNG files in base64.
     pub files: Vec<String>,
     /// Whether any is shown smaller than it is.
@@ -27,14 +28,16 @@ impl Pictures {
         let Picture { width, height, rgb } = self.small(picture(array)?);
         let grey = rgb.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
         let (pixels, kind) = if grey { (rgb.chunks_exact(3).map(|pixel| pixel[0]).collect(), ExtendedColorType::L8) } else { (rgb, ExtendedColorType::Rgb8) };
+        let key = (width, pixels);
+        if let Some(&number) = self.known.get(&key) {
+            return Some(number);
+        }
         let mut file = Vec::new();
         let filter = if grey { FilterType::NoFilter } else { FilterType::Adaptive };
-        PngEncoder::new_with_quality(&mut file, CompressionType::Best, filter).write_image(&pixels, width, height, kind).ok()?;
-        let next = self.files.len();
-        let number = *self.known.entry(file).or_insert_with_key(|file| {
-            self.files.push(base64(file));
-            next
-        });
+        PngEncoder::new_with_quality(&mut file, CompressionType::Default, filter).write_image(&key.1, width, height, kind).ok()?;
+        let number = self.files.len();
+        self.files.push(base64(&file));
+        self.known.insert(key, number);
         Some(number)
     }
 

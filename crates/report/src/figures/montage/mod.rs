@@ -5,6 +5,7 @@ pub mod pictures;
 
 use grid::Cell;
 
+use super::legend::BESIDE;
 use super::legend::label_of;
 use super::shown::{Gallery, Shown};
 use super::{Figure, Kind, Press, draw_notes, notes_height};
@@ -286,10 +287,10 @@ impl<'a> Sheet<'a> {
         let parts = 2.0 + block.earlier.len() as f64;
         canvas.rectangle((0.6, top - head), (0.8, parts * self.cell + (parts - 1.0) * GAP + head), self.style.colour(block.series));
         if self.headed {
-            let layer = block.layer.map(|layer| format!("  {layer}")).unwrap_or_default();
-            let label = Type::NAME.shortened(label, self.size.0 - 4.0 - Type::TINY.width(&layer));
+            let layer = block.layer.unwrap_or_default();
+            let label = Type::NAME.shortened(label, self.size.0 - 4.0 - Type::TINY.width(layer) - BESIDE);
             canvas.text((2.4, top - 1.3), &label, Type::NAME, INK, Anchor::Start);
-            canvas.text((2.4 + Type::NAME.width(&label), top - 1.3), &layer, Type::TINY, GREY, Anchor::Start);
+            canvas.text((2.4 + Type::NAME.width(&label) + BESIDE, top - 1.3), layer, Type::TINY, GREY, Anchor::Start);
             return;
         }
         let mut baseline = top + Type::NAME.cap() + 0.4;
