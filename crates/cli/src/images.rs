@@ -1,5 +1,6 @@
 //! Images from `.npy` and `.npz` files, and arrays by name into an `.npz`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -29,9 +30,9 @@ fn from_archive(path: &Path) -> Result<Tensor, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let broken = |error: std::io::Error| format!("not a whole .npz file: {error}");
     let mut archive = NpzArchive::new(BufReader::new(file)).map_err(broken)?;
-    let known: Vec<String> = archive.array_names().map(str::to_owned).collect();
-    let named = NAMES.into_iter().find(|name| known.iter().any(|known| known == name));
-    let missing = || format!("holds no array named {}; it holds: {}", NAMES.join(" or "), known.join(", "));
+    let known: BTreeSet<String> = archive.array_names().map(str::to_owned).collect();
+    let named = NAMES.into_iter().find(|name| known.contains(*name));
+    let missing = || format!("holds no array named {}; it holds: {}", NAMES.join(" or "), known.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
     let name = named.or_else(|| known.first().filter(|_| known.len() == 1).map(String::as_str)).ok_or_else(missing)?;
     tensor(archive.by_name(name).map_err(broken)?.ok_or_else(missing)?)
 }

@@ -23,6 +23,11 @@ pub(crate) fn run(arguments: &Run, registry: &Registry) -> Result<(), Failure> {
     if arguments.dry_run {
         return dry_run(&experiment, arguments);
     }
+    if arguments.tensorboard && arguments.executor != Executor::Local {
+        return Err(Failure::Message(
+            "--tensorboard comes with the report, which a submission does not make; give it to `stn report` once trials have ended".into(),
+        ));
+    }
     if arguments.executor == Executor::Slurm {
         return super::slurm::submit(arguments, &experiment, registry);
     }

@@ -18,13 +18,12 @@ impl Confusion {
 
     /// One row a pair that occurs.
     pub fn frame(&self) -> Result<DataFrame> {
-        let column =
-            |name: &str, of: &dyn Fn(&(usize, u32, i64), i64) -> i64| Column::new(name.into(), self.0.iter().map(|(k, n)| of(k, *n)).collect::<Vec<_>>());
+        let column = |name: &str, numbers: Vec<i64>| Column::new(name.into(), numbers);
         let columns = vec![
-            column("head", &|(head, _, _), _| *head as i64),
-            column("class", &|(_, class, _), _| i64::from(*class)),
-            column("predicted", &|(_, _, predicted), _| *predicted),
-            column("images", &|_, images| images),
+            column("head", self.0.keys().map(|(head, _, _)| *head as i64).collect()),
+            column("class", self.0.keys().map(|(_, class, _)| i64::from(*class)).collect()),
+            column("predicted", self.0.keys().map(|(_, _, predicted)| *predicted).collect()),
+            column("images", self.0.values().copied().collect()),
         ];
         Ok(DataFrame::new_infer_height(columns)?)
     }

@@ -55,7 +55,8 @@ pub fn write(folder: &Path, store: &mut Store) -> Result<()> {
         let run = folder.join(&names[i]);
         std::fs::create_dir_all(&run).map_err(failed("make the folder", &run))?;
         let path = run.join(format!("{PREFIX}{}.{}", facts[i].started as i64, trial.id));
-        whole_file::write(&path, &bytes).map_err(failed("write", &path))?;
+        // It is made again from the same trials: a crash of the machine may lose it.
+        whole_file::write_unsynced(&path, &bytes).map_err(failed("write", &path))?;
         written.push(path);
     }
     store.trials = trials;
