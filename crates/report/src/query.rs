@@ -353,8 +353,7 @@ pub fn scan_sound(paths: &[PathBuf], columns: &[Expr], later: &[&str], bad: &mut
     Ok(whole)
 }
 
-/// These columns of all files, and [`PATH`].
-pub fn scan(paths: &[PathBuf], columns: impl Iterator<Item = Expr>) -> PolarsResult<DataFrame> {
+fn scan(paths: &[PathBuf], columns: impl Iterator<Item = Expr>) -> PolarsResult<DataFrame> {
     let sources = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>()?;
     let arguments = ScanArgsParquet { include_file_paths: Some(PATH.into()), glob: false, cache: false, ..Default::default() };
     let columns = columns.chain([col(PATH)]).collect::<Vec<_>>();

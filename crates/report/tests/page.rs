@@ -142,6 +142,12 @@ fn the_pointer_and_the_arrow_keys_tell_step_error_and_trial() {
     let before = browser.text(told);
     browser.press(if before.starts_with("CNN") { "ArrowDown" } else { "ArrowUp" });
     browser.wait(&format!("{told} !== {before:?} && {told}.includes('after 120 steps')"));
+    // Drawn anew in a narrower window, the panel keeps the focus.
+    let width = "document.querySelector('#curves-panels svg').viewBox.baseVal.width";
+    let wide = browser.text(width);
+    browser.resize(600);
+    browser.wait(&format!("{width} !== {wide}"));
+    assert_eq!(browser.text("document.activeElement.getAttribute('role')"), "application");
 }
 
 #[test]

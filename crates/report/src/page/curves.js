@@ -76,7 +76,9 @@ function drawCurves() {
   const columns = getComputedStyle(place).gridTemplateColumns.split(" ").length;
   const gap = 24;
   const width = Math.max(240, (place.clientWidth - gap * (columns - 1)) / columns);
+  const focused = [...place.querySelectorAll(".panel svg")].indexOf(document.activeElement);
   place.replaceChildren(...distortions.map((name) => panel(name, lines.filter((line) => line.distortion === name), scale, width)));
+  place.querySelectorAll(".panel svg")[focused]?.focus({ preventScroll: true });
 }
 
 function drawLegend(series) {

@@ -1,10 +1,9 @@
 //! What the trials' facts say of configuration, environment and data: every column as text.
 
-use crate::error::Result;
-use crate::query::{PATH, Store, Trial, scan};
+use crate::query::{Store, Trial};
 use polars::prelude::*;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::fs::File;
 
 /// The columns of the environment and the data, in the order of the page, and what they are.
 pub const COLUMNS: [(&str, &str); 15] = [
@@ -48,44 +47,30 @@ fn known(trial: &Trial, column: &str) -> Option<String> {
     }
 }
 
-/// Reads the facts; of files that cannot be read, nothing more than the store knows.
-pub fn read(store: &Store) -> Result<Facts> {
-    let Some(first) = store.trials.first() else { return Ok(Facts::default()) };
-    let paths: Vec<PathBuf> = store.trials.iter().map(|trial| trial.folder.join("facts.parquet")).collect();
-    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).filter(|name| known(first, name).is_none()).chain([CONFIG]).collect();
-    let texts = |names: &[&str]| names.iter().map(|name| col(*name).cast(DataType::String)).collect::<Vec<_>>();
-    let mut found = BTreeMap::new();
-    match scan(&paths, texts(&names).into_iter()) {
-        Ok(frame) => take(&frame, &names, &mut found)?,
-        // Some lack a column, or cannot be read: one by one, each with what it has.
-        Err(_) => {
-            for path in &paths {
-                let schema = PlRefPath::try_from_path(path).and_then(|path| LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.collect_schema());
-                let has = |schema: SchemaRef| names.iter().copied().filter(|name| schema.contains(name)).collect::<Vec<_>>();
-                if let Ok(frame) = schema.and_then(|schema| scan(std::slice::from_ref(path), texts(&has(schema)).into_iter())) {
-                    take(&frame, &names, &mut found)?;
-                }
-            }
-        }
-    }
+/// Reads the facts, file by file: each with the columns that it has. Of one that cannot be read there is nothing more than the store knows.
+pub fn read(store: &Store) -> Facts {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let parts = store.trials.chunks(store.trials.len().div_ceil(threads).max(1));
+    let texts = |trials: &[Trial]| trials.iter().map(|trial| texts(trial).unwrap_or_default()).collect::<Vec<_>>();
+    let read: Vec<BTreeMap<String, String>> = std::thread::scope(|scope| {
+        let parts: Vec<_> = parts.map(|part| scope.spawn(move || texts(part))).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
     let mut facts = Facts::default();
-    for (trial, path) in store.trials.iter().zip(&paths) {
-        let mut read = found.remove(path).unwrap_or_default();
-        let text = |(name, _): &(&'static str, &str)| known(trial, name).or_else(|| read.remove(name));
-        facts.texts.push(COLUMNS.iter().map(text).collect());
+    for (trial, mut read) in store.trials.iter().zip(read) {
+        facts.texts.push(COLUMNS.iter().map(|(name, _)| known(trial, name).or_else(|| read.remove(*name))).collect());
         facts.configs.push(read.remove(CONFIG));
     }
-    Ok(facts)
+    facts
 }
 
-/// Takes the texts of a frame, file by file.
-fn take(frame: &DataFrame, names: &[&'static str], found: &mut BTreeMap<PathBuf, BTreeMap<&'static str, String>>) -> PolarsResult<()> {
-    let there = names.iter().filter_map(|name| Some((*name, frame.column(name).ok()?)));
-    let columns = there.map(|(name, column)| Ok((name, column.str()?))).collect::<PolarsResult<Vec<_>>>()?;
-    let paths = frame.column(PATH)?.str()?;
-    for row in 0..frame.height() {
-        let texts = columns.iter().filter_map(|(name, column)| Some((*name, column.get(row)?.to_string()))).collect();
-        found.insert(Path::new(paths.get(row).unwrap_or_default()).to_path_buf(), texts);
-    }
-    Ok(())
+/// The texts of a trial that the store does not know, by their columns.
+fn texts(trial: &Trial) -> PolarsResult<BTreeMap<String, String>> {
+    let mut reader = ParquetReader::new(File::open(trial.folder.join("facts.parquet"))?);
+    let schema = reader.schema()?;
+    let wanted = COLUMNS.iter().map(|(name, _)| *name).filter(|name| known(trial, name).is_none()).chain([CONFIG]);
+    let names: Vec<String> = wanted.filter(|name| schema.contains(name)).map(str::to_string).collect();
+    let frame = reader.with_columns(Some(names)).read_parallel(ParallelStrategy::None).finish()?;
+    let text = |column: &Column| Ok(column.cast(&DataType::String)?.str()?.get(0).map(|text| (column.name().to_string(), text.to_string())));
+    frame.columns().iter().filter_map(|column| text(column).transpose()).collect()
 }

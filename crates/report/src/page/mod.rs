@@ -40,7 +40,7 @@ const SCRIPT: [&str; 12] = [
 
 /// Makes the page. `files` are the names of those that the report writes beside it. What cannot be read is left out: the store names it already.
 pub fn html(summary: &Summary, crosstab: &Crosstab, store: &Store, measurements: &[Measurement], files: &[String], style: &Style) -> Result<String> {
-    let facts = facts::read(store)?;
+    let facts = facts::read(store);
     let mut data = data::json(summary, store, measurements, &facts);
     data["colours"] = style.palette.len().into();
     data["montage"] = montage::gather(summary, store)?.json();
