@@ -63,8 +63,9 @@ fn contents(out: &Path) -> BTreeMap<String, Vec<u8>> {
     for folder in folders.chain([out.join("killed/report")]) {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let (name, path) = (entry.as_ref().unwrap().file_name().into_string().unwrap(), entry.unwrap().path());
-            // Facts, the table and the comparison say how long steps took, the log when they were done.
-            let timed = ["facts.parquet", "trial.log"].contains(&name.as_str()) || name.starts_with("table") || name.starts_with("comparison");
+            // These say how long steps took, the log when they were done.
+            let timed = ["facts.parquet", "trial.log", "index.html"].contains(&name.as_str())
+                || ["table", "comparison", "cost_step_time"].iter().any(|timed| name.starts_with(timed));
             let bytes = if timed { Vec::new() } else { std::fs::read(&path).unwrap() };
             found.insert(format!("{}/{name}", folder.file_name().unwrap().to_str().unwrap()), bytes);
         }

@@ -117,7 +117,8 @@ impl Trainer<'_> {
 
     fn steps(&self, state: &mut TrainingState, judge: &Judge, keeper: &mut Keeper<'_>) -> Result<Evaluated> {
         let train = &self.trial.config.train;
-        if state.step == 0 {
+        // A checkpoint before the first step has seen them.
+        if state.step == 0 && state.recordings.are_empty() {
             let shown = look(state, self.dataset, train, self.trial.seed, judge, self.stop)?;
             state.recordings.add(&shown, train.evaluate_every > 0)?;
         }

@@ -25,6 +25,11 @@ impl Recordings {
         Ok(Self { warps: warps::frame(&[])?, thetas: warps::thetas(&[])? })
     }
 
+    /// Whether nothing was shown yet.
+    pub fn are_empty(&self) -> bool {
+        self.thetas.height() == 0
+    }
+
     /// Adds what was shown at one moment: always the parameters, images where `with_images` says so and of as many images as have not too many numbers.
     pub fn add(&mut self, rows: &[Row], with_images: bool) -> Result<()> {
         self.thetas.vstack_mut(&warps::thetas(rows)?)?;
