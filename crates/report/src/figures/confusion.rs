@@ -111,9 +111,7 @@ impl Sheet {
         if left_out > 0 {
             text.push_str(&format!(" Not shown: {}.", count(left_out, "more model")));
         }
-        if summary.synthetic {
-            text.push_str(" Synthetic data.");
-        }
+        text.push_str(&super::remark_as_sentences(summary));
         let notes = notes(&text, style.width() - 6.0);
         let lines = matrices.len().div_ceil(columns) as f64;
         let height = lines * (ABOVE + cell * classes.len() as f64 + BELOW) + 1.0 + super::notes_height(&notes);

@@ -224,7 +224,7 @@ const NOTE: f64 = 2.7;
 
 /// Notes below a figure in lines no wider than `width` mm.
 pub fn notes(text: &str, width: f64) -> Vec<String> {
-    Type::TINY.wrap_words(text, width)
+    Type::TINY.wrap_words(text.trim_start(), width)
 }
 
 /// Room that notes need, mm.
@@ -244,6 +244,12 @@ pub fn remark(summary: &Summary) -> Option<String> {
     let parts = [summary.best_of_words(), summary.synthetic.then(|| "synthetic data".to_string())];
     let said: Vec<String> = parts.into_iter().flatten().collect();
     (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// The same behind a figure's notes.
+pub fn remark_as_sentences(summary: &Summary) -> String {
+    let best = summary.best_of_words().map(|words| format!(" Among {words} models."));
+    best.unwrap_or_default() + if summary.synthetic { " Synthetic data." } else { "" }
 }
 
 /// A small grey note, right-aligned, its baseline at `at`.

@@ -5,7 +5,7 @@ use super::legend::label_of;
 use super::montage::grid::{self, Cell};
 use super::montage::{by_class, layers, pictures};
 use super::shown::{Gallery, Shown};
-use super::{Figure, Kind, Press};
+use super::{Figure, Kind, Press, draw_note, remark};
 use crate::animation;
 use crate::canvas::{Anchor, Canvas, Picture, Stroke, pixels};
 use crate::error::{Error, Result};
@@ -88,7 +88,7 @@ impl<'a> Sheet<'a> {
         let columns = blocks.first().map_or(1, |block| block.columns.len()) as f64;
         let cell = ((style.width() - 2.0 * LEFT - GAP * (columns - 1.0)) / columns).min(LARGEST);
         let width = (2.0 * LEFT + columns * (cell + GAP) - GAP).max(60.0);
-        let height = TOP + blocks.len() as f64 * (HEAD + 2.0 * (cell + GAP) + 1.0) + if summary.synthetic { 4.0 } else { 0.5 };
+        let height = TOP + blocks.len() as f64 * (HEAD + 2.0 * (cell + GAP) + 1.0) + if remark(summary).is_some() { 4.0 } else { 0.5 };
         Self { style, moments, cell, extent: grid::extent(warps().map(|warp| &warp.grid)), size: (width, height) }
     }
 
@@ -127,8 +127,8 @@ impl<'a> Sheet<'a> {
                 canvas.frame(below, (self.cell, self.cell), Stroke { colour: RULE, width: 0.15 });
             }
         }
-        if summary.synthetic {
-            super::draw_note(canvas, (right, self.size.1 - 1.2), "synthetic data");
+        if let Some(remark) = remark(summary) {
+            draw_note(canvas, (right, self.size.1 - 1.2), &remark);
         }
     }
 }

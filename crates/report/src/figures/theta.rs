@@ -145,9 +145,7 @@ impl<'a> Sheet<'a> {
         if left_out > 0 {
             text.push_str(&format!(" Not shown: {}.", count(left_out, "more model")));
         }
-        if summary.synthetic {
-            text.push_str(" Synthetic data.");
-        }
+        text.push_str(&super::remark_as_sentences(summary));
         let notes = notes(&text, style.width() - 6.0);
         let height = blocks.iter().map(|block| Shape::of(block, style).height()).sum::<f64>() + 0.5 + super::notes_height(&notes);
         Self { style, blocks, notes, size: (style.width(), height) }

@@ -81,9 +81,7 @@ impl<'a> Sheet<'a> {
         if blocks.len() < all {
             text.push_str(&format!(" Not shown: {}.", count(all - blocks.len(), "more model")));
         }
-        if summary.synthetic {
-            text.push_str(" Synthetic data.");
-        }
+        text.push_str(&super::remark_as_sentences(summary));
         let width = (LEFT + columns * (cell + GAP) - GAP + 1.0).max(style.width().min(100.0));
         let notes = notes(&text, width - 6.0);
         let reach = blocks.iter().flat_map(|block| &block.warps).flat_map(|warp| edges(&warp.grid)).flatten().flatten();

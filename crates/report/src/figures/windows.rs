@@ -92,9 +92,7 @@ impl<'a> Sheet<'a> {
         if shown < all {
             text.push_str(&format!(" Not shown: {}.", count(all - shown, "more model")));
         }
-        if summary.synthetic {
-            text.push_str(" Synthetic data.");
-        }
+        text.push_str(&super::remark_as_sentences(summary));
         let notes = notes(&text, style.width() - 6.0);
         let extent = grid::extent(blocks.iter().flat_map(|block| block.columns.iter().flatten()).map(|warp| &warp.grid));
         let mut sheet = Self { style, blocks, cell, extent, entries, notes, size: (style.width(), 0.0) };

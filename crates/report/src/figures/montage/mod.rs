@@ -182,11 +182,8 @@ impl<'a> Sheet<'a> {
         } else if shown < blocks.len() {
             notes.push(format!("Not shown: {}.", count(blocks.len() - shown, "more transformer")));
         }
-        if summary.synthetic {
-            notes.push("Synthetic data.".into());
-        }
         let extent = grid::extent(blocks.iter().take(shown).flat_map(Block::every).map(|w| &w.grid));
-        let lines = super::notes(&notes.join(" "), width - 4.0);
+        let lines = super::notes(&(notes.join(" ") + &super::remark_as_sentences(summary)), width - 4.0);
         let longest = lines.iter().map(|line| Type::TINY.width(line)).fold(0.0, f64::max);
         let mut sheet = Self { style, names, cell, size: (pictures.max(longest + 4.0).min(width), 0.0), headed, extent, shown, notes: lines };
         sheet.size.1 = sheet.rows(blocks).last().map_or(0.0, |(_, top)| top + cell) + notes_height(&sheet.notes);
