@@ -52,6 +52,10 @@ struct Memory<'a, T> {
     /// The gradients to them.
     slopes: [Rows<T>; TOGETHER],
     places: Places<'a, T>,
+    /// The packed single channels of a task's samples, zero at first.
+    packed: Vec<T>,
+    /// The cells that single channels gather their gradients in, zero between tasks.
+    cells: Vec<T>,
 }
 
 /// A call with its source packed.
@@ -152,12 +156,14 @@ impl<'a> Fused<'a> {
 
     fn sample_group<T: Number, const L: usize>(&self, memory: &mut Memory<'_, T>, samples: &mut [Reading<'_, T>], coordinates: &impl Coordinates<T>) {
         let (room, first) = (self.room::<L>(), samples[0].n);
-        with_scratch([samples.len() * room, L * TILE + ALIGN], |[packed, tile]| {
+        let Memory { rows, places, packed: kept, .. } = memory;
+        with_scratch([if L == 1 { 0 } else { samples.len() * room }, L * TILE + ALIGN], |[packed, tile]| {
+            let packed = if L == 1 { zeros_at_first(kept, samples.len() * room) } else { packed };
             let tile = aligned::<T, L>(tile);
             for (sample, packed) in samples.iter().zip(packed.chunks_mut(room)) {
                 self.packing.pack(sample.source, aligned::<T, L>(packed));
             }
-            let (places, rows) = (&mut memory.places, &mut memory.rows[..samples.len()]);
+            let rows = &mut rows[..samples.len()];
             for pixels in tiles(&(0..self.call.pixels), tile_len::<L>()) {
                 coordinates.fill(first..first + samples.len(), pixels.clone(), rows);
                 for ((sample, packed), rows) in samples.iter_mut().zip(packed.chunks_mut(room)).zip(&*rows) {
@@ -206,18 +212,22 @@ impl<'a> Fused<'a> {
         let room = |wanted: bool| if wanted { self.room::<L>() } else { ALIGN };
         // A single channel is gathered in cells of four.
         let (packed_room, gathered_room) = (room(wanted.coordinates), if L == 1 { 4 } else { 1 } * room(wanted.input));
-        let lengths = [count * packed_room, count * gathered_room, room(wanted.input), L * TILE + ALIGN, 16 * count * coordinates.sums_len() + ALIGN];
+        let (packed_len, gathered_len) = (count * packed_room, count * gathered_room);
+        let of_many = |length: usize| if L == 1 { 0 } else { length };
+        let lengths = [of_many(packed_len), of_many(gathered_len), room(wanted.input), L * TILE + ALIGN, 16 * count * coordinates.sums_len() + ALIGN];
+        let Memory { rows, slopes, places, packed: kept, cells } = memory;
         with_scratch(lengths, |[packed, gathered, unfolded, tile, sums]| {
             let tile = aligned::<T, L>(tile);
             let sums = &mut aligned::<T, 16>(sums)[..count * coordinates.sums_len()];
             sums.fill([T::zero(); 16]);
             gathered.fill(T::zero());
+            let (packed, gathered) = if L == 1 { (zeros_at_first(kept, packed_len), zeros_at_first(cells, gathered_len)) } else { (packed, gathered) };
             if wanted.coordinates {
                 for (sample, packed) in samples.iter().zip(packed.chunks_mut(packed_room)) {
                     self.packing.pack(sample.source, aligned::<T, L>(packed));
                 }
             }
-            let (places, rows, slopes) = (&mut memory.places, &mut memory.rows[..count], &mut memory.slopes[..count]);
+            let (rows, slopes) = (&mut rows[..count], &mut slopes[..count]);
             for pixels in tiles(&(0..self.call.pixels), tile_len::<L>()) {
                 coordinates.fill(first..first + count, pixels.clone(), rows);
                 let sources = packed.chunks_mut(packed_room).zip(gathered.chunks_mut(gathered_room));
@@ -239,7 +249,7 @@ impl<'a> Fused<'a> {
                 if wanted.input {
                     let gathered = aligned::<T, L>(&mut gathered[i * gathered_room..][..gathered_room]);
                     if L == 1 {
-                        self.packing.unpack_cells(gathered.as_flattened().as_chunks().0, places.below(), aligned(unfolded), sample.to_source);
+                        self.packing.unpack_cells(gathered.as_flattened_mut().as_chunks_mut().0, places.below(), aligned(unfolded), sample.to_source);
                     } else {
                         self.packing.unpack(gathered, sample.to_source);
                     }
@@ -296,7 +306,7 @@ impl<'a> Fused<'a> {
     }
 
     fn memory<T: Number>(&self) -> Memory<'_, T> {
-        Memory { places: self.places(), rows: [zeros(); TOGETHER], slopes: [zeros(); TOGETHER] }
+        Memory { places: self.places(), rows: [zeros(); TOGETHER], slopes: [zeros(); TOGETHER], packed: Vec::new(), cells: Vec::new() }
     }
 
     /// The channels of a task in the input.
@@ -351,6 +361,15 @@ const SHARE: usize = 16 * TILE;
 
 /// Numbers to spare for [`aligned`], and for loops that read a few beyond the last tap.
 const ALIGN: usize = 32;
+
+/// So many numbers of what a thread keeps: zero when they are first asked for.
+fn zeros_at_first<T: Number>(kept: &mut Vec<T>, length: usize) -> &mut [T] {
+    if kept.len() < length {
+        // Not grown: what has moved in memory would no longer lie where a cache line begins.
+        *kept = vec![T::zero(); length];
+    }
+    &mut kept[..length]
+}
 
 /// Working memory from a cache line's start on, so that no vector of lanes straddles two.
 fn aligned<T: Number, const L: usize>(memory: &mut [T]) -> &mut [[T; L]] {

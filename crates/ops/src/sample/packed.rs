@@ -112,6 +112,8 @@ impl Packing {
     }
 
     /// Packs channels, one plane after the other. Lanes without a channel are zero.
+    ///
+    /// With one lane, `packed` must be zero or what this packing has left of another plane: where nothing around the source repeats it, that is left as it is.
     pub(super) fn pack<T: Lanes, const L: usize>(&self, planes: &[T], packed: &mut [[T; L]]) {
         pack(self, planes, packed);
     }
@@ -121,8 +123,8 @@ impl Packing {
         unpack(self, packed, planes);
     }
 
-    /// [`unpack`](Self::unpack) for what a single channel has gathered in cells. `unfolded` is room for the packed pixels.
-    pub(super) fn unpack_cells<T: Lanes>(&self, cells: &[[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) {
+    /// [`unpack`](Self::unpack) for what a single channel has gathered in cells, which are zero afterwards. `unfolded` is room for the packed pixels.
+    pub(super) fn unpack_cells<T: Lanes>(&self, cells: &mut [[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) {
         unpack_cells(self, cells, below, unfolded, planes);
     }
 
@@ -159,7 +161,7 @@ widest! {
 }
 
 widest! {
-    fn unpack_cells[T: Lanes;](packing: &Packing, cells: &[[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) = unpack_cells_body
+    fn unpack_cells[T: Lanes;](packing: &Packing, cells: &mut [[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) = unpack_cells_body
 }
 
 #[inline(always)]
@@ -169,8 +171,6 @@ fn pack_body<T: Lanes, const L: usize, const LEVEL: usize>(packing: &Packing, pl
         return packed[..packing.pixels].fill([T::zero(); L]);
     }
     if L == 1 && packing.repeats_nothing() {
-        // Short lines: quicker than to see to the ends of each.
-        packed[..packing.pixels].fill([T::zero(); L]);
         for (packed_row, row) in packing.rows() {
             to_lanes_body::<T, L, LEVEL>(&planes[row..row + packing.width], length, &mut packed[packed_row..packed_row + packing.width]);
         }
@@ -219,7 +219,14 @@ fn unpack_body<T: Lanes, const L: usize, const LEVEL: usize>(packing: &Packing, 
 }
 
 #[inline(always)]
-fn unpack_cells_body<T: Lanes, const LEVEL: usize>(packing: &Packing, cells: &[[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) {
+fn unpack_cells_body<T: Lanes, const LEVEL: usize>(packing: &Packing, cells: &mut [[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) {
+    fold_cells::<T, LEVEL>(packing, cells, below, unfolded, planes);
+    // While they are in the first cache.
+    cells.fill([T::zero(); 4]);
+}
+
+#[inline(always)]
+fn fold_cells<T: Lanes, const LEVEL: usize>(packing: &Packing, cells: &[[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) {
     if packing.repeats_nothing() && packing.rows().all(|(packed_row, _)| packed_row > below) {
         for (packed_row, row) in packing.rows() {
             fold::<T, LEVEL>(cells, below, packed_row, &mut planes[row..row + packing.width]);

@@ -81,6 +81,9 @@ fn read_wide<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(place
             }
             gather::<T, LEVEL>(&mut plane, part(wy, i), &line, y);
         }
+        if is_image(S, Z) {
+            return plane;
+        }
         gather::<T, LEVEL>(&mut sum, part(wz, i), &plane, z);
     }
     sum
@@ -107,12 +110,17 @@ fn slopes_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pla
                 gather::<T, LEVEL>(&mut plane_x, part(wy, i), &line_x, y);
                 gather::<T, LEVEL>(&mut plane_y, part(sy, i), &line, y);
             }
+            if is_image(S, Z) {
+                (to_x, to_y) = (plane_x, plane_y);
+                continue;
+            }
             gather::<T, LEVEL>(&mut to_x, part(wz, i), &plane_x, z);
             gather::<T, LEVEL>(&mut to_y, part(wz, i), &plane_y, z);
             gather::<T, LEVEL>(&mut to_z, part(sz, i), &plane, z);
         }
         let upstream = padded(upstream);
-        for ((row, jacobian), to) in gradient.iter_mut().zip(&places.jacobian).zip([to_x, to_y, to_z]) {
+        let axes = if is_image(S, Z) { 2 } else { 3 };
+        for ((row, jacobian), to) in gradient.iter_mut().zip(&places.jacobian).zip([to_x, to_y, to_z]).take(axes) {
             row.as_chunks_mut().0[i] = T::times::<LEVEL>(&T::times::<LEVEL>(&to, &upstream), part(jacobian, i));
         }
     }
@@ -126,7 +134,7 @@ fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pl
         let upstream = padded(upstream);
         for (z, wz) in wz.iter().enumerate() {
             if let (true, [wx, wx_right], [wy, wy_below]) = (S == 2, wx, wy) {
-                let plane = T::times::<LEVEL>(part(wz, i), &upstream);
+                let plane = if is_image(S, Z) { upstream } else { T::times::<LEVEL>(part(wz, i), &upstream) };
                 let (line, below) = (T::times::<LEVEL>(part(wy, i), &plane), T::times::<LEVEL>(part(wy_below, i), &plane));
                 let (wx, wx_right) = (part(wx, i), part(wx_right, i));
                 let parts =
@@ -148,6 +156,12 @@ fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pl
             }
         }
     }
+}
+
+/// Whether so many taps known to the compiler say that the source is an image: its one plane has weight one, and no gradient goes to z.
+#[inline(always)]
+const fn is_image(taps: usize, taps_on_z: usize) -> bool {
+    taps > 1 && taps_on_z == 1
 }
 
 /// From cells to packed pixels, those from `first` on. `below` is how far behind a cell's own pixel its third number belongs; the second and the fourth belong to the

@@ -33,6 +33,8 @@ pub(super) struct Structured<'a, T> {
     pub matrix: &'a [T],
     /// B in chunks of pixels, the K rows of one after the other, with zeros beyond the last pixel: read from start to end for every sample, and no chunk cut short.
     basis: Vec<Chunk<T>>,
+    /// Whether B holds neither an infinity nor NaN: then no product with a gradient of zero needs to be looked at.
+    finite: bool,
     pub samples: usize,
     rows: usize,
     terms: usize,
@@ -52,7 +54,8 @@ impl<'a, T: Number> Structured<'a, T> {
     /// The numbers of M, `N x R x K`, and B, `K x P`.
     pub(super) fn of_numbers(matrix: &'a [T], (samples, rows, terms): (usize, usize, usize), basis: &[T], target: &[usize]) -> Self {
         let pixels = target.iter().product();
-        Self { matrix, basis: in_chunks(basis, terms, pixels), samples, rows, terms, dims: target.len(), pixels, basis_wanted: false }
+        let finite = basis.iter().all(|value| value.is_finite());
+        Self { matrix, basis: in_chunks(basis, terms, pixels), finite, samples, rows, terms, dims: target.len(), pixels, basis_wanted: false }
     }
 }
 
@@ -181,19 +184,33 @@ fn pass_back_body<T: Lanes, const LEVEL: usize>(
             row[pixels.len()..].fill(T::zero());
         }
     }
+    match warp.finite {
+        true => pass_back_all::<T, true, LEVEL>(warp, &pixels, gradients, sums),
+        false => pass_back_all::<T, false, LEVEL>(warp, &pixels, gradients, sums),
+    }
+}
+
+/// The part of all rows of gradients, some at a time.
+#[inline(always)]
+fn pass_back_all<T: Lanes, const FINITE: bool, const LEVEL: usize>(
+    warp: &Structured<'_, T>,
+    pixels: &Range<usize>,
+    gradients: &[Rows<T>],
+    sums: &mut [Sums<T>],
+) {
     let (count, mut row) = (gradients.len() * warp.rows, 0);
     while row < count {
         row += match count - row {
-            4.. if most_rows::<T, LEVEL>() == 4 => pass_back_rows::<T, 4, LEVEL>(warp, &pixels, gradients, row, sums),
-            2.. => pass_back_rows::<T, 2, LEVEL>(warp, &pixels, gradients, row, sums),
-            _ => pass_back_rows::<T, 1, LEVEL>(warp, &pixels, gradients, row, sums),
+            4.. if most_rows::<T, LEVEL>() == 4 => pass_back_rows::<T, 4, FINITE, LEVEL>(warp, pixels, gradients, row, sums),
+            2.. => pass_back_rows::<T, 2, FINITE, LEVEL>(warp, pixels, gradients, row, sums),
+            _ => pass_back_rows::<T, 1, FINITE, LEVEL>(warp, pixels, gradients, row, sums),
         };
     }
 }
 
 /// The part of R rows of gradients, of one sample or of two; gives R.
 #[inline(always)]
-fn pass_back_rows<T: Lanes, const R: usize, const LEVEL: usize>(
+fn pass_back_rows<T: Lanes, const R: usize, const FINITE: bool, const LEVEL: usize>(
     warp: &Structured<'_, T>,
     pixels: &Range<usize>,
     gradients: &[Rows<T>],
@@ -208,9 +225,9 @@ fn pass_back_rows<T: Lanes, const R: usize, const LEVEL: usize>(
     let (sums, mut k) = (&mut sums[row * warp.terms..], 0);
     while k < warp.terms {
         k += match warp.terms - k {
-            4.. => pass_back_terms::<T, R, 4, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
-            3 => pass_back_terms::<T, R, 3, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
-            _ => pass_back_terms::<T, R, 1, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
+            4.. => pass_back_terms::<T, R, 4, FINITE, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
+            3 => pass_back_terms::<T, R, 3, FINITE, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
+            _ => pass_back_terms::<T, R, 1, FINITE, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
         };
     }
     R
@@ -218,7 +235,7 @@ fn pass_back_rows<T: Lanes, const R: usize, const LEVEL: usize>(
 
 /// The part of R rows of gradients and of K rows of B, from row `k` on, which share what they read; gives K.
 #[inline(always)]
-fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const LEVEL: usize>(
+fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const FINITE: bool, const LEVEL: usize>(
     warp: &Structured<'_, T>,
     pixels: &Range<usize>,
     gradients: [&[T; TILE]; R],
@@ -235,7 +252,11 @@ fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const LEVEL: usize>
         for v in 0..(pixels.len() - chunk * CHUNK).div_ceil(WIDE).min(CHUNK / WIDE) {
             for (t, basis) in basis.iter().enumerate() {
                 for (held, gradient) in held.iter_mut().zip(&gradients) {
-                    T::add_product::<LEVEL>(&mut held[t], vector(part(gradient, chunk), v), vector(&basis.0, v));
+                    let (gradient, basis) = (vector(part(gradient, chunk), v), vector(&basis.0, v));
+                    match FINITE {
+                        true => T::add_times::<LEVEL>(&mut held[t], gradient, basis),
+                        false => T::add_product::<LEVEL>(&mut held[t], gradient, basis),
+                    }
                 }
             }
         }
