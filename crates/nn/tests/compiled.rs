@@ -111,6 +111,19 @@ fn parallel_transformers_with_theta_fed_on_agree() {
 }
 
 #[test]
+fn thetas_with_bounds_and_noise_agree() {
+    for localiser in ["shared_localiser", "localiser"] {
+        agree(
+            &format!(
+                "layers = [{{ conv = [3, 3] }}, 'relu', {{ parallel_st = {{ transformers = [{{ start = [0.5, 0.1, 0.0], bounds = [[0.2, 1], [-1, 1], [-0.5, 2]], noise = [0, 0.1, 0.2] }}, {{ }}],
+                    transform = 'attention', {localiser} = [{{ fc = 6 }}, 'relu'], feed_theta = true }} }}, {{ conv = [4, 3] }}, 'relu', {{ fc = 8 }}, 'relu', {{ fc = 'classes' }}]"
+            ),
+            &[2, 9, 9],
+        );
+    }
+}
+
+#[test]
 fn transformers_one_after_the_other_agree() {
     agree(
         "layers = [{ st = { transform = 'projective', localiser = [{ fc = 6 }, 'relu'], feed_theta = true } }, { st = { transform = 'rigid', boundary = 'border', localiser = [{ fc = 6 }], feed_theta = true } },

@@ -140,7 +140,7 @@ fn every_key_of_a_transformer_is_checked() {
     assert_eq!(
         faults(&text.replace('\n', " ")),
         [
-            "`layers.0.st.lr_facter`: unknown key `lr_facter`; did you mean `lr_factor`? (known: transform, kernel, boundary, align_corners, output, start, localiser, steps, lr_factor, feed_theta)",
+            "`layers.0.st.lr_facter`: unknown key `lr_facter`; did you mean `lr_factor`? (known: transform, kernel, boundary, align_corners, output, start, localiser, steps, bounds, noise, lr_factor, feed_theta)",
             "`layers.0.st.transform`: this table needs a `kind`; add kind = \"NAME\"",
             "`layers.0.st.kernel`: expected a name or a table with a `kind`, found integer",
             "`layers.0.st.boundary`: unknown boundary `zero`; did you mean `zeros`? (known: zeros, border, reflection)",
@@ -188,7 +188,7 @@ fn a_listed_transformer_is_told_where_it_stands() {
     assert_eq!(
         faults("{ parallel_st = { transformers = [{ transform = 'affine' }, { kernl = 'bilinear' }], localiser = ['relu'] } }"),
         [
-            "`layers.0.parallel_st.transformers.1.kernl`: unknown key `kernl`; did you mean `kernel`? (known: transform, kernel, boundary, align_corners, output, start, localiser, steps)",
+            "`layers.0.parallel_st.transformers.1.kernl`: unknown key `kernl`; did you mean `kernel`? (known: transform, kernel, boundary, align_corners, output, start, localiser, steps, bounds, noise)",
             "`layers.0.parallel_st.transformers.1`: a spatial transformer needs a `transform`; write for example transform = \"affine\"",
         ]
     );

@@ -1,6 +1,6 @@
 //! From planned layers to layers with weights.
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use stn_core::{Form, TargetGrid, Transformation};
 use stn_ops::Sampler;
 
@@ -97,19 +97,31 @@ impl Builder {
             sampler: Sampler { kernel: planned.kernel.clone(), boundary: planned.boundary, align_corners: planned.target.align_corners() },
             output,
             sequence,
+            bounds: planned.bounds.as_ref().map(|bounds| self.bounds(bounds)).transpose()?,
+            noise: planned.noise.as_ref().map(|noise| self.row(noise.clone())).transpose()?,
         })
     }
 
     /// `output` is the grid that the transformer fills in the end, and what was made of it: the views are often like it.
     fn sequence(&self, planned: &PlannedSequence, transformation: &dyn Transformation, output: (&TargetGrid, &Target)) -> Result<Sequence> {
-        let theta = planned.start.clone().unwrap_or_else(|| transformation.identity());
-        let length = theta.len();
         Ok(Sequence {
             steps: planned.steps,
-            start: self.place.constant(theta, &[1, length])?.as_detached_tensor(),
+            start: self.row(planned.start.clone().unwrap_or_else(|| transformation.identity()))?,
             direct: planned.start.is_none(),
             view: if planned.view == *output.0 { output.1.clone() } else { self.target(transformation, &planned.view)? },
         })
+    }
+
+    /// The middles of bounds, and half of what lies between them.
+    fn bounds(&self, bounds: &[[f64; 2]]) -> Result<[Tensor; 2]> {
+        let row = |of: fn(&[f64; 2]) -> f64| self.row(bounds.iter().map(of).collect());
+        Ok([row(|[least, most]| (least + most) / 2.0)?, row(|[least, most]| (most - least) / 2.0)?])
+    }
+
+    /// A number for each of theta's.
+    fn row(&self, numbers: Vec<f64>) -> Result<Tensor> {
+        let length = numbers.len();
+        Ok(self.place.constant(numbers, &[1, length])?.as_detached_tensor())
     }
 
     fn target(&self, transformation: &dyn Transformation, grid: &TargetGrid) -> Result<Target> {

@@ -1,6 +1,7 @@
 //! One pass from images to logits.
 
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
+use rand_distr::{Distribution, StandardNormal};
 use stn_core::stream;
 use stn_ops as ops;
 
@@ -107,10 +108,11 @@ impl Pass {
 
     /// One theta for each transformer, `N x theta_len`.
     fn thetas(&mut self, localisers: &[Vec<Layer>], transformers: &[Transformer], x: &Tensor) -> Result<Vec<Tensor>> {
-        match localisers {
-            [shared] if transformers.len() > 1 => parted(&self.list(shared, x.clone())?, transformers),
-            _ => localisers.iter().zip(transformers).map(|(localiser, transformer)| self.theta(localiser, transformer, x)).collect(),
-        }
+        let predicted = match localisers {
+            [shared] if transformers.len() > 1 => parted(&self.list(shared, x.clone())?, transformers)?,
+            _ => localisers.iter().zip(transformers).map(|(localiser, transformer)| self.theta(localiser, transformer, x)).collect::<Result<_>>()?,
+        };
+        transformers.iter().zip(&predicted).map(|(transformer, predicted)| transformer.theta(predicted, self.mode)).collect()
     }
 
     /// The theta of one transformer: what its localisation network predicts, or in a sequence the composition of all that it predicts.
@@ -162,6 +164,19 @@ impl Sequence {
 }
 
 impl Transformer {
+    /// Theta from what the localisation network predicts: between its bounds, and in training with its noise.
+    pub(super) fn theta(&self, predicted: &Tensor, mode: Mode) -> Result<Tensor> {
+        let theta = match &self.bounds {
+            Some([middle, half]) => predicted.tanh()?.broadcast_mul(half)?.broadcast_add(middle)?,
+            None => predicted.clone(),
+        };
+        let (Some(deviation), Mode::Train { seed, step }) = (&self.noise, mode) else { return Ok(theta) };
+        let mut random = stream::stream(seed, &format!("noise/{}", self.name), step);
+        let normal: Vec<f64> = StandardNormal.sample_iter(&mut random).take(theta.elem_count()).collect();
+        let normal = Tensor::from_vec(normal, theta.shape(), &Device::Cpu)?.to_dtype(theta.dtype())?.to_device(theta.device())?;
+        Ok((theta + normal.broadcast_mul(deviation)?)?)
+    }
+
     /// How often it is applied.
     pub(super) fn steps(&self) -> usize {
         self.sequence.as_ref().map_or(1, |sequence| sequence.steps)

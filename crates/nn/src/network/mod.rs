@@ -132,6 +132,10 @@ struct Transformer {
     output: Target,
     /// Where it is applied more than once.
     sequence: Option<Sequence>,
+    /// The middle of the bounds of each number of theta and half of their distance, `1 x theta_len` each.
+    bounds: Option<[Tensor; 2]>,
+    /// The standard deviation of the noise on each number of theta in training, `1 x theta_len`.
+    noise: Option<Tensor>,
 }
 
 /// The pixels that a transformer fills.

@@ -140,6 +140,10 @@ pub(crate) struct PlannedTransformer {
     pub(crate) target: TargetGrid,
     /// Where it is applied more than once.
     pub(crate) sequence: Option<PlannedSequence>,
+    /// Between which numbers each number of theta stays.
+    pub(crate) bounds: Option<Vec<[f64; 2]>>,
+    /// The standard deviation of the noise on each number of theta in training.
+    pub(crate) noise: Option<Vec<f64>>,
     /// As it was written: "tps(points=5), bilinear, zeros".
     pub(crate) label: String,
 }
@@ -217,6 +221,19 @@ impl Plan {
     /// The file that the network starts from, where there is one.
     pub fn weights(&self) -> Option<&WeightsSpec> {
         self.weights.as_ref()
+    }
+
+    /// What keeps it from training on batches of so many images: batch normalisation needs more than one number a channel to take a variance of.
+    pub fn misfit_of_batch(&self, batch: usize) -> Option<Fault> {
+        let mut fault = None;
+        each(&self.layers, &mut |layer| {
+            let numbers = layer.output.iter().skip(1).product::<usize>().saturating_mul(batch);
+            if matches!(layer.operation, Operation::BatchNorm { .. }) && numbers < 2 && fault.is_none() {
+                let words = format!("batch normalisation of {} has one number a channel in a batch of one image, and no variance", shape(&layer.output));
+                fault = Some(layer.at.fault(words).help("train with a batch of 2 or more"));
+            }
+        });
+        fault
     }
 
     /// Whether it is nothing but one spatial transformer.

@@ -106,9 +106,32 @@ impl Inference<'_> {
             Some((steps, at)) => Some(self.sequence(*steps, &*transformation, &spec.transform.spec, TargetGrid::new(&input[1..], spec.align_corners), at)?),
             None => None,
         };
+        let (bounds, noise) = (self.of_theta(&spec.bounds, spec, &*transformation)?, self.of_theta(&spec.noise, spec, &*transformation)?);
         let steps = sequence.as_ref().map(|sequence| format!(", {} steps", sequence.steps)).unwrap_or_default();
-        let label = format!("{}, {}, {}{steps}", spec.transform.spec, spec.kernel.spec, spec.boundary.name());
-        Some(PlannedTransformer { name, transformation, kernel, boundary: spec.boundary, target, sequence, label })
+        let bounded = if bounds.is_some() { ", bounded" } else { "" };
+        let label = format!("{}, {}, {}{steps}{bounded}", spec.transform.spec, spec.kernel.spec, spec.boundary.name());
+        Some(PlannedTransformer { name, transformation, kernel, boundary: spec.boundary, target, sequence, bounds, noise, label })
+    }
+
+    /// Whether a list at `at` has a value for each number of theta; `None` and a mistake where it has not.
+    fn as_many_as_theta(&mut self, found: usize, at: &KeyPath, spec: &TransformerSpec, transformation: &dyn Transformation) -> Option<()> {
+        let names = transformation.theta_names();
+        if found != names.len() {
+            let message = format!("theta of `{}` has {} numbers ({}), found {found}", spec.transform.spec.kind, names.len(), names.join(", "));
+            return self.fail(at.fault(message));
+        }
+        Some(())
+    }
+
+    /// What a table gives for each number of theta; `None` where that is a mistake.
+    #[expect(clippy::option_option, reason = "not given is no mistake")]
+    fn of_theta<T: Clone>(&mut self, given: &Option<(Vec<T>, KeyPath)>, spec: &TransformerSpec, transformation: &dyn Transformation) -> Option<Option<Vec<T>>> {
+        let Some((values, at)) = given else { return Some(None) };
+        self.as_many_as_theta(values.len(), at, spec, transformation)?;
+        if spec.steps.is_some() {
+            return self.fail(at.fault("a theta that is composed of several steps can have neither `bounds` nor `noise`").help("leave it out, or `steps`"));
+        }
+        Some(Some(values.clone()))
     }
 
     /// Several steps of a transformation whose warps compose.
@@ -155,19 +178,28 @@ impl Inference<'_> {
     /// at the identity.
     fn start(&mut self, transformer: &mut PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
         let (start, identity) = (self.first_warp(transformer, i, count, spec)?, transformer.transformation.identity());
+        if let Some(bounds) = &transformer.bounds {
+            return self.before_bounds(&start, bounds, spec);
+        }
         let Some(sequence) = &mut transformer.sequence else { return Some(start) };
         sequence.start = Some(start).filter(|start| *start != identity);
         Some(identity)
     }
 
+    /// What is to be predicted for theta to be `start` behind its bounds.
+    fn before_bounds(&mut self, start: &[f64], bounds: &[[f64; 2]], spec: &TransformerSpec) -> Option<Vec<f64>> {
+        if start.iter().zip(bounds).any(|(start, [least, most])| !(least < start && start < most)) {
+            let at = spec.start.as_ref().map(|(_, at)| at).or(spec.bounds.as_ref().map(|(_, at)| at)).unwrap_or(&spec.at);
+            let fault = at.fault(format!("theta starts at {start:?}, which is not between its bounds {bounds:?}"));
+            return self.fail(fault.help("give a `start` between the bounds, or wider bounds"));
+        }
+        Some(start.iter().zip(bounds).map(|(start, [least, most])| ((2.0 * start - least - most) / (most - least)).atanh()).collect())
+    }
+
     /// Where the warp starts: where its table says, else at the identity, or for one of several parallel transformers at its tile.
     fn first_warp(&mut self, transformer: &PlannedTransformer, i: usize, count: usize, spec: &TransformerSpec) -> Option<Vec<f64>> {
         if let Some((start, at)) = &spec.start {
-            let names = transformer.transformation.theta_names();
-            if start.len() != names.len() {
-                let message = format!("theta of `{}` has {} numbers ({}), found {}", spec.transform.spec.kind, names.len(), names.join(", "), start.len());
-                return self.fail(at.fault(message));
-            }
+            self.as_many_as_theta(start.len(), at, spec, &*transformer.transformation)?;
             return Some(start.clone());
         }
         if count == 1 {

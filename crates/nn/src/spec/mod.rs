@@ -58,6 +58,8 @@ const TOLERANCE: f64 = 0.02;
 /// | `output` | the output's size, the input's where left out |
 /// | `start` | theta before training, a list of its numbers; the identity or its tile where left out |
 /// | `steps` | how often the transformer is applied, with the same weights, its warps composed: the localiser sees the input through the warp so far and predicts an increment; 1 where left out |
+/// | `bounds` | a pair `[least, most]` for each number of theta: `theta = (least + most) / 2 + (most - least) / 2 tanh(z)`, z being what the localiser predicts |
+/// | `noise` | the standard deviation of what is added to each number of theta in training, a list |
 /// | `lr_factor` | on the learning rate of the localisation network, 1 where left out |
 /// | `feed_theta` | whether theta joins the input of the next fc layer |
 /// | `shared_localiser` | of `parallel_st`: one layer list that predicts the theta of every transformer |

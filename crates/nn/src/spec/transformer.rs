@@ -41,6 +41,10 @@ pub(crate) struct TransformerSpec {
     pub(crate) output: Option<(Vec<usize>, KeyPath)>,
     /// How often it is applied, its warps composed, where it is more than once.
     pub(crate) steps: Option<(usize, KeyPath)>,
+    /// Between which numbers each number of theta stays, where it is kept between any.
+    pub(crate) bounds: Option<(Vec<[f64; 2]>, KeyPath)>,
+    /// The standard deviation of what is added to each number of theta in training, where anything is.
+    pub(crate) noise: Option<(Vec<f64>, KeyPath)>,
 }
 
 /// A plugin and where it is written.
@@ -53,7 +57,7 @@ pub(crate) struct PluginAt {
 }
 
 /// The keys of one transformer.
-const ONE: [&str; 8] = ["transform", "kernel", "boundary", "align_corners", "output", "start", "localiser", "steps"];
+const ONE: [&str; 10] = ["transform", "kernel", "boundary", "align_corners", "output", "start", "localiser", "steps", "bounds", "noise"];
 /// The keys of the whole layer.
 const LAYER: [&str; 2] = ["lr_factor", "feed_theta"];
 /// The keys of parallel transformers.
@@ -176,7 +180,10 @@ fn transformer(reader: &mut Reader, sections: &[Section]) -> Option<TransformerS
     let boundary = find(sections, "boundary").map_or(Some(Boundary::Zeros), |(value, at)| reader.choice(value, "boundary", &BOUNDARIES, &at));
     let align_corners = find(sections, "align_corners").map_or(Some(false), |(value, at)| reader.boolean(value, &at));
     let output = find(sections, "output").map_or(Some(None), |(value, at)| Some(Some((output(reader, value, &at)?, at))));
-    let start = find(sections, "start").map_or(Some(None), |(value, at)| Some(Some((start(reader, value, &at)?, at))));
+    let start = find(sections, "start").map_or(Some(None), |(value, at)| Some(Some((theta(reader, value, f64::is_finite, &at)?, at))));
+    let bounds = find(sections, "bounds").map_or(Some(None), |(value, at)| Some(Some((bounds(reader, value, &at)?, at))));
+    let positive = |deviation: f64| deviation.is_finite() && deviation >= 0.0;
+    let noise = find(sections, "noise").map_or(Some(None), |(value, at)| Some(Some((theta(reader, value, positive, &at)?, at))));
     let steps = find(sections, "steps").map_or(Some(None), |(value, at)| Some(Some((reader.integer(value, 1..=MOST_STEPS, &at)?, at))));
     let steps = steps.map(|steps| steps.filter(|(steps, _)| *steps > 1));
     Some(TransformerSpec {
@@ -188,6 +195,8 @@ fn transformer(reader: &mut Reader, sections: &[Section]) -> Option<TransformerS
         start: start?,
         output: output?,
         steps: steps?,
+        bounds: bounds?,
+        noise: noise?,
     })
 }
 
@@ -198,10 +207,22 @@ fn plugin(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<PluginAt> 
     }
 }
 
-fn start(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<Vec<f64>> {
-    let Some(items) = value.as_array() else { return reader.expected("theta as an array of numbers", value, at) };
-    let numbers: Vec<_> = items.iter().enumerate().map(|(i, item)| reader.number(item, "a finite number", f64::is_finite, &at.key(i))).collect();
+/// A number for each of theta's.
+fn theta(reader: &mut Reader, value: &Value, fits: fn(f64) -> bool, at: &KeyPath) -> Option<Vec<f64>> {
+    let Some(items) = value.as_array() else { return reader.expected("an array of numbers, one for each of theta's", value, at) };
+    let what = if fits(-1.0) { "a finite number" } else { "a finite number of 0 or more" };
+    let numbers: Vec<_> = items.iter().enumerate().map(|(i, item)| reader.number(item, what, fits, &at.key(i))).collect();
     numbers.into_iter().collect()
+}
+
+fn bounds(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<Vec<[f64; 2]>> {
+    let Some(items) = value.as_array() else { return reader.expected("an array of pairs [least, most], one for each number of theta", value, at) };
+    let mut pair = |(i, item): (usize, &Value)| match theta(reader, item, f64::is_finite, &at.key(i))?.as_slice() {
+        &[least, most] if least < most => Some([least, most]),
+        _ => reader.expected("a pair [least, most], the first below the second", item, &at.key(i)),
+    };
+    let pairs: Vec<_> = items.iter().enumerate().map(&mut pair).collect();
+    pairs.into_iter().collect()
 }
 
 fn output(reader: &mut Reader, value: &Value, at: &KeyPath) -> Option<Vec<usize>> {

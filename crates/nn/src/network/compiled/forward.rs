@@ -94,7 +94,8 @@ impl Forward {
             }
             Step::Layer(Layer { action: Action::Transformers { localisers, transformers, feed_theta, each }, .. }) => {
                 let (localised, thetas) = self.thetas(localisers, transformers, &x, tracked)?;
-                let warped = transformers.iter().zip(thetas).map(|(transformer, theta)| self.warp(transformer, &theta, &x)).collect::<Result<Vec<_>>>()?;
+                let warped =
+                    transformers.iter().zip(thetas).map(|(transformer, predicted)| self.warp(transformer, &predicted, &x)).collect::<Result<Vec<_>>>()?;
                 let (mut outputs, mut warps): (Vec<Tensor>, Vec<Warped>) = warped.into_iter().unzip();
                 let mut through = Vec::with_capacity(each.len());
                 for (i, list) in each.iter().enumerate() {
@@ -105,7 +106,7 @@ impl Forward {
                     through.push(records);
                 }
                 if *feed_theta {
-                    waiting.extend(warps.iter().map(|warped| warped.theta.as_detached_tensor()));
+                    waiting.extend(warps.iter().map(Warped::theta));
                 }
                 made.push(Record::Transformers { localisers: localised, warps, each: through, input: x, feed_theta: *feed_theta, tracked });
                 joined(outputs)

@@ -33,8 +33,11 @@ struct Composed {
 pub(super) struct Warped<'a> {
     transformer: &'a Transformer,
     target: &'a Target,
-    pub theta: Var,
-    /// M or, for a transformation without structured form, the grid; on candle's tape from theta.
+    /// What the localisation network predicted.
+    predicted: Var,
+    /// Theta, on candle's tape from that.
+    theta: Tensor,
+    /// M or, for a transformation without structured form, the grid; on candle's tape from what was predicted.
     placed: Tensor,
     /// Channels of the output, behind the list that it went through.
     pub channels: usize,
@@ -69,7 +72,7 @@ impl Forward {
             let (seen, view) = if step == 1 && sequence.direct {
                 (x.clone(), None)
             } else {
-                let (seen, warped) = warped(transformer, &sequence.view, &theta, x)?;
+                let (seen, warped) = warped(transformer, &sequence.view, &theta, |theta| Ok(theta.clone()), x)?;
                 (seen, Some(warped))
             };
             if step > 1 {
@@ -85,16 +88,24 @@ impl Forward {
     }
 
     /// What a transformer gives, and how it got there.
-    pub fn warp<'a>(&mut self, transformer: &'a Transformer, theta: &Tensor, input: &Tensor) -> Result<(Tensor, Warped<'a>)> {
-        let (output, warped) = warped(transformer, &transformer.output, theta, input)?;
-        self.warps.push(transformer.warp(transformer.steps(), &warped.theta.as_detached_tensor(), (input, &output), &transformer.output, self.mode));
+    pub fn warp<'a>(&mut self, transformer: &'a Transformer, predicted: &Tensor, input: &Tensor) -> Result<(Tensor, Warped<'a>)> {
+        let mode = self.mode;
+        let (output, warped) = warped(transformer, &transformer.output, predicted, |predicted| transformer.theta(predicted, mode), input)?;
+        self.warps.push(transformer.warp(transformer.steps(), &warped.theta(), (input, &output), &transformer.output, self.mode));
         Ok((output, warped))
     }
 }
 
-fn warped<'a>(transformer: &'a Transformer, target: &'a Target, theta: &Tensor, input: &Tensor) -> Result<(Tensor, Warped<'a>)> {
+fn warped<'a>(
+    transformer: &'a Transformer,
+    target: &'a Target,
+    predicted: &Tensor,
+    theta: impl Fn(&Tensor) -> Result<Tensor>,
+    input: &Tensor,
+) -> Result<(Tensor, Warped<'a>)> {
     let Transformer { transformation, sampler, .. } = transformer;
-    let theta = Var::from_tensor(theta)?;
+    let predicted = Var::from_tensor(predicted)?;
+    let theta = theta(&predicted)?;
     let (placed, output) = match &target.basis {
         Some(basis) => {
             let matrix = transformation.matrix(&theta)?;
@@ -108,7 +119,7 @@ fn warped<'a>(transformer: &'a Transformer, target: &'a Target, theta: &Tensor, 
         }
     };
     let channels = output.dim(1)?;
-    Ok((output, Warped { transformer, target, theta, placed, channels }))
+    Ok((output, Warped { transformer, target, predicted, theta, placed, channels }))
 }
 
 impl Composed {
@@ -153,7 +164,7 @@ pub(super) fn transformers(
         }
         let (image, mut theta) = warped.backward(input, &own)?;
         if let Some(fed) = fed.get(i) {
-            theta = (theta + fed)?;
+            theta = (theta + warped.to_predicted(fed)?)?;
         }
         add(&mut to_input, image)?;
         to_thetas.push(theta);
@@ -215,7 +226,7 @@ impl Sums {
 }
 
 impl Warped<'_> {
-    /// The gradients to the image, where it is wanted, and to theta.
+    /// The gradients to the image, where it is wanted, and to what was predicted.
     fn backward(&self, input: &Input, upstream: &Tensor) -> Result<(Option<Tensor>, Tensor)> {
         let Input { image, tracked } = *input;
         let (placed, sampler) = (self.placed.detach(), &self.transformer.sampler);
@@ -228,10 +239,26 @@ impl Warped<'_> {
             None => ops::sample_grid_gradients(image, &placed, sampler, upstream, GridWanted { input: tracked, grid: true })?,
         };
         let gradients = to_placed.filter(|_| self.placed.track_op()).map(|gradient| backward_from(&self.placed, &gradient)).transpose()?;
-        let theta = match gradients.as_ref().and_then(|gradients| gradients.get(&self.theta)) {
-            Some(theta) => theta.clone(),
-            None => self.theta.zeros_like()?,
+        let to_predicted = match gradients.as_ref().and_then(|gradients| gradients.get(&self.predicted)) {
+            Some(gradient) => gradient.clone(),
+            None => self.predicted.zeros_like()?,
         };
-        Ok((image, theta))
+        Ok((image, to_predicted))
+    }
+
+    /// Theta itself.
+    pub(super) fn theta(&self) -> Tensor {
+        self.theta.detach()
+    }
+
+    /// The gradient to what was predicted, from one to theta.
+    fn to_predicted(&self, gradient: &Tensor) -> Result<Tensor> {
+        if self.theta.id() == self.predicted.id() {
+            return Ok(gradient.clone());
+        }
+        match backward_from(&self.theta, gradient)?.get(&self.predicted) {
+            Some(gradient) => Ok(gradient.clone()),
+            None => Ok(self.predicted.zeros_like()?),
+        }
     }
 }
