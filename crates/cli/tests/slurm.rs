@@ -227,7 +227,7 @@ fn a_sweep_survives_its_cluster_and_ends_as_a_local_one() {
     let mut resumed = 0;
     for entry in std::fs::read_dir(cluster.out("trials")).unwrap().flatten() {
         let local = cluster.work.path().join("local/trials").join(entry.file_name());
-        for name in ["confusion.parquet", "metrics.parquet", "thetas.parquet", "warps.parquet", "weights.safetensors"] {
+        for name in ["confusion.parquet", "metrics.parquet", "thetas.parquet", "warps.parquet", "weights.safetensors", "worst.parquet"] {
             assert!(std::fs::read(entry.path().join(name)).unwrap() == std::fs::read(local.join(name)).unwrap(), "{name} of {:?}", entry.file_name());
         }
         resumed += usize::from(std::fs::read_to_string(entry.path().join("trial.log")).unwrap().contains("goes on from a checkpoint"));

@@ -147,6 +147,12 @@ fn a_layer_that_does_not_fit() {
 }
 
 #[test]
+fn batch_norm_of_single_numbers_in_batches_of_one() {
+    let text = FILE.replace("layers = [{ fc = 32 }, \"relu\",", "layers = [{ fc = 32 }, \"batch_norm\", \"relu\",");
+    assert_snapshot!(said(&text, &["train.batch=1"]));
+}
+
+#[test]
 fn a_layer_that_fits_in_some_trials_only() {
     let text = FILE.replace("{ conv = [8, 9] }", "{ conv = [8, 33] }").replace("model = [", "\"dataset.distortion\" = [\"RTS\", \"R\"]\nmodel = [");
     assert_snapshot!(said(&text, &[]));

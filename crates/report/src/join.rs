@@ -1,7 +1,7 @@
 //! Several experiments in one report: what tells their trials apart, and no sweep names, becomes a key.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use polars::prelude::{DataType, col};
 use serde_json::Value;
@@ -66,11 +66,16 @@ fn resolved(folder: &Path) -> PathBuf {
     folder.canonicalize().unwrap_or_else(|_| folder.into())
 }
 
-/// The folders' own names; as they were typed where two have the same.
+/// The folders' own names; of those that another has too, as much of the end of its path as no other ends in.
 fn names(dirs: &[&PathBuf]) -> Vec<String> {
-    let names: Vec<String> = dirs.iter().map(|dir| resolved(dir).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())).collect();
-    let distinct: BTreeSet<&String> = names.iter().collect();
-    if distinct.len() == names.len() { names } else { dirs.iter().map(|dir| dir.display().to_string()).collect() }
+    let name = |part: Component| matches!(part, Component::Normal(_)).then(|| part.as_os_str().to_string_lossy().into_owned());
+    let paths: Vec<Vec<String>> = dirs.iter().map(|dir| resolved(dir).components().filter_map(name).collect()).collect();
+    let end = |path: &[String], length: usize| path[path.len().saturating_sub(length)..].join("/");
+    let told = |(i, path): (usize, &Vec<String>)| {
+        let alone = |length: &usize| paths.iter().enumerate().all(|(other, of)| other == i || end(of, *length) != end(path, *length));
+        end(path, (1..path.len()).find(alone).unwrap_or(path.len()))
+    };
+    paths.iter().enumerate().map(told).collect()
 }
 
 /// What the facts of trials say, trial by trial; of one whose facts cannot be read, nothing.

@@ -262,7 +262,11 @@ pub fn metrics(store: &mut Store) -> Result<Vec<Measurement>> {
 
 /// Reads the warped test images of one trial at every moment that was kept, the end last.
 pub fn moments(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
-    let path = trial.folder.join("warps.parquet");
+    warps(trial.folder.join("warps.parquet"), bad)
+}
+
+/// Reads a file of warped images, row by row; nothing where there is none.
+fn warps(path: PathBuf, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
     if !path.is_file() {
         return Ok(Vec::new());
     }

@@ -1,6 +1,7 @@
 //! The figures of made-up results: which are drawn, from what, in which formats and widths, and that nothing is cut off or covered.
 
 mod fixture;
+mod misread;
 mod recorded;
 
 use fixture::Fixture;
@@ -110,7 +111,7 @@ fn trials_from_before_there_were_recordings_have_the_figures_of_then() {
     let root = tempfile::tempdir().unwrap();
     Fixture { seeds: 2, ..Fixture::quickstart() }.write(root.path());
     write(root.path(), &options(None, root.path())).unwrap();
-    assert_eq!(figures(root.path()), ["comparison", "cost_step_time", "learning_curves", "montage_R", "worst_R"]);
+    assert_eq!(figures(root.path()), ["comparison", "cost_step_time", "learning_curves", "montage_R"]);
 }
 
 #[test]
@@ -203,6 +204,38 @@ fn volumes_are_seen_from_three_sides_and_in_slices() {
     assert_eq!(figure.matches("<image").count(), 10 * 9);
     assert!(["front", "above", "side", "slice ½"].iter().all(|word| figure.contains(word)));
     check_texts(root.path(), "volumes_R");
+}
+
+#[test]
+fn the_worst_stand_in_order_with_what_they_were_read_as_and_their_losses() {
+    let root = tempfile::tempdir().unwrap();
+    recorded(root.path(), Fixture { layers: 1, ..whole() });
+    write(root.path(), &options(None, root.path())).unwrap();
+    let text = csv(root.path(), "worst_R");
+    assert!(text.starts_with("model,trial,layer,step,sample,classes,predictions,loss,theta\nST-CNN affine,0200,layers.0.st,1,10,0 1,10 7,12.5,"), "{text}");
+    assert_eq!(text.lines().count(), 1 + 3 * 10);
+    let figure = svg(root.path(), "worst_R");
+    assert!([">\n12.5\n<", ">\n10 7\n<", ">\n9.50\n<", "Of several labels"].iter().all(|word| figure.contains(word)));
+    assert_eq!(figure.matches("<image").count(), 3 * 10 * 3);
+    fs::write(fixture::trial(root.path(), 0, 2, 0).join("worst.parquet"), "x").unwrap();
+    let error = write(root.path(), &options(None, root.path())).unwrap_err();
+    let Error::Unreadable { files, report: Some(_) } = &error else { panic!("{error}") };
+    assert!(files.len() == 1 && files[0].path.ends_with("worst.parquet"), "{error}");
+    assert_eq!(csv(root.path(), "worst_R").lines().count(), 1 + 2 * 10, "the others are drawn");
+}
+
+#[test]
+fn the_animation_of_volumes_shows_them_from_three_sides() {
+    let root = tempfile::tempdir().unwrap();
+    Fixture { models: vec!["ST".into()], plain: 0, seeds: 1, ..Fixture::quickstart() }.write(root.path());
+    let folder = fixture::trial(root.path(), 0, 0, 0);
+    recorded::volumes(&folder);
+    write(root.path(), &options(None, root.path())).unwrap();
+    assert!(!figures(root.path()).contains(&"straightening_R".into()), "there is the end alone");
+    recorded::moments(&folder);
+    write(root.path(), &options(None, root.path())).unwrap();
+    let of_images = csv(root.path(), "straightening_R").lines().skip(1).count();
+    assert_eq!(of_images, 3 * recorded::MOMENTS.len(), "three volumes, each once a moment");
 }
 
 #[test]

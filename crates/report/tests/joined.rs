@@ -71,6 +71,15 @@ fn where_nothing_differs_the_experiment_itself_is_the_key() {
 }
 
 #[test]
+fn folders_of_one_name_are_told_apart_by_as_much_of_their_paths_as_it_takes() {
+    let root = tempfile::tempdir().unwrap();
+    let dirs = ["before/run/table", "after/run/table", "other"].map(|name| experiment(root.path(), name, "{}", "cpu"));
+    let (report, _) = report(&dirs);
+    assert!(report.table.starts_with("before/run/table, after/run/table, other\n"), "{}", report.table);
+    assert_eq!(lines(&dirs)[..3], ["CNN experiment=after/run/table 2", "CNN experiment=before/run/table 2", "CNN experiment=other 2"]);
+}
+
+#[test]
 fn one_label_of_two_networks_is_not_averaged_over_both() {
     let root = tempfile::tempdir().unwrap();
     let of = |width: usize| format!(r#"{{"network": {{"layers": [{{"fc": {width}}}]}}}}"#);

@@ -3,6 +3,7 @@
 
 mod browser;
 mod fixture;
+mod misread;
 mod sweep;
 
 use browser::Browser;
@@ -171,6 +172,62 @@ fn the_slider_shows_the_transformers_at_other_moments() {
     assert_eq!(rows, ["ST-CNN affineinput and grid", "output", "ST-CNN projectiveinput and grid", "output"]);
     let first = browser.text("document.querySelector('#montage-table td svg').getAttribute('aria-label')");
     assert!(first.starts_with("class 0, image ") && first.ends_with(": input with the grid"), "{first}");
+}
+
+#[test]
+fn the_play_button_goes_through_the_moments_once_and_stops() {
+    let Some(mut browser) = open(1280) else { return };
+    let (button, step) = ("document.getElementById('montage-play').textContent", "document.getElementById('montage-step').textContent");
+    browser.value(
+        "window.seen = []; new MutationObserver(() => window.seen.push(document.getElementById('montage-step').textContent))\
+         .observe(document.getElementById('montage-step'), { childList: true })",
+    );
+    click(&mut browser, "#montage-play");
+    assert_eq!((browser.text(button), browser.text(step)), ("Stop".into(), "0".into()), "from the end it begins anew");
+    browser.wait(&format!("{button} === 'Play'"));
+    assert_eq!(browser.text("window.seen.join(' ')"), "0 37 75 150 300 600 1,200");
+    click(&mut browser, "#montage-play");
+    browser.wait(&format!("{step} === '37'"));
+    click(&mut browser, "#montage-play");
+    assert_eq!((browser.text(button), browser.text(step)), ("Play".into(), "37".into()), "it stops where it is");
+}
+
+#[test]
+fn the_worst_errors_are_shown_with_what_they_were_read_as() {
+    let Some(mut browser) = open(1280) else { return };
+    set(&mut browser, "montage-choice", "worst");
+    let rows = column(&mut browser, "montage-table", 0);
+    assert_eq!(rows[..3], ["ST-CNN affineinput and grid", "output", "class, read as"]);
+    assert_eq!(column(&mut browser, "montage-table", 1)[2], "0 1 as 10 7loss 12.5");
+    assert_eq!(browser.value("document.getElementById('montage-time').checkVisibility()"), json!(false), "there is the end alone");
+    assert_eq!(browser.value("document.querySelectorAll('#montage-table tbody tr:first-child image').length"), json!(10));
+    set(&mut browser, "montage-distortion", "E");
+    assert!(browser.text("document.querySelector('#montage-table tbody').textContent").contains("no model"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// A4 with margins of 10 mm has 718 pixels across.
+#[test]
+fn in_print_nothing_is_cut_off_and_what_is_to_be_pressed_is_gone() {
+    for file in [page(&SWEEP), page(&made(hostile()))] {
+        let Some(mut browser) = Browser::open(&file, 718) else { return };
+        browser.call("Emulation.setEmulatedMedia", json!({ "media": "print", "features": [{ "name": "prefers-color-scheme", "value": "dark" }] }));
+        assert_eq!(browser.text("getComputedStyle(document.body).backgroundColor"), "rgb(255, 255, 255)", "paper is white");
+        let pressed = "[...document.querySelectorAll('button, input, select')].filter((e) => e.checkVisibility()).map((e) => e.outerHTML)";
+        assert_eq!(browser.text(&format!("{pressed}.join(' | ')")), "");
+        let cut = browser.text(
+            "[...document.querySelectorAll('main *')].filter((e) => !e.closest('.hidden') && e.checkVisibility() && (e.getBoundingClientRect().right > 719 \
+             || (e.matches('.scroll, td, th') && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible') \
+             || (e.matches('.scroll') && e.scrollHeight > e.clientHeight + 1))).map((e) => e.outerHTML.slice(0, 80)).join(' | ')",
+        );
+        assert_eq!(cut, "");
+        // A heading that sticks to the window is missing on the next sheet.
+        let sticking =
+            browser.text("[...document.querySelectorAll('th')].filter((th) => th.closest('thead') && getComputedStyle(th).position !== 'static').length");
+        assert_eq!(sticking, "0");
+        let sheets = browser.call("Page.printToPDF", json!({ "paperWidth": 8.27, "paperHeight": 11.69 }));
+        assert!(sheets["data"].as_str().is_some_and(|pdf| pdf.len() > 10_000));
+    }
 }
 
 #[test]

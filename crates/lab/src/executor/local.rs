@@ -107,11 +107,12 @@ impl Queue<'_> {
     /// Runs a trial, again where it fails and the file says so; `waited` for where somebody else was at work at it.
     fn trial(&self, trial: &Trial, index: usize, place: &Place<'_>, waited: bool) {
         let Some(Prepared::Waiting { dataset, plan, objective }) = self.prepared.get(index) else { return };
-        let Some(_held) = self.budget.hold(need(trial, plan), &self.options.cancel) else {
+        let bytes = need(trial, plan, objective);
+        let Some(_held) = self.budget.hold(bytes, &self.options.cancel) else {
             if self.options.cancel.load(Ordering::Relaxed) {
                 return self.summarise(|summary| summary.cancelled = true);
             }
-            let reason = self.budget.refusal(need(trial, plan));
+            let reason = self.budget.refusal(bytes);
             return self.failed(trial, index, &reason, "not run");
         };
         // As it is now, and not as it was when this run began: somebody else may have brought it to its end.

@@ -8,23 +8,41 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use stn_nn::Plan;
 
-use crate::Trial;
+use crate::trainer::Objective;
+use crate::{TrainSpec, Trial};
 
 /// What a trial holds beside what is counted: code, threads, batches ahead.
 const BESIDE: u64 = 64 << 20;
 /// How often a trial that waits for memory looks whether the run was stopped.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The memory that a trial needs at most, in bytes, by its network and batch; the data set, which trials share, is not in it.
+/// The memory that a trial needs at most, in bytes, by its networks and batches; the data set, which trials share, is not in it.
 ///
-/// Parameters are there once themselves, once for each number that the optimiser keeps of them, and once more while a checkpoint is written; what every layer gives for a batch is
-/// there once forward and at most once more as its gradient.
-pub(crate) fn need(trial: &Trial, plan: &Plan) -> u64 {
+/// An encoder is trained before the trial's network is; afterwards it sees two pieces of every image, and one of them on the way back, too.
+pub(crate) fn need(trial: &Trial, plan: &Plan, objective: &Objective) -> u64 {
     let train = &trial.config.train;
     let size = train.precision.dtype().size_in_bytes() as u64;
-    let copies = 2 * (1 + train.optimizer.kept().len() as u64);
-    let numbers = plan.parameters() as u64 * copies + 2 * plan.outputs() as u64 * train.batch as u64;
+    let own = training(plan, train);
+    let numbers = match objective.encoder() {
+        None => own,
+        Some((encoder, encoder_train)) => {
+            let judging = encoder.parameters() as u64 + 3 * outputs(encoder, train.batch);
+            own.saturating_add(judging).max(training(encoder, encoder_train))
+        }
+    };
     BESIDE + numbers.saturating_mul(size)
+}
+
+/// The numbers that training takes: parameters are there once themselves, once for each number that the optimiser keeps of them, and once more while a checkpoint is written; what
+/// every layer gives for a batch is there once forward and at most once more as its gradient.
+fn training(plan: &Plan, train: &TrainSpec) -> u64 {
+    let copies = 2 * (1 + train.optimizer.kept().len() as u64);
+    plan.parameters() as u64 * copies + 2 * outputs(plan, train.batch)
+}
+
+/// The numbers that all layers give for a batch.
+fn outputs(plan: &Plan, batch: usize) -> u64 {
+    plan.outputs() as u64 * batch as u64
 }
 
 /// The memory that trials may take together.

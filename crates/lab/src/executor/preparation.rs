@@ -123,7 +123,8 @@ impl Plans<'_> {
         let ending = trial.config.train.objective.ending(dataset.outputs());
         let key = (network, dataset.shape().to_vec(), ending.clone());
         let plan = || Plan::new(&trial.config.network, dataset.shape(), ending, self.registry).map(Arc::new);
-        self.known.entry(key).or_insert_with(plan).clone()
+        let plan = self.known.entry(key).or_insert_with(plan).clone()?;
+        plan.misfit_of_batch(trial.config.train.batch).map_or(Ok(plan), |fault| Err(vec![fault]))
     }
 }
 

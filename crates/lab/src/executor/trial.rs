@@ -9,7 +9,7 @@ use stn_nn::Plan;
 
 use super::pruning::Pruner;
 use super::{DeviceName, RunOptions};
-use crate::store::{CONFUSION, FACTS, LOG, Lease, METRICS, Store, THETAS, WARPS, WEIGHTS, checkpoint, facts, files, frame, metrics, weights};
+use crate::store::{CONFUSION, FACTS, LOG, Lease, METRICS, Store, THETAS, WARPS, WEIGHTS, WORST, checkpoint, facts, files, frame, metrics, weights};
 use crate::trainer::{Evaluation, Keeper, Measured, Objective, Stop, Trainer};
 use crate::trial_log::TrialLog;
 use crate::{Error, Experiment, Observer, Result, Trial, machine};
@@ -68,7 +68,7 @@ impl TrialRun<'_> {
     /// Leaves everything in the folder that belongs to a trial that has ended, well or not.
     fn attempt(&self, lease: &Lease) -> Result<Ended> {
         let folder = lease.dir();
-        for name in [FACTS, METRICS, CONFUSION, THETAS, WARPS, WEIGHTS] {
+        for name in [FACTS, METRICS, CONFUSION, THETAS, WARPS, WORST, WEIGHTS] {
             files::remove(&folder.join(name))?;
         }
         let log = TrialLog::open(&folder.join(LOG))?;
@@ -149,6 +149,7 @@ impl TrialRun<'_> {
         frame::write_frame(&folder.join(CONFUSION), trained.confusion.frame()?, frame::ARRAYS)?;
         frame::write_frame(&folder.join(THETAS), trained.thetas, frame::ARRAYS)?;
         frame::write_frame(&folder.join(WARPS), trained.warps, frame::ARRAYS)?;
+        frame::write_frame(&folder.join(WORST), trained.worst, frame::ARRAYS)?;
         weights::write(&folder.join(WEIGHTS), &trained.network)?;
         facts.test_error = Some(trained.evaluation.error);
         facts.test_loss = Some(trained.evaluation.loss);

@@ -114,6 +114,16 @@ pub(super) const TRANSFORMER: &[[&str; 3]] = &[
         "How often the transformer is applied, with the same weights and composed warps (Lin & Lucey, CVPR 2017): in each step the localisation network sees the original input through the warp so far and predicts an increment, `T_total(p) = T_before(T_increment(p))`, and the input is sampled anew. The transformation must be one whose warps compose: affine, affine3d, attention with a free scale, projective, rigid, similarity, translation. From 2 on, parallel transformers start from their tiles and predict increments from the identity, each with a localiser of its own.",
     ],
     [
+        "`bounds`",
+        "",
+        "A pair `[least, most]` for each number of theta, which then stays between them: `theta = (least + most) / 2 + (most - least) / 2 tanh(z)`, with z what the localisation network predicts. `start` must lie between them. Not together with `steps`.",
+    ],
+    [
+        "`noise`",
+        "",
+        "The standard deviation of normal noise on each number of theta, in training only, a list: the loss is then learnt from about theta, not at it, so that ripples of the image or of what judges it lead nowhere. Not together with `steps`.",
+    ],
+    [
         "`lr_factor`",
         "`1.0`",
         "The factor on the learning rate of the localisation network. It is also how a loss that is scaled for each localiser is realised: under plain SGD the two are the same.",
@@ -243,6 +253,7 @@ OUT/trials/ID/metrics.parquet      loss and error over the steps
 OUT/trials/ID/confusion.parquet    which classes are taken for which
 OUT/trials/ID/thetas.parquet       parameters of the transformations for some test images over the training
 OUT/trials/ID/warps.parquet        some test images before and after each transformer
+OUT/trials/ID/worst.parquet        the same of those that are wrong by most
 OUT/trials/ID/weights.safetensors  the trained parameters by name, in PyTorch's layouts
 OUT/trials/ID/trial.log            what happened, with times
 OUT/work/ID.N/                     a trial at work, with its checkpoints

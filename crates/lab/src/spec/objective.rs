@@ -199,6 +199,7 @@ impl EncoderSpec {
     fn misfits(&self, compared: Activations, registry: &Registry) -> Vec<Fault> {
         match self.plan(registry) {
             Err(faults) => faults,
+            Ok(plan) if plan.misfit_of_batch(self.train.batch).is_some() => plan.misfit_of_batch(self.train.batch).into_iter().collect(),
             Ok(plan) if compared != Activations::Relu || plan.describe().iter().any(|line| line.name.starts_with("relu")) => Vec::new(),
             Ok(_) => vec![
                 Fault::at(["layers"], "there is no \"relu\" among these layers, so there are no activations to compare by").help("put \"relu\" behind a layer"),

@@ -100,7 +100,7 @@ impl<'a> Planner<'a> {
             _ => None,
         };
         if let (Some(train), Some(plan)) = (&train, &plan) {
-            faults.extend(train.objective.misfit(plan).map(|fault| fault.below(below)));
+            faults.extend(train.objective.misfit(plan).or_else(|| plan.misfit_of_batch(train.batch)).map(|fault| fault.below(below)));
         }
         let misfits = train.as_ref().map(|train| train.objective.misfits(self.registry)).unwrap_or_default();
         faults.extend(misfits.into_iter().map(|fault| fault.below(["train"])));

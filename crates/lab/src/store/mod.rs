@@ -9,6 +9,7 @@
 //! OUT/trials/ID/confusion.parquet   which classes are taken for which
 //! OUT/trials/ID/thetas.parquet      parameters of the transformations for some test images over the training
 //! OUT/trials/ID/warps.parquet       some test images before and after each transformer
+//! OUT/trials/ID/worst.parquet       the same of those that are wrong by most
 //! OUT/trials/ID/weights.safetensors
 //! OUT/trials/ID/facts.parquet       one row
 //! OUT/work/ID.N/                    a trial at work: see `lease` and `checkpoint`
@@ -31,6 +32,7 @@ pub(crate) mod schema;
 pub(crate) mod tensors;
 pub(crate) mod warps;
 pub(crate) mod weights;
+pub(crate) mod worst;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -250,6 +252,8 @@ pub(crate) const CONFUSION: &str = "confusion.parquet";
 pub(crate) const THETAS: &str = "thetas.parquet";
 /// The file of a trial's warps.
 pub(crate) const WARPS: &str = "warps.parquet";
+/// The file of a trial's worst test images.
+pub(crate) const WORST: &str = "worst.parquet";
 /// The file of a trial's weights.
 pub(crate) const WEIGHTS: &str = "weights.safetensors";
 /// The file of a trial's log.

@@ -28,7 +28,7 @@ const fn column(name: &'static str, kind: &'static str, description: &'static st
 
 /// Every Parquet file of the results.
 pub fn schema() -> &'static [TableDoc] {
-    &[PLAN, FACTS, METRICS, CONFUSION, THETAS, WARPS]
+    &[PLAN, FACTS, METRICS, CONFUSION, THETAS, WARPS, WORST]
 }
 
 pub(crate) const PLAN: TableDoc = TableDoc {
@@ -133,21 +133,50 @@ const TRAINED: Column = column("trained", "i64", "Training steps done.");
 
 pub(crate) const WARPS: TableDoc = TableDoc {
     file: "trials/ID/warps.parquet",
-    description: "What each spatial transformer did to some test images (the first of each class, ten at most): one row a moment, image and transformer, and step of a transformer that is applied several times. The moments are the end of the training, which has the greatest `trained`, and, of as many images as have 131,072 numbers together, the time before the first step and the evaluations next to a 32nd, a 16th, an 8th, a quarter and half of the steps. Empty for a network without transformers.",
-    columns: &[
-        TRAINED,
-        column("sample", "i64", "The image's index in the test part."),
-        column("layer", "str", "The transformer's name."),
-        column("step", "i64", "How many times the transformer had been applied, from 1; theta is that of the composed warps."),
-        column("class", "i64", "The image's class; of several labels the first."),
-        column("predicted", "i64", "The class the network gives it; -1 where it is to find a thing, and has not."),
-        column("theta", "list[f64]", "The transformation's parameters."),
-        column("theta_names", "list[str]", "Their names."),
-        column("input", "list[f32]", "What went into the transformer, row-major."),
-        column("input_shape", "list[i64]", "Its shape: C H W, or C D H W."),
-        column("grid", "list[f32]", "The sampling grid in normalised coordinates of the input, row-major."),
-        column("grid_shape", "list[i64]", "Its shape: H W 2, or D H W 3."),
-        column("output", "list[f32]", "What came out of the transformer, row-major."),
-        column("output_shape", "list[i64]", "Its shape: C H W, or C D H W."),
-    ],
+    description: "What each spatial transformer did to some test images (the first of each class, ten at most): one row a moment, image and transformer, and step of a transformer that is applied several times. The moments are the end of the training, which has the greatest `trained`, and, of as many images as have 131,072 numbers together, the time before the first step and the evaluations next to a 32nd, a 16th, an 8th, a quarter and half of the steps. At these, of volumes, grids have 7 points a side at most, and where one volume alone has too many numbers, the greatest of 2 x 2 x 2 voxels and more is kept. Empty for a network without transformers.",
+    columns: &WARP_COLUMNS,
 };
+
+const WARP_COLUMNS: [Column; 14] = [
+    TRAINED,
+    column("sample", "i64", "The image's index in the test part."),
+    column("layer", "str", "The transformer's name."),
+    column("step", "i64", "How many times the transformer had been applied, from 1; theta is that of the composed warps."),
+    column("class", "i64", "The image's class; of several labels the first."),
+    column("predicted", "i64", "The class the network gives it; -1 where it is to find a thing, and has not."),
+    column("theta", "list[f64]", "The transformation's parameters."),
+    column("theta_names", "list[str]", "Their names."),
+    column("input", "list[f32]", "What went into the transformer, row-major."),
+    column("input_shape", "list[i64]", "Its shape: C H W, or C D H W."),
+    column("grid", "list[f32]", "The sampling grid in normalised coordinates of the input, row-major."),
+    column("grid_shape", "list[i64]", "Its shape: H W 2, or D H W 3."),
+    column("output", "list[f32]", "What came out of the transformer, row-major."),
+    column("output_shape", "list[i64]", "Its shape: C H W, or C D H W."),
+];
+
+pub(crate) const WORST: TableDoc = TableDoc {
+    file: "trials/ID/worst.parquet",
+    description: "What each spatial transformer did after training to the test images that are wrong with the largest `loss` of the whole test part, worst first: ten, or as many as have 4,194,304 numbers together (of volumes, grids have 7 points a side at most); fewer where fewer are wrong. One row an image and transformer, and step of a transformer that is applied several times. Empty for a network without transformers.",
+    columns: &joined::<{ WARP_COLUMNS.len() + WRONG_COLUMNS.len() }>(&WARP_COLUMNS, &WRONG_COLUMNS),
+};
+
+const WRONG_COLUMNS: [Column; 3] = [
+    column(
+        "loss",
+        "f64",
+        "How far the image is from right: the cross-entropy, summed over its labels; where a thing is to be found, 1 - IoU of its place and the place cut out.",
+    ),
+    column("classes", "list[i64]", "The class of every label."),
+    column("predictions", "list[i64]", "The class that the network gives to every label; -1 where it is to find a thing, and has not."),
+];
+
+/// `front` and then `back`, `N` columns together.
+const fn joined<const N: usize>(front: &[Column], back: &[Column]) -> [Column; N] {
+    let mut all = [TRAINED; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = if i < front.len() { front[i] } else { back[i - front.len()] };
+        i += 1;
+    }
+    all
+}

@@ -104,13 +104,23 @@ impl Colocalisation {
     /// A thing is found where the place that was cut out and its own overlap by half of their union.
     pub fn verdicts(&self, seen: &Seen<'_>) -> Result<Vec<Verdict>> {
         let labels = seen.batch.labels.flatten_all()?.to_vec1::<u32>()?;
-        let truth = seen.batch.places.as_deref().unwrap_or_default();
-        let verdict = |((cut, truth), label): ((Place, &Place), u32)| {
-            let found = overlap(cut, *truth) > FOUND;
+        let verdict = |(overlap, label): (f64, u32)| {
+            let found = overlap > FOUND;
             Verdict { named: vec![(label, if found { label.into() } else { -1 })], wrong: !found }
         };
-        Ok(places(seen.warps)?.into_iter().zip(truth).zip(labels).map(verdict).collect())
+        Ok(overlaps(seen)?.into_iter().zip(labels).map(verdict).collect())
     }
+
+    /// How much of the union of the two places is not in both: 1 where they do not touch.
+    pub fn misses(&self, seen: &Seen<'_>) -> Result<Vec<f64>> {
+        Ok(overlaps(seen)?.into_iter().map(|overlap| 1.0 - if overlap.is_nan() { 0.0 } else { overlap }).collect())
+    }
+}
+
+/// How far the place that was cut out of each image and that of its thing overlap.
+fn overlaps(seen: &Seen<'_>) -> Result<Vec<f64>> {
+    let truth = seen.batch.places.as_deref().unwrap_or_default();
+    Ok(places(seen.warps)?.into_iter().zip(truth).map(|(cut, truth)| overlap(cut, *truth)).collect())
 }
 
 /// The place of each image that the last transformer read.

@@ -1,20 +1,16 @@
 //! Loss and error on the test part, and the images that show what the transformers do.
 
-use std::collections::BTreeMap;
-
 use candle_core::{DType, Tensor};
-use stn_data::{Batch, Dataset};
-use stn_nn::Outcome;
+use stn_data::Dataset;
 
 use super::Stop;
-use super::objective::{Judge, Seen, Verdict};
+use super::objective::{Judge, Seen};
+use super::shown::{Shown, Worst};
 use super::state::TrainingState;
 use crate::store::confusion::Confusion;
-use crate::store::warps::{Image, Row};
+use crate::store::warps::Row;
+use crate::store::worst::Misread;
 use crate::{Error, Result, TrainSpec};
-
-/// The most test images whose warps are kept.
-const MOST_SAMPLES: usize = 10;
 
 /// Mean loss and error in percent over the whole test part.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,15 +26,32 @@ pub(crate) struct Evaluated {
     pub confusion: Confusion,
     /// What each transformer did to the first images of each class, by class.
     pub shown: Vec<Row>,
+    /// The images of the whole test part that were wrong with the largest losses, worst first; none where they were not asked for.
+    pub worst: Vec<Misread>,
+}
+
+/// An evaluation on the way, or the last one, which keeps the worst images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    OnTheWay,
+    End,
 }
 
 /// The most batches that are looked through for images of every class before the first step.
 const MOST_BATCHES: usize = 10;
 
-/// Evaluates the network on the whole test part, guarding its numbers.
-pub(crate) fn evaluate(state: &mut TrainingState, dataset: &Dataset, train: &TrainSpec, seed: u64, judge: &Judge, stop: Stop<'_>) -> Result<Evaluated> {
+/// Evaluates the network on the whole test part, guarding its numbers; at the end of the training the worst images are kept.
+pub(crate) fn evaluate(
+    state: &mut TrainingState,
+    dataset: &Dataset,
+    train: &TrainSpec,
+    seed: u64,
+    judge: &Judge,
+    stop: Stop<'_>,
+    moment: Moment,
+) -> Result<Evaluated> {
     let (mut loss, mut wrong_images, mut images) = (0.0, 0usize, 0usize);
-    let (mut shown, mut confusion) = (Shown::of(dataset), Confusion::default());
+    let (mut shown, mut worst, mut confusion) = (Shown::of(dataset), Worst::default(), Confusion::default());
     for (number, batch) in dataset.test_batches(train.batch).enumerate() {
         stop.check()?;
         let batch = batch?;
@@ -55,6 +68,9 @@ pub(crate) fn evaluate(state: &mut TrainingState, dataset: &Dataset, train: &Tra
             verdict.named.iter().enumerate().for_each(|(label, (class, predicted))| confusion.count(label, *class, *predicted));
         }
         shown.add(&batch, &outcome, &verdicts, state.step)?;
+        if moment == Moment::End && !outcome.warps.is_empty() {
+            worst.add(&batch, &outcome, &verdicts, &judge.losses(&outcome.logits, &seen)?, state.step)?;
+        }
     }
     if images == 0 {
         return Err(Error::Other("the test part holds no image, so there is nothing to evaluate on".into()));
@@ -64,7 +80,7 @@ pub(crate) fn evaluate(state: &mut TrainingState, dataset: &Dataset, train: &Tra
         return Err(state.guard.not_finite("the test loss".into(), state.step, loss, &state.network));
     }
     let evaluation = Evaluation { loss, error: 100.0 * wrong_images as f64 / images as f64 };
-    Ok(Evaluated { evaluation, confusion, shown: shown.rows() })
+    Ok(Evaluated { evaluation, confusion, shown: shown.rows(), worst: worst.images() })
 }
 
 /// What each transformer does to the first images of each class before the first step; of classes that come late in the test part, nothing.
@@ -85,83 +101,6 @@ pub(crate) fn look(state: &TrainingState, dataset: &Dataset, train: &TrainSpec, 
         }
     }
     Ok(shown.rows())
-}
-
-/// The first images of every class, of the first classes alone where there are many.
-struct Shown {
-    classes: usize,
-    /// Of each class.
-    each: usize,
-    /// How many images of each class there are, and their rows.
-    found: BTreeMap<u32, (usize, Vec<Row>)>,
-}
-
-impl Shown {
-    fn of(dataset: &Dataset) -> Self {
-        let classes = dataset.classes();
-        Self { classes: classes.min(MOST_SAMPLES), each: (MOST_SAMPLES / classes).max(1), found: BTreeMap::new() }
-    }
-
-    /// Whether every class has its images.
-    fn is_whole(&self) -> bool {
-        self.found.len() == self.classes && self.found.values().all(|(images, _)| *images == self.each)
-    }
-
-    /// By class; the rows of an image stand together.
-    fn rows(self) -> Vec<Row> {
-        self.found.into_values().flat_map(|(_, rows)| rows).collect()
-    }
-
-    /// Keeps what the transformers did to those images of a batch that belong here.
-    fn add(&mut self, batch: &Batch, outcome: &Outcome, verdicts: &[Verdict], trained: u64) -> Result<()> {
-        // Of several labels the first stands for the image.
-        let labels = batch.labels.narrow(1, 0, 1)?.flatten_all()?.to_vec1::<u32>()?;
-        let new = self.belonging(&labels);
-        if new.is_empty() {
-            return Ok(());
-        }
-        let grids = outcome.warps.iter().map(|warp| warp.grid()).collect::<std::result::Result<Vec<_>, _>>()?;
-        for i in new {
-            let (sample, predicted) = (batch.indices.get(i).copied().unwrap_or(i) as i64, verdicts.get(i).map_or(-1, Verdict::predicted));
-            for (warp, grid) in outcome.warps.iter().zip(&grids) {
-                let (Some(input), Some(output)) = (&warp.input, &warp.output) else { continue };
-                let row = Row {
-                    trained,
-                    sample,
-                    layer: warp.layer.clone(),
-                    step: warp.step as i64,
-                    class: i64::from(labels[i]),
-                    predicted,
-                    theta: warp.theta.to_dtype(DType::F64)?.get(i)?.to_vec1::<f64>()?,
-                    theta_names: warp.theta_names.clone(),
-                    input: Image::of(input, i)?,
-                    grid: Image::of(grid, i)?,
-                    output: Image::of(output, i)?,
-                };
-                if let Some((_, rows)) = self.found.get_mut(&labels[i]) {
-                    rows.push(row);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The images of a batch that belong here, by their labels.
-    fn belonging(&mut self, labels: &[u32]) -> Vec<usize> {
-        let mut new: Vec<usize> = Vec::new();
-        for (i, class) in labels.iter().enumerate() {
-            let (images, _) = self.found.entry(*class).or_default();
-            if *images < self.each {
-                *images += 1;
-                new.push(i);
-            }
-        }
-        while self.found.len() > MOST_SAMPLES {
-            self.found.pop_last();
-        }
-        new.retain(|&i| self.found.contains_key(&labels[i]));
-        new
-    }
 }
 
 /// A tensor of one number.

@@ -36,6 +36,21 @@ pub(super) fn verdicts(logits: &Tensor, labels: &Tensor) -> Result<Vec<Verdict>>
     Ok(predicted.into_iter().zip(labels).map(verdict).collect())
 }
 
+/// The cross-entropy of each image, summed over its labels: `sum over h of ln(sum over c of exp(x_hc)) - x_h,label`.
+pub(super) fn losses(logits: &Tensor, labels: &Tensor) -> Result<Vec<f64>> {
+    let rows = logits.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let loss = |numbers: &[f64], label: u32| {
+        let largest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = numbers.iter().map(|x| (x - largest).exp()).sum();
+        largest + sum.ln() - numbers.get(label as usize).copied().unwrap_or(f64::NEG_INFINITY)
+    };
+    let image = |(row, labels): (&Vec<f64>, Vec<u32>)| {
+        let classes = (row.len() / labels.len().max(1)).max(1);
+        row.chunks(classes).zip(labels).map(|(numbers, label)| loss(numbers, label)).sum()
+    };
+    Ok(rows.iter().zip(labels.to_vec2::<u32>()?).map(image).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
@@ -58,6 +73,16 @@ mod tests {
         };
         let expected = (alone(0, 0) + alone(0, 1) + alone(1, 0) + alone(1, 1)) / 2.0;
         assert!((loss(&logits, &labels).unwrap().to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_losses_of_the_images_have_the_mean_that_is_trained_on() {
+        let (logits, labels) = batch();
+        let each = losses(&logits, &labels).unwrap();
+        assert_eq!(each.len(), 2);
+        assert!((each.iter().sum::<f64>() / 2.0 - loss(&logits, &labels).unwrap().to_scalar::<f64>().unwrap()).abs() < 1e-12);
+        let far = Tensor::new(&[[1e4_f64, 0.0]], &Device::Cpu).unwrap();
+        assert_eq!(losses(&far, &Tensor::new(&[[1_u32]], &Device::Cpu).unwrap()).unwrap(), [1e4]);
     }
 
     #[test]

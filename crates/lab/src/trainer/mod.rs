@@ -8,6 +8,7 @@ mod keeper;
 mod objective;
 mod recordings;
 mod saved;
+mod shown;
 mod state;
 mod timing;
 
@@ -22,10 +23,10 @@ use stn_nn::Plan;
 
 use crate::executor::pruning::Pruner;
 use crate::store::confusion::Confusion;
-use crate::store::metrics;
+use crate::store::{metrics, worst};
 use crate::{Error, Monitor, Observer, Result, Trial};
 use evaluation::look;
-pub(crate) use evaluation::{Evaluated, Evaluation, evaluate};
+pub(crate) use evaluation::{Evaluated, Evaluation, Moment, evaluate};
 pub(crate) use keeper::Keeper;
 use objective::Judge;
 pub(crate) use objective::Objective;
@@ -78,6 +79,7 @@ pub(crate) struct Trained {
     pub confusion: Confusion,
     pub warps: DataFrame,
     pub thetas: DataFrame,
+    pub worst: DataFrame,
 }
 
 impl Trainer<'_> {
@@ -110,9 +112,10 @@ impl Trainer<'_> {
         measured.steps = state.step;
         measured.rows = std::mem::take(&mut state.rows);
         measured.timing = std::mem::take(&mut state.timing);
-        let Evaluated { evaluation, confusion, shown } = outcome?;
+        let Evaluated { evaluation, confusion, shown, worst } = outcome?;
         let (warps, thetas) = state.recordings.finish(&shown)?;
-        Ok(Trained { network: state.network, evaluation, confusion, warps, thetas })
+        let worst = worst::frame(recordings::bounded(worst))?;
+        Ok(Trained { network: state.network, evaluation, confusion, warps, thetas, worst })
     }
 
     fn steps(&self, state: &mut TrainingState, judge: &Judge, keeper: &mut Keeper<'_>) -> Result<Evaluated> {
@@ -127,7 +130,7 @@ impl Trainer<'_> {
             self.stop.check()?;
             keeper.save_where_due(state)?;
             if state.evaluation_due {
-                let Evaluated { evaluation: Evaluation { error, .. }, shown, .. } = self.evaluate(state, judge)?;
+                let Evaluated { evaluation: Evaluation { error, .. }, shown, .. } = self.evaluate(state, judge, Moment::OnTheWay)?;
                 state.recordings.add(&shown, recordings::keeps_images(state.step, train))?;
                 state.evaluation_due = false;
                 self.watch(state, Monitor::TestError, error)?;
@@ -139,7 +142,7 @@ impl Trainer<'_> {
         state.log_interval();
         // Where an evaluation led to the early stop, the final one takes its row's place.
         state.rows.retain(|row| row.split == metrics::TRAIN || row.step != state.step);
-        self.evaluate(state, judge)
+        self.evaluate(state, judge, Moment::End)
     }
 
     /// One step and what is due after it, but for the evaluation.
@@ -178,8 +181,8 @@ impl Trainer<'_> {
         }
     }
 
-    fn evaluate(&self, state: &mut TrainingState, judge: &Judge) -> Result<Evaluated> {
-        let evaluated = evaluate(state, self.dataset, &self.trial.config.train, self.trial.seed, judge, self.stop)?;
+    fn evaluate(&self, state: &mut TrainingState, judge: &Judge, moment: Moment) -> Result<Evaluated> {
+        let evaluated = evaluate(state, self.dataset, &self.trial.config.train, self.trial.seed, judge, self.stop, moment)?;
         let evaluation = evaluated.evaluation;
         state.rows.push(metrics::Row { step: state.step, split: metrics::TEST, loss: evaluation.loss, error: evaluation.error, lr: state.lr });
         tracing::info!(step = state.step, loss = evaluation.loss, error = evaluation.error, "test");

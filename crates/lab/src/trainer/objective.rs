@@ -9,7 +9,7 @@ use stn_nn::{Plan, Warp};
 
 use super::colocalisation::Colocalisation;
 use super::state::TrainingState;
-use super::{Stop, heads};
+use super::{Moment, Stop, heads};
 use crate::spec::objective::{ColocaliseSpec, ObjectiveSpec};
 use crate::{Error, Precision, Result, TrainSpec};
 
@@ -50,6 +50,14 @@ impl Objective {
             }
         }
     }
+
+    /// The network that judges, and how it is trained beforehand, where there is one.
+    pub fn encoder(&self) -> Option<(&Plan, &TrainSpec)> {
+        match self {
+            Self::Classify => None,
+            Self::Colocalise(encoder) => Some((&encoder.plan, &encoder.spec.encoder.train)),
+        }
+    }
 }
 
 /// An objective that is ready to judge: what had to be trained for it is trained.
@@ -84,7 +92,7 @@ impl Judge {
                     state.train_step(&loader.next()?, &train, seed, &Self::Labels)?;
                 }
                 drop(loader);
-                let evaluation = super::evaluate(&mut state, dataset, &train, seed, &Self::Labels, stop)?.evaluation;
+                let evaluation = super::evaluate(&mut state, dataset, &train, seed, &Self::Labels, stop, Moment::OnTheWay)?.evaluation;
                 tracing::info!(steps = state.step, loss = evaluation.loss, error = evaluation.error, "trained the encoder");
                 Ok(Self::Likeness(Box::new(Colocalisation::new(state.network, spec, &plan.input()[1..], Arc::clone(kernel), precision.dtype(), device)?)))
             }
@@ -104,6 +112,15 @@ impl Judge {
         match self {
             Self::Labels => heads::verdicts(output, &seen.batch.labels),
             Self::Likeness(colocalisation) => colocalisation.verdicts(seen),
+        }
+    }
+
+    /// How far each image is from right, which is what the worst are told by: the cross-entropy summed over its labels; where a thing was to be found, the part of the union of
+    /// its place and the place cut out that is not in both (1 - IoU).
+    pub fn losses(&self, output: &Tensor, seen: &Seen<'_>) -> Result<Vec<f64>> {
+        match self {
+            Self::Labels => heads::losses(output, &seen.batch.labels),
+            Self::Likeness(colocalisation) => colocalisation.misses(seen),
         }
     }
 }

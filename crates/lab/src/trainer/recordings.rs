@@ -1,5 +1,6 @@
 //! What the transformers do to the shown test images while the network is trained.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray, ParquetCompression};
@@ -7,10 +8,17 @@ use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray, ParquetCompres
 use crate::store::frame;
 use crate::store::tensors::Tensors;
 use crate::store::warps::{self, Row};
+use crate::store::worst::Misread;
 use crate::{Result, TrainSpec};
 
 /// The most numbers of a moment's images.
 const MOST_NUMBERS: usize = 1 << 17;
+
+/// The most voxels each way that become one where volumes are too large.
+const LEAST_DETAIL: usize = 16;
+
+/// The most numbers of the worst images.
+const MOST_OF_WORST: usize = 1 << 22;
 
 /// The rows of the moments so far.
 #[derive(Debug)]
@@ -30,11 +38,12 @@ impl Recordings {
         self.thetas.height() == 0
     }
 
-    /// Adds what was shown at one moment: always the parameters, images where `with_images` says so and of as many images as have not too many numbers.
+    /// Adds what was shown at one moment: always the parameters, images where `with_images` says so and of as many images as have not too many numbers,
+    /// volumes in fewer.
     pub fn add(&mut self, rows: &[Row], with_images: bool) -> Result<()> {
         self.thetas.vstack_mut(&warps::thetas(rows)?)?;
         if with_images {
-            self.warps.vstack_mut(&warps::frame(within(rows, MOST_NUMBERS))?)?;
+            self.warps.vstack_mut(&warps::frame(within(&lighter(rows, MOST_NUMBERS), MOST_NUMBERS))?)?;
         }
         Ok(())
     }
@@ -85,4 +94,26 @@ fn within(rows: &[Row], most: usize) -> &[Row] {
         kept += of_image.len();
     }
     &rows[..kept]
+}
+
+/// The rows as they are; of volumes in fewer numbers, and in as few as it takes for the first image to have no more than `most`.
+fn lighter(rows: &[Row], most: usize) -> Cow<'_, [Row]> {
+    let Some(first) = rows.first().filter(|row| row.is_of_volume()) else { return Cow::Borrowed(rows) };
+    let of_first: Vec<&Row> = rows.iter().take_while(|row| row.sample == first.sample).collect();
+    let fits = |factor: &usize| of_first.iter().map(|row| row.lighter(*factor).numbers()).sum::<usize>() <= most;
+    let factor = (1..=LEAST_DETAIL).find(fits).unwrap_or(LEAST_DETAIL);
+    rows.iter().map(|row| row.lighter(factor)).collect()
+}
+
+/// The worst images, of as many as have not too many numbers, volumes in fewer.
+pub(crate) fn bounded(images: Vec<Misread>) -> Vec<Misread> {
+    let mut left = MOST_OF_WORST;
+    let lighter = |image: Misread| Misread { rows: lighter(&image.rows, MOST_OF_WORST).into_owned(), ..image };
+    let fits = |image: &Misread| {
+        let numbers = image.rows.iter().map(Row::numbers).sum::<usize>();
+        let fits = numbers <= left;
+        left = left.saturating_sub(numbers);
+        fits
+    };
+    images.into_iter().map(lighter).take_while(fits).collect()
 }

@@ -20,7 +20,8 @@ fn experiment(overrides: &[&str]) -> Experiment {
 fn bytes(experiment: &Experiment, out: &Path) -> Vec<Vec<u8>> {
     let files = |trial: &Trial| {
         let folder = folder_of(out, trial);
-        ["confusion.parquet", "metrics.parquet", "thetas.parquet", "warps.parquet", "weights.safetensors"].map(|name| std::fs::read(folder.join(name)).unwrap())
+        ["confusion.parquet", "metrics.parquet", "thetas.parquet", "warps.parquet", "weights.safetensors", "worst.parquet"]
+            .map(|name| std::fs::read(folder.join(name)).unwrap())
     };
     experiment.trials().iter().flat_map(files).collect()
 }
@@ -313,6 +314,17 @@ fn a_trial_that_does_not_fit_the_memory_is_refused_and_the_others_are_run() {
     let summary = go_with(&experiment, &RunOptions { memory: Some(512 << 20), ..RunOptions::new(out.path(), 1) });
     assert_eq!((summary.trained.len(), summary.failed.len()), (1, 1));
     assert!(summary.failed[0].1.contains("512.0 MiB may be used"), "{summary:?}");
+}
+
+#[test]
+fn an_encoder_counts_among_what_a_trial_needs() {
+    let encoder = "train.objective={ kind = \"colocalise\", encoder = { dataset = { kind = \"mnist_pieces\", source = \"embedded\" }, \
+        network = { layers = [{ fc = 20_000 }, \"relu\", { fc = 20_000 }, \"relu\", { fc = \"classes\" }] }, train = { steps = 1 } } }";
+    let layers = "models.st.layers=[{ st = { transform = \"attention\", output = [28, 28], localiser = [{ fc = 8 }] } }]";
+    let dataset = "dataset={ kind = \"mnist_colocalise\", source = \"embedded\", images = 4 }";
+    let (out, experiment) = (tempfile::tempdir().unwrap(), experiment(&[encoder, layers, dataset]));
+    let summary = go_with(&experiment, &RunOptions { memory: Some(512 << 20), ..RunOptions::new(out.path(), 1) });
+    assert!(summary.failed.len() == 1 && summary.failed[0].1.contains("512.0 MiB may be used"), "{summary:?}");
 }
 
 /// Deletes a folder after the first trial's third step.

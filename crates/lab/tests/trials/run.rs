@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use polars::prelude::{DataFrame, ParquetReader, SerReader};
 use stn_lab::{Observer, RunOptions, Silent, Trial, run, schema};
 
-use crate::tiny::{experiment, folder_of, go, go_with, registry};
+use crate::tiny::{self, experiment, folder_of, go, go_with, registry};
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -39,7 +39,7 @@ fn a_trial_leaves_every_file_with_the_declared_columns() {
     let folder = folder_of(out.path(), trial);
     assert_eq!(
         names(&folder),
-        ["confusion.parquet", "facts.parquet", "metrics.parquet", "thetas.parquet", "trial.log", "warps.parquet", "weights.safetensors"]
+        ["confusion.parquet", "facts.parquet", "metrics.parquet", "thetas.parquet", "trial.log", "warps.parquet", "weights.safetensors", "worst.parquet"]
     );
     for table in schema() {
         let around = if table.file == "plan.parquet" { out.path().join("tiny") } else { out.path().to_owned() };
@@ -100,6 +100,52 @@ fn warps_show_the_same_images_at_a_few_moments_and_thetas_at_every_evaluation() 
 }
 
 #[test]
+fn the_worst_are_the_wrong_images_with_the_largest_losses_of_the_whole_test_part() {
+    let out = tempfile::tempdir().unwrap();
+    let experiment = experiment(&["train.steps=3"]);
+    go(&experiment, out.path());
+    let folder = folder_of(out.path(), &experiment.trials()[0]);
+    let worst = read(&folder.join("worst.parquet"));
+    let losses: Vec<f64> = worst.column("loss").unwrap().f64().unwrap().into_no_null_iter().collect();
+    let (classes, predicted) = (whole(&worst, "class"), whole(&worst, "predicted"));
+    assert!(losses.len() == 10 && losses.is_sorted_by(|a, b| a >= b) && losses.iter().all(|loss| *loss > 10f64.ln()), "{losses:?}");
+    assert!(classes.iter().zip(&predicted).all(|(class, predicted)| class != predicted), "{classes:?} {predicted:?}");
+    let samples = whole(&worst, "sample");
+    assert_eq!(samples.iter().collect::<std::collections::BTreeSet<_>>().len(), 10, "each image once: {samples:?}");
+    assert_eq!(whole(&worst, "trained"), [3; 10]);
+}
+
+#[test]
+fn moments_of_volumes_keep_to_their_bound_with_sparse_grids() {
+    let out = tempfile::tempdir().unwrap();
+    let volumes = r#"
+name = "volumes"
+[dataset]
+kind = "mnist_3d"
+source = "embedded"
+size = 12
+train_limit = 40
+test_limit = 20
+[train]
+steps = 2
+batch = 8
+lr = 0.001
+evaluate_every = 1
+[models.st]
+layers = [{ st = { transform = "affine3d", localiser = [{ project = "max" }, { fc = 4 }] } }, { project = "max" }, { fc = "classes" }]
+"#;
+    let experiment = tiny::parse("volumes", volumes, &[]);
+    go(&experiment, out.path());
+    let warps = read(&folder_of(out.path(), &experiment.trials()[0]).join("warps.parquet"));
+    let sides = |row: usize, name: &str| -> Vec<i64> {
+        warps.column(name).unwrap().list().unwrap().get_as_series(row).unwrap().i64().unwrap().into_no_null_iter().collect()
+    };
+    let last = warps.height() - 1;
+    assert_eq!((whole(&warps, "trained")[0], sides(0, "grid_shape"), sides(0, "input_shape")), (0, vec![7, 7, 7, 3], vec![1, 12, 12, 12]));
+    assert_eq!((sides(last, "grid_shape"), sides(last, "output_shape")), (vec![12, 12, 12, 3], vec![1, 12, 12, 12]));
+}
+
+#[test]
 fn confusion_counts_every_test_image_and_its_diagonal_is_what_was_right() {
     let out = tempfile::tempdir().unwrap();
     let experiment = experiment(&[]);
@@ -120,7 +166,7 @@ fn the_same_trial_gives_the_same_bytes_at_any_number_of_threads() {
         let out = tempfile::tempdir().unwrap();
         go_with(&experiment, &RunOptions::new(out.path(), threads));
         let folder = folder_of(out.path(), &experiment.trials()[0]);
-        ["confusion.parquet", "metrics.parquet", "thetas.parquet", "warps.parquet", "weights.safetensors"]
+        ["confusion.parquet", "metrics.parquet", "thetas.parquet", "warps.parquet", "weights.safetensors", "worst.parquet"]
             .map(|name| blake3::hash(&std::fs::read(folder.join(name)).unwrap()))
     };
     let first = bytes(1);
@@ -197,7 +243,7 @@ fn an_attempt_that_fails_keeps_nothing_of_the_one_before() {
     let experiment = experiment(&["train.lr=1e30"]);
     let folder = folder_of(out.path(), &experiment.trials()[0]);
     std::fs::create_dir_all(&folder).unwrap();
-    let old = ["confusion.parquet", "facts.parquet", "metrics.parquet", "thetas.parquet", "trial.log", "warps.parquet", "weights.safetensors"];
+    let old = ["confusion.parquet", "facts.parquet", "metrics.parquet", "thetas.parquet", "trial.log", "warps.parquet", "weights.safetensors", "worst.parquet"];
     old.iter().for_each(|name| std::fs::write(folder.join(name), "old").unwrap());
     assert_eq!(go(&experiment, out.path()).failed.len(), 1);
     assert_eq!(names(&folder), ["facts.parquet", "metrics.parquet", "trial.log"]);

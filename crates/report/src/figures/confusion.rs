@@ -139,9 +139,13 @@ impl Sheet {
         let picture = Picture { width: self.answers.len() as u32, height: self.classes.len() as u32, rgb };
         canvas.picture((area.left, area.top), (area.width, area.height), &picture);
         canvas.frame((area.left, area.top), (area.width, area.height), Stroke { colour: RULE, width: 0.15 });
+        // Where two digits have no room, those of one would be the small ones alone.
+        if VALUE.cap() + 0.6 > self.cell || VALUE.width("88") + 0.2 > self.cell {
+            return;
+        }
         for (i, (class, answer, share)) in cells().enumerate() {
             let text = share.map(|share| format!("{:.0}", 100.0 * share)).filter(|text| text != "0").unwrap_or_default();
-            if VALUE.cap() + 0.6 < self.cell && VALUE.width(&text) + 0.3 < self.cell {
+            if VALUE.width(&text) + 0.2 < self.cell {
                 let (row, column) = ((i / self.answers.len()) as f64, (i % self.answers.len()) as f64);
                 let at = (area.left + (column + 0.5) * self.cell, area.top + (row + 0.5) * self.cell + VALUE.cap() / 2.0);
                 let dark = strength(class == answer, share.unwrap_or(0.0)) > 0.55;

@@ -16,6 +16,7 @@ pub mod straightening;
 pub mod theta;
 pub mod volumes;
 pub mod windows;
+pub mod worst;
 
 use crate::canvas::{Anchor, Canvas, Format, Point, Stroke, render};
 use crate::error::{Error, Result};
@@ -55,7 +56,7 @@ pub enum Kind {
     Theta,
     /// Test images, sampling grids and outputs, by class.
     Montage,
-    /// The same of the images that are most often misread.
+    /// The same of the images of the whole test part that are misread with the largest loss.
     Worst,
     /// Where the transformers that read one image look.
     Windows,
@@ -121,7 +122,8 @@ pub fn draw(press: Press, summary: &Summary, measurements: &[Measurement], asked
             Kind::Seeds => figures.extend(seeds::figure(press, summary, asked)?),
             Kind::Confusion => figures.extend(confusion::figures(press, summary, store)?),
             Kind::Theta => figures.extend(theta::figures(press, summary, store)?),
-            Kind::Montage | Kind::Worst => figures.extend(montage::figures(press, summary, &gallery, kind, asked)?),
+            Kind::Montage => figures.extend(montage::figures(press, summary, &gallery)?),
+            Kind::Worst => figures.extend(worst::figures(press, summary, &gallery)?),
             Kind::Windows => figures.extend(windows::figures(press, summary, &gallery)?),
             Kind::Volumes => figures.extend(volumes::figures(press, summary, &gallery)?),
             Kind::Straightening => figures.extend(straightening::figures(press, summary, &gallery)?),

@@ -54,13 +54,15 @@ fn draw_box(canvas: &mut Canvas, (area, i, count): (Area, f64, f64), style: &Sty
     }
     canvas.rectangle((centre - half, y(upper)), (2.0 * half, y(lower) - y(upper)), tint(colour, 0.25));
     canvas.frame((centre - half, y(upper)), (2.0 * half, y(lower) - y(upper)), line);
-    canvas.line(&[(centre - half, y(median)), (centre + half, y(median))], Stroke { colour: INK, width: 0.5 });
+    canvas.line(&[(centre - half, y(median)), (centre + half, y(median))], Stroke { colour: INK, width: 0.5_f64.min(0.2 * half) });
+    // Small beside a small box, which they would hide.
+    let dot = (0.2 * half).clamp(0.28, 0.45);
     for (k, (_, error)) in row.errors.iter().enumerate() {
         // Beside each other, so that seeds with one error are seen to be several; always in the same places.
         let aside = (k as f64 * 0.618_033_988_75).fract() - 0.5;
         let at = (centre + aside * half * 1.2, y(*error));
-        canvas.disc(at, 0.62, PAPER);
-        canvas.disc(at, 0.45, colour);
+        canvas.disc(at, dot + 0.15, PAPER);
+        canvas.disc(at, dot, colour);
     }
 }
 

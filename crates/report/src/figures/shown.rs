@@ -2,6 +2,7 @@
 
 use super::Kind;
 use crate::error::Result;
+use crate::query::recordings::{Wrong, worst};
 use crate::query::{Store, Warp, moments};
 use crate::summary::Summary;
 use std::collections::BTreeSet;
@@ -21,6 +22,8 @@ pub struct Shown {
     pub end: Vec<Warp>,
     /// At the moments before, in order.
     pub before: Vec<Warp>,
+    /// The images misread with the largest losses, worst first.
+    pub worst: Vec<Wrong>,
 }
 
 /// Everything whose images are drawn.
@@ -54,7 +57,8 @@ impl Gallery {
                 let (end, mut before): (Vec<Warp>, Vec<Warp>) = warps.into_iter().partition(|warp| Some(warp.trained) == last);
                 if !end.is_empty() {
                     before.sort_by_key(|warp| warp.trained);
-                    gallery.shown.push(Shown { distortion: row.distortion, series: row.series, trial: trial.id.clone(), end, before });
+                    let worst = worst(trial, &mut store.bad)?;
+                    gallery.shown.push(Shown { distortion: row.distortion, series: row.series, trial: trial.id.clone(), end, before, worst });
                     break;
                 }
                 if store.bad.len() == bad {

@@ -1,19 +1,22 @@
-//! An animated picture: test images and the sampling grids over them, and what comes out, at moments of the training one after the other.
+//! An animated picture: test images and the sampling grids over them, and what comes out, at moments of the training one after the other; volumes as they are seen from three
+//! sides, with the boxes of the grids.
 
 use super::legend::BESIDE;
 use super::legend::label_of;
 use super::montage::grid::{self, Cell};
 use super::montage::{by_class, layers, pictures};
 use super::shown::{Gallery, Shown};
+use super::volumes::{self, SIDES, Side};
 use super::{Figure, Kind, Press, draw_note, remark};
 use crate::animation;
-use crate::canvas::{Anchor, Canvas, Picture, Stroke, pixels};
+use crate::canvas::{Anchor, Canvas, Picture, Point, Stroke, pixels};
 use crate::error::{Error, Result};
 use crate::output::name_of;
 use crate::query::Warp;
 use crate::style::{GREY, INK, RULE, Style, Type};
 use crate::summary::{Summary, thousands};
 use crate::table::csv_line;
+use plotters::style::RGBColor;
 use std::collections::BTreeSet;
 
 /// Pixels a millimetre: a wide figure is some 800 wide.
@@ -29,14 +32,22 @@ const TOP: f64 = 8.0;
 const HEAD: f64 = 4.6;
 const GAP: f64 = 0.8;
 const LARGEST: f64 = 18.0;
+/// Room for the names of sides, mm.
+const WORDS: f64 = 3.0;
 
 /// One transformer of a model at every moment.
 struct Block<'a> {
     series: usize,
     trial: &'a str,
     layer: Option<&'a str>,
-    /// An image a column, its moments in order.
-    columns: Vec<Vec<&'a Warp>>,
+    columns: Vec<Column<'a>>,
+}
+
+/// An image, or a volume as it is seen from a side.
+struct Column<'a> {
+    side: Option<Side>,
+    /// In order.
+    moments: Vec<&'a Warp>,
 }
 
 /// A figure for each distortion whose trials kept the images at several moments.
@@ -45,8 +56,9 @@ pub fn figures(press: Press, summary: &Summary, gallery: &Gallery) -> Result<Vec
     for (d, distortion) in summary.distortions.iter().enumerate() {
         let chosen: Vec<&Shown> = gallery.of(d).filter(|shown| !shown.before.is_empty()).collect();
         let kept = |sample: &i64| chosen.iter().all(|shown| shown.before.iter().any(|warp| warp.sample == *sample));
-        let (samples, _) = by_class(&chosen);
-        let samples: Vec<i64> = samples.into_iter().filter(kept).take(COLUMNS[usize::from(press.style.narrow())]).collect();
+        let volumes = chosen.iter().flat_map(|shown| &shown.end).any(|warp| warp.grid.shape.len() == 4);
+        let most = COLUMNS[usize::from(press.style.narrow())] / if volumes { SIDES.len() } else { 1 };
+        let samples: Vec<i64> = by_class(&chosen).into_iter().filter(kept).take(most).collect();
         let blocks: Vec<Block> = chosen.iter().flat_map(|shown| blocks(shown, &samples)).take(MODELS).collect();
         if blocks.is_empty() || samples.is_empty() {
             continue;
@@ -65,11 +77,19 @@ fn blocks<'a>(shown: &'a Shown, samples: &[i64]) -> Vec<Block<'a>> {
     let block = |layer: &'a str| {
         let last = shown.end.iter().filter(|warp| warp.layer == layer).map(|warp| warp.step).max()?;
         let moments = |sample: i64| shown.before.iter().chain(&shown.end).filter(move |warp| warp.sample == sample && warp.layer == layer && warp.step == last);
-        let columns: Vec<Vec<&Warp>> = samples.iter().map(|&sample| moments(sample).collect()).collect();
-        let whole = columns.iter().all(|moments: &Vec<&Warp>| !moments.is_empty());
+        let columns: Vec<Column> = samples.iter().flat_map(|&sample| columns(moments(sample).collect())).collect();
+        let whole = columns.iter().all(|column| !column.moments.is_empty());
         whole.then_some(Block { series: shown.series, trial: &shown.trial, layer: several.then_some(layer), columns })
     };
     names.into_iter().filter_map(block).collect()
+}
+
+/// The columns of an image: of a volume one a side.
+fn columns(moments: Vec<&Warp>) -> Vec<Column<'_>> {
+    if moments.iter().any(|warp| warp.grid.shape.len() == 4) {
+        return SIDES.map(|side| Column { side: Some(side), moments: moments.clone() }).into();
+    }
+    vec![Column { side: None, moments }]
 }
 
 struct Sheet<'a> {
@@ -78,18 +98,25 @@ struct Sheet<'a> {
     moments: Vec<i64>,
     cell: f64,
     extent: f64,
+    /// Height of a block.
+    high: f64,
     size: (f64, f64),
 }
 
 impl<'a> Sheet<'a> {
     fn new(style: &'a Style, summary: &Summary, blocks: &[Block]) -> Self {
-        let warps = || blocks.iter().flat_map(|block| block.columns.iter().flatten());
+        let all = || blocks.iter().flat_map(|block| &block.columns);
+        let warps = || all().flat_map(|column| column.moments.iter());
         let moments = warps().map(|warp| warp.trained).collect::<BTreeSet<_>>().into_iter().collect();
         let columns = blocks.first().map_or(1, |block| block.columns.len()) as f64;
         let cell = ((style.width() - 2.0 * LEFT - GAP * (columns - 1.0)) / columns).min(LARGEST);
         let width = (2.0 * LEFT + columns * (cell + GAP) - GAP).max(60.0);
-        let height = TOP + blocks.len() as f64 * (HEAD + 2.0 * (cell + GAP) + 1.0) + if remark(summary).is_some() { 4.0 } else { 0.5 };
-        Self { style, moments, cell, extent: grid::extent(warps().map(|warp| &warp.grid)), size: (width, height) }
+        let volumes = all().any(|column| column.side.is_some());
+        let high = HEAD + 2.0 * (cell + GAP) + 1.0 + if volumes { WORDS } else { 0.0 };
+        let height = TOP + blocks.len() as f64 * high + if remark(summary).is_some() { 4.0 } else { 0.5 };
+        let grids = warps().map(|warp| &warp.grid);
+        let extent = if volumes { volumes::extent(grids) } else { grid::extent(grids) };
+        Self { style, moments, cell, extent, high, size: (width, height) }
     }
 
     fn animate(&self, summary: &Summary, blocks: &[Block]) -> std::result::Result<Vec<u8>, String> {
@@ -109,22 +136,16 @@ impl<'a> Sheet<'a> {
         canvas.line(&[(LEFT, bar), (right, bar)], Stroke { colour: RULE, width: 0.7 });
         canvas.line(&[(LEFT, bar), (LEFT + (right - LEFT) * moment as f64 / last as f64, bar)], Stroke { colour: GREY, width: 0.7 });
         for (i, block) in blocks.iter().enumerate() {
-            let top = TOP + i as f64 * (HEAD + 2.0 * (self.cell + GAP) + 1.0);
+            let top = TOP + i as f64 * self.high;
             let colour = self.style.colour(block.series);
             let layer = block.layer.unwrap_or_default();
             let label = Type::NAME.shortened(&label_of(&summary.series[block.series]), right - LEFT - Type::TINY.width(layer) - BESIDE);
             canvas.text((LEFT, top + 3.2), &label, Type::NAME, INK, Anchor::Start);
             canvas.text((LEFT + Type::NAME.width(&label) + BESIDE, top + 3.2), layer, Type::TINY, GREY, Anchor::Start);
-            for (column, moments) in block.columns.iter().enumerate() {
+            for (i, column) in block.columns.iter().enumerate() {
                 // Where another model was looked at more often, what was seen last.
-                let Some(warp) = moments.iter().rev().find(|warp| warp.trained <= moment).or(moments.first()) else { continue };
-                let corner = (LEFT + column as f64 * (self.cell + GAP), top + HEAD);
-                grid::draw(canvas, (warp, &[]), Cell { corner, size: self.cell, extent: self.extent }, colour);
-                let below = (corner.0, corner.1 + self.cell + GAP);
-                if let Some(picture) = pictures::picture(&warp.output) {
-                    canvas.picture(below, (self.cell, self.cell), &picture);
-                }
-                canvas.frame(below, (self.cell, self.cell), Stroke { colour: RULE, width: 0.15 });
+                let Some(warp) = column.moments.iter().rev().find(|warp| warp.trained <= moment).or(column.moments.first()) else { continue };
+                self.draw_column(canvas, warp, column.side, (LEFT + i as f64 * (self.cell + GAP), top + HEAD), colour);
             }
         }
         if let Some(remark) = remark(summary) {
@@ -133,10 +154,35 @@ impl<'a> Sheet<'a> {
     }
 }
 
+impl Sheet<'_> {
+    /// An input with the grid over it, and below it what comes out.
+    fn draw_column(&self, canvas: &mut Canvas, warp: &Warp, side: Option<Side>, corner: Point, colour: RGBColor) {
+        let cell = Cell { corner, size: self.cell, extent: self.extent };
+        let below = (corner.0, corner.1 + self.cell + GAP);
+        let output = match side {
+            Some(side) => {
+                volumes::draw_input(canvas, warp, side, cell, Stroke { colour, width: 0.3 });
+                canvas.text((corner.0 + self.cell / 2.0, below.1 + self.cell + 2.4), side.0, Type::TINY, GREY, Anchor::Middle);
+                pictures::picture(&volumes::projected(&warp.output, side))
+            }
+            None => {
+                grid::draw(canvas, (warp, &[]), cell, colour);
+                pictures::picture(&warp.output)
+            }
+        };
+        if let Some(picture) = output {
+            canvas.picture(below, (self.cell, self.cell), &picture);
+        }
+        canvas.frame(below, (self.cell, self.cell), Stroke { colour: RULE, width: 0.15 });
+    }
+}
+
 fn csv(summary: &Summary, blocks: &[Block]) -> String {
     let mut text = String::from("model,trial,layer,step,training_steps,sample,class,predicted,theta\n");
     for block in blocks {
-        for warp in block.columns.iter().flatten() {
+        // A volume has a column a side, but stands here once.
+        let once = block.columns.iter().filter(|column| column.side.is_none_or(|side| side == SIDES[0]));
+        for warp in once.flat_map(|column| &column.moments) {
             let theta = warp.theta.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             let names = [summary.series[block.series].label.clone(), block.trial.to_string(), warp.layer.clone()];
             let numbers = [warp.step, warp.trained, warp.sample, warp.class, warp.predicted].map(|number| number.to_string());

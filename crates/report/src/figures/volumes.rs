@@ -18,14 +18,19 @@ const HEAD: f64 = 4.6;
 const GAP: f64 = 0.7;
 const BETWEEN: f64 = 2.6;
 const LARGEST: f64 = 15.0;
+/// The highest sheet that still fits a page, mm.
+const HIGHEST: f64 = 235.0;
 /// Most images beside each other in a wide figure and in a narrow one.
 const COLUMNS: [usize; 2] = [10, 6];
 /// Most models on a sheet.
 const MODELS: usize = 2;
 /// How far through the depth the slices are.
 const SLICES: [(f64, &str); 3] = [(0.25, "slice ¼"), (0.5, "slice ½"), (0.75, "slice ¾")];
-/// The sides that volumes are seen from: what they are called, and which coordinates of x, y, z stand across and down.
-const SIDES: [(&str, usize, usize); 3] = [("front", 0, 1), ("above", 0, 2), ("side", 2, 1)];
+/// A side that volumes are seen from: what it is called, and which coordinates of x, y, z stand across and down.
+pub type Side = (&'static str, usize, usize);
+
+/// All of them.
+pub const SIDES: [Side; 3] = [("front", 0, 1), ("above", 0, 2), ("side", 2, 1)];
 
 /// A model's volumes, as its last transformer made them.
 struct Block<'a> {
@@ -40,7 +45,7 @@ pub fn figures(press: Press, summary: &Summary, gallery: &Gallery) -> Result<Vec
     for (d, distortion) in summary.distortions.iter().enumerate() {
         let chosen: Vec<&Shown> =
             gallery.of(d).filter(|shown| shown.end.iter().any(|warp| warp.input.shape.len() == 4 && warp.grid.shape.len() == 4)).collect();
-        let (mut samples, _) = by_class(&chosen);
+        let mut samples = by_class(&chosen);
         samples.truncate(COLUMNS[usize::from(press.style.narrow())]);
         let blocks: Vec<Block> = chosen.iter().filter_map(|shown| block(shown, &samples)).collect();
         if !blocks.is_empty() {
@@ -73,7 +78,9 @@ impl<'a> Sheet<'a> {
         let all = blocks.len();
         blocks.truncate(MODELS);
         let columns = blocks.iter().map(|block| block.warps.len()).max().unwrap_or(1).max(1) as f64;
-        let cell = ((style.width() - LEFT - 1.0 - GAP * (columns - 1.0)) / columns).min(LARGEST);
+        let rows = (2 * SIDES.len() + SLICES.len()) as f64;
+        let fits = ((HIGHEST / blocks.len().max(1) as f64 - HEAD - 3.0 * BETWEEN) / rows - GAP).max(5.0);
+        let cell = ((style.width() - LEFT - 1.0 - GAP * (columns - 1.0)) / columns).min(LARGEST).min(fits);
         let mut text = String::from(
             "Volumes from the front, from above and from the side (the greatest value along the view), the box of the sampling grid over the input; \
              slices of the output at parts of its depth. Red frame: misread.",
@@ -84,8 +91,7 @@ impl<'a> Sheet<'a> {
         text.push_str(&super::remark_as_sentences(summary));
         let width = (LEFT + columns * (cell + GAP) - GAP + 1.0).max(style.width().min(100.0));
         let notes = notes(&text, width - 6.0);
-        let reach = blocks.iter().flat_map(|block| &block.warps).flat_map(|warp| edges(&warp.grid)).flatten().flatten();
-        let extent = extent_of(reach);
+        let extent = extent(blocks.iter().flat_map(|block| &block.warps).map(|warp| &warp.grid));
         let mut sheet = Self { style, blocks, cell, extent, notes, size: (width, 0.0) };
         sheet.size.1 = 4.6 + sheet.blocks.len() as f64 * sheet.height() - BETWEEN + notes_height(&sheet.notes);
         sheet
@@ -118,21 +124,14 @@ impl<'a> Sheet<'a> {
             }
             for (column, warp) in block.warps.iter().enumerate() {
                 for (k, &side) in SIDES.iter().enumerate() {
-                    self.draw_input(canvas, warp, side, (left(column), row(0, k)), Stroke { colour, width: 0.3 });
+                    let cell = Cell { corner: (left(column), row(0, k)), size: self.cell, extent: self.extent };
+                    draw_input(canvas, warp, side, cell, Stroke { colour, width: 0.3 });
                     self.draw_output(canvas, &projected(&warp.output, side), k == 0 && warp.predicted != warp.class, (left(column), row(1, k)));
                     self.draw_output(canvas, &slice(&warp.output, SLICES[k].0), false, (left(column), row(2, k)));
                 }
             }
         }
         draw_notes(canvas, (3.0, self.size.1), &self.notes);
-    }
-
-    fn draw_input(&self, canvas: &mut Canvas, warp: &Warp, side: (&str, usize, usize), corner: Point, stroke: Stroke) {
-        let cell = Cell { corner, size: self.cell, extent: self.extent };
-        cell.image(canvas, &projected(&warp.input, side));
-        for edge in edges(&warp.grid) {
-            cell.line(canvas, edge.iter().map(|point| (point[side.1], point[side.2])), stroke);
-        }
     }
 
     fn draw_output(&self, canvas: &mut Canvas, image: &Array, wrong: bool, corner: Point) {
@@ -144,8 +143,21 @@ impl<'a> Sheet<'a> {
     }
 }
 
+/// Draws the input of a warp as it is seen from a side, and the box of the sampling grid over it.
+pub fn draw_input(canvas: &mut Canvas, warp: &Warp, side: Side, cell: Cell, stroke: Stroke) {
+    cell.image(canvas, &projected(&warp.input, side));
+    for edge in edges(&warp.grid) {
+        cell.line(canvas, edge.iter().map(|point| (point[side.1], point[side.2])), stroke);
+    }
+}
+
+/// How far the boxes of grids reach, in normalised coordinates: 1 is the edge of the volume.
+pub fn extent<'a>(grids: impl Iterator<Item = &'a Array>) -> f64 {
+    extent_of(grids.flat_map(edges).flatten().flatten())
+}
+
 /// The greatest values of a volume `C D H W` along the axis that a side does not show, as an image `C H W`.
-fn projected(volume: &Array, (_, across, down): (&str, usize, usize)) -> Array {
+pub fn projected(volume: &Array, (_, across, down): Side) -> Array {
     let [channels, depth, height, width] = *volume.shape.as_slice() else { return Array::default() };
     let lengths = [width, height, depth];
     let (wide, high) = (lengths[across], lengths[down]);

@@ -37,7 +37,7 @@ pub fn figures(press: Press, summary: &Summary, gallery: &Gallery) -> Result<Vec
     let mut figures = Vec::new();
     for (d, distortion) in summary.distortions.iter().enumerate() {
         let chosen: Vec<&Shown> = gallery.of(d).collect();
-        let (samples, _) = by_class(&chosen);
+        let samples = by_class(&chosen);
         let blocks: Vec<Block> = chosen.iter().filter_map(|shown| block(shown, &samples)).collect();
         if !blocks.is_empty() {
             let sheet = Sheet::new(press.style, summary, blocks);

@@ -15,26 +15,33 @@ function startMontage() {
   const shown = data.distortions.filter((name) => blocks.some((block) => data.trials[block.trial].distortion === name));
   list.append(...shown.map((name) => element("option", { value: name }, name)));
   list.addEventListener("change", layMontage);
+  byId("montage-choice").addEventListener("change", layMontage);
+  byId("montage-choice-field").hidden = !blocks.some((block) => block.wrong.length);
   byId("montage-moment").addEventListener("input", showMoment);
   byId("montage-play").addEventListener("click", play);
   filter.listeners.push(layMontage);
+  if (blocks.some((block) => block.wrong.length)) {
+    byId("montage-notes").prepend(element("p", { class: "note" }, "The worst errors are the images of the whole test part that a network misread with the largest loss after training, worst first."));
+  }
   byId("montage-notes").prepend(
     element("p", { class: "note" }, "One trial of each model, the one with the lowest seed. The dot is the upper left corner of the output; the red frame and number are what the network wrongly read."),
   );
 }
 
-/** Lays out the table of the chosen data, and shows the last moment. */
+/** Lays out the table of the chosen data and images, and shows the last moment. */
 function layMontage() {
   if (data.montage.blocks.length === 0) return;
   stop();
-  const shown = data.montage.blocks.filter((block) => data.trials[block.trial].distortion === byId("montage-distortion").value && passes(data.trials[block.trial]));
+  const worst = byId("montage-choice").value === "worst";
+  const ofData = (block) => data.trials[block.trial].distortion === byId("montage-distortion").value && passes(data.trials[block.trial]);
+  const shown = data.montage.blocks.filter((block) => block.wrong.length > 0 === worst && ofData(block));
   const table = byId("montage-table");
   montage.view = [];
   const columns = Math.max(0, ...shown.map((block) => block.samples.length));
   const [first] = shown;
-  const head = (i) => element("th", { scope: "col" }, first?.samples[i] ? String(first.samples[i][0]) : "");
-  table.tHead.replaceChildren(element("tr", {}, element("th", { scope: "col" }, "class"), ...Array.from({ length: columns }, (_, i) => head(i))));
-  table.tBodies[0].replaceChildren(...shown.flatMap((block) => block.groups.flatMap((group) => rowsOf(block, group, extentOf(block)))));
+  const head = (i) => element("th", { scope: "col" }, worst ? String(i + 1) : first?.samples[i] ? String(first.samples[i][0]) : "");
+  table.tHead.replaceChildren(element("tr", {}, element("th", { scope: "col" }, worst ? "worst first" : "class"), ...Array.from({ length: columns }, (_, i) => head(i))));
+  table.tBodies[0].replaceChildren(...shown.flatMap((block) => [...block.groups.flatMap((group) => rowsOf(block, group, extentOf(block))), ...wrongOf(block)]));
   if (shown.length === 0) table.tBodies[0].append(element("tr", {}, element("td", {}, "The filter leaves no model with pictures of this data.")));
   const moments = [...new Set(shown.flatMap((block) => block.moments))].sort((a, b) => a - b);
   const slider = byId("montage-moment");
@@ -76,6 +83,13 @@ function rowsOf(block, group, extent) {
   ];
 }
 
+/** How the worst images of a block were misread. */
+function wrongOf(block) {
+  if (block.wrong.length === 0) return [];
+  const cell = ([classes, read, loss]) => element("td", { class: "told" }, `${classes} as `, element("span", { class: "misread" }, read), element("br"), `loss ${loss}`);
+  return [element("tr", {}, element("th", { scope: "row" }, element("span", { class: "part" }, "class, read as")), ...block.wrong.map(cell))];
+}
+
 function showMoment() {
   const slider = byId("montage-moment");
   const moments = slider.dataset.moments.split(" ").map(Number);
@@ -96,7 +110,8 @@ function drawCell({ block, group, sample, part, svg, extent, series }, moment) {
     return;
   }
   const [input, predicted, stages] = found;
-  const wrong = predicted !== kind;
+  const told = block.wrong[sample];
+  const wrong = predicted !== kind && !told;
   const words = part < 0 ? "input with the grid" : `output${wrong ? `, read as ${predicted}` : ""}`;
   svg.setAttribute("aria-label", `class ${kind}, image ${number}: ${words}`);
   if (part >= 0) {

@@ -2,6 +2,8 @@
 
 use super::pictures::Pictures;
 use crate::error::Result;
+use crate::figures::worst::words;
+use crate::query::recordings::{Wrong, worst};
 use crate::query::{Array, Store, Warp, moments};
 use crate::summary::Summary;
 use serde_json::{Value, json};
@@ -29,8 +31,10 @@ struct Block {
     trial: usize,
     /// Training steps done, ascending.
     moments: Vec<i64>,
-    /// Class and number of each image, by class.
+    /// Class and number of each image, by class; of the worst images worst first.
     samples: Vec<(i64, i64)>,
+    /// How each of the worst images was misread: classes, what they were read as, loss. Empty for images of each class.
+    wrong: Vec<[String; 3]>,
     /// Transformers that have their input in common.
     groups: Vec<Group>,
 }
@@ -69,12 +73,14 @@ pub fn gather(summary: &Summary, store: &Store) -> Result<Montage> {
     let mut montage = Montage::default();
     let leading = summary.leading(MODELS);
     montage.notes.extend(leading.best_of_words().map(|words| format!("These are {words} models.")));
+    let mut misread = Vec::new();
     for row in &leading.rows {
         for &trial in &row.trials {
             let found = if montage.blocks.len() < BLOCKS { moments(&store.trials[trial], &mut bad)? } else { Vec::new() };
             if !found.is_empty() {
-                let block = block(trial, &found, &mut montage.pictures);
-                montage.blocks.push(block);
+                let samples = samples(&found);
+                montage.blocks.push(block(trial, &found, samples, &mut montage.pictures));
+                misread.extend(of_worst(trial, worst(&store.trials[trial], &mut bad)?, &mut montage.pictures));
                 break;
             }
         }
@@ -82,6 +88,8 @@ pub fn gather(summary: &Summary, store: &Store) -> Result<Montage> {
     if montage.blocks.len() == BLOCKS {
         montage.notes.push(format!("No more than {BLOCKS} models on all data together are looked at."));
     }
+    // Where there is no room for all, the worst go first.
+    montage.blocks.append(&mut misread);
     montage.fit(BUDGET);
     if montage.pictures.smaller {
         montage.notes.push("Large images are shown smaller than they are.".into());
@@ -109,7 +117,7 @@ impl Montage {
         });
         let fitting = if fits.is_some() { self.blocks.len() } else { fitting.count() };
         if fitting < self.blocks.len() {
-            self.notes.push(format!("Only the first {fitting} of {} models are shown, for the same reason.", self.blocks.len()));
+            self.notes.push(format!("Only the first {fitting} of {} series of pictures are shown, for the same reason.", self.blocks.len()));
             self.blocks.truncate(fitting);
         }
     }
@@ -137,7 +145,7 @@ impl Montage {
         };
         let block = |block: &Block| {
             let groups: Vec<Value> = block.groups.iter().map(group).collect();
-            json!({ "trial": block.trial, "moments": block.moments, "samples": block.samples, "groups": groups })
+            json!({ "trial": block.trial, "moments": block.moments, "samples": block.samples, "wrong": block.wrong, "groups": groups })
         };
         json!({
             "notes": self.notes,
@@ -155,6 +163,7 @@ impl Block {
         let kept = spread(self.moments.len(), moments);
         self.moments = kept.iter().map(|&i| self.moments[i]).collect();
         self.samples.truncate(images);
+        self.wrong.truncate(images);
         for group in &mut self.groups {
             let mut cells = std::mem::take(&mut group.cells);
             group.cells = kept.iter().map(|&i| std::mem::take(&mut cells[i]).into_iter().take(images).collect()).collect();
@@ -194,9 +203,16 @@ fn spread(n: usize, most: usize) -> Vec<usize> {
     }
 }
 
-fn block(trial: usize, warps: &[Warp], pictures: &mut Pictures) -> Block {
+/// The pictures of the images that a trial misread with the largest losses.
+fn of_worst(trial: usize, images: Vec<Wrong>, pictures: &mut Pictures) -> Option<Block> {
+    let wrong = images.iter().map(words).collect();
+    let samples = images.iter().filter_map(|image| image.warps.first().map(|warp| (warp.class, warp.sample))).collect();
+    let warps: Vec<Warp> = images.into_iter().flat_map(|image| image.warps).collect();
+    (!warps.is_empty()).then(|| Block { wrong, ..block(trial, &warps, samples, pictures) })
+}
+
+fn block(trial: usize, warps: &[Warp], samples: Vec<(i64, i64)>, pictures: &mut Pictures) -> Block {
     let moments: Vec<i64> = warps.iter().map(|warp| warp.trained).collect::<BTreeSet<_>>().into_iter().collect();
-    let samples = samples(warps);
     let mut stages: Vec<(String, i64)> = Vec::new();
     for warp in warps {
         let stage = (warp.layer.clone(), warp.step);
@@ -225,7 +241,7 @@ fn block(trial: usize, warps: &[Warp], pictures: &mut Pictures) -> Block {
         let cells = moments.iter().map(|&moment| samples.iter().map(|&(_, sample)| cell(&stages, moment, sample)).collect()).collect();
         Group { stages, cells }
     };
-    Block { trial, groups: groups.into_iter().map(&mut group).collect(), moments, samples }
+    Block { trial, groups: groups.into_iter().map(&mut group).collect(), moments, samples, wrong: Vec::new() }
 }
 
 /// Class and number of the images: at first those that are there at every moment, then one of each class before a second; by class.
@@ -310,7 +326,7 @@ mod tests {
             output: Array { shape: vec![1, 2, 2], data: vec![0.0, i as f32 / 80.0, 1.0, 0.0] },
         };
         let warps: Vec<Warp> = (0..70).map(warp).collect();
-        let blocks = vec![block(0, &warps, &mut pictures)];
+        let blocks = vec![block(0, &warps, samples(&warps), &mut pictures)];
         let mut montage = Montage { blocks, pictures, notes: vec![] };
         assert_eq!((montage.blocks[0].moments.len(), montage.blocks[0].samples.len()), (7, 10));
         let size = montage.size(8, 10);

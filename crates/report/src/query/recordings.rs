@@ -1,6 +1,6 @@
 //! What trials recorded besides facts and metrics: classes taken for others, and parameters of transformations over the training. Read only of the trials that are drawn.
 
-use super::{Trial, scan_sound};
+use super::{Trial, Warp, scan_sound, warps};
 use crate::error::{BadFile, Result};
 use polars::prelude::*;
 
@@ -32,6 +32,48 @@ pub struct Theta {
     pub values: Vec<f64>,
     /// What they are called.
     pub names: Vec<String>,
+}
+
+/// A test image that was misread, and what the transformers did to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wrong {
+    /// How far it is from right.
+    pub loss: f64,
+    /// The class of every label.
+    pub classes: Vec<i64>,
+    /// What each was taken for; -1 where nothing was found.
+    pub predictions: Vec<i64>,
+    /// A warp a transformer and step.
+    pub warps: Vec<Warp>,
+}
+
+/// Reads the images that a trial misread with the largest losses, worst first; empty where it has no such file.
+pub fn worst(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Wrong>> {
+    let path = trial.folder.join("worst.parquet");
+    let warps = warps(path.clone(), bad)?;
+    if warps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lists = ["classes", "predictions"].map(|name| col(name).cast(DataType::List(Box::new(DataType::Int64))));
+    let columns: Vec<Expr> = [col("loss").cast(DataType::Float64)].into_iter().chain(lists).collect();
+    let Some(frame) = scan_sound(&[path], &columns, &[], bad)? else { return Ok(Vec::new()) };
+    let (losses, classes, predictions) = (frame.column("loss")?.f64()?, frame.column("classes")?.list()?, frame.column("predictions")?.list()?);
+    let whole = |lists: &ListChunked, row: usize| -> PolarsResult<Vec<i64>> {
+        lists.get_as_series(row).map_or(Ok(Vec::new()), |list| Ok(list.i64()?.iter().map(Option::unwrap_or_default).collect()))
+    };
+    let mut images: Vec<Wrong> = Vec::new();
+    for (row, warp) in warps.into_iter().enumerate() {
+        match images.last_mut().filter(|image| image.warps.first().is_some_and(|first| first.sample == warp.sample)) {
+            Some(image) => image.warps.push(warp),
+            None => images.push(Wrong {
+                loss: losses.get(row).unwrap_or(f64::NAN),
+                classes: whole(classes, row)?,
+                predictions: whole(predictions, row)?,
+                warps: vec![warp],
+            }),
+        }
+    }
+    Ok(images)
 }
 
 /// Reads what a trial took for what, all labels of an image together; empty where it has no such file.

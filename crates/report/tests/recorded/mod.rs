@@ -1,6 +1,7 @@
 //! What trials record over the training, made up beside a [`Fixture`]'s folder: moments of the warps, parameters, confusion; volumes.
 
 use super::fixture::{Fixture, save, trial};
+use super::misread::worst;
 use polars::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub fn add(dir: &Path, fixture: &Fixture) {
     for (folder, m) in folders(dir, fixture) {
         confusion(&folder, 10, m as i64);
         if m >= fixture.plain {
+            worst(&folder);
             moments(&folder);
             thetas(&folder, m);
         }
@@ -35,7 +37,7 @@ pub fn confusion(folder: &Path, classes: i64, m: i64) {
 }
 
 /// The end's images at every moment; what came out before the end is what went in.
-fn moments(folder: &Path) {
+pub fn moments(folder: &Path) {
     let path = folder.join("warps.parquet");
     let end = ParquetReader::new(File::open(&path).unwrap()).finish().unwrap();
     let mut whole: Option<DataFrame> = None;

@@ -1,6 +1,7 @@
 //! Made-up sweeps for the page: moments of the training, configurations, trials that failed, names with markup.
 
 use super::fixture::{Fixture, Planned, facts, plan, save, trial};
+use super::misread;
 use polars::prelude::*;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -49,6 +50,9 @@ pub fn sweep() -> impl FnOnce(&Path) {
         for (d, m, seed) in all(&fixture) {
             let folder = trial(dir, d, m, seed);
             configure(&folder, &fixture.models[m], seed);
+            if m > 0 && d == 0 {
+                misread::worst(&folder);
+            }
             moments(&folder);
             if m > 0 {
                 let (classes, answers) = (vec![0i64, 0, 1, 1, 2], vec![0i64, 1, 1, 2, 2]);

@@ -55,28 +55,23 @@ impl<'a> Block<'a> {
     }
 }
 
-/// One sheet for each distortion that has a model with transformers: by class, or, as [`Kind::Worst`], of the images that most models misread. Of these, unless they are
-/// asked for, only where the sheets by class do not show every image.
-pub fn figures(press: Press, summary: &Summary, gallery: &Gallery, kind: Kind, asked: bool) -> Result<Vec<Figure>> {
+/// One sheet for each distortion that has a model with transformers.
+pub fn figures(press: Press, summary: &Summary, gallery: &Gallery) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (d, distortion) in summary.distortions.iter().enumerate() {
         let chosen: Vec<&Shown> = gallery.of(d).collect();
-        let (mut columns, every) = by_class(&chosen);
-        if kind == Kind::Worst {
-            columns = if asked || every > columns.len() { by_errors(&chosen) } else { Vec::new() };
-        }
-        let blocks = blocks(&chosen, &columns);
+        let blocks = blocks(&chosen, &by_class(&chosen));
         if blocks.is_empty() {
             continue;
         }
         let sheet = Sheet::new(press.style, summary, &blocks, gallery.more.contains(&d));
-        figures.push(press.figure(&name_of(kind, distortion), sheet.size, csv(summary, &blocks), |canvas| sheet.draw(canvas, summary, &blocks))?);
+        figures.push(press.figure(&name_of(Kind::Montage, distortion), sheet.size, csv(summary, &blocks), |canvas| sheet.draw(canvas, summary, &blocks))?);
     }
     Ok(figures)
 }
 
-/// The samples shown: the first of each class, then the second, as far as there are columns; ordered by class. And how many there are in all.
-pub fn by_class(chosen: &[&Shown]) -> (Vec<i64>, usize) {
+/// The samples shown: the first of each class, then the second, as far as there are columns; ordered by class.
+pub fn by_class(chosen: &[&Shown]) -> Vec<i64> {
     let mut samples: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     for warp in chosen.first().iter().flat_map(|shown| &shown.end) {
         samples.entry(warp.class).or_default().insert(warp.sample);
@@ -85,20 +80,7 @@ pub fn by_class(chosen: &[&Shown]) -> (Vec<i64>, usize) {
     let rounds = (0..longest).flat_map(|round| samples.iter().filter_map(move |(class, of_class)| of_class.iter().nth(round).map(|sample| (*class, *sample))));
     let mut shown: Vec<(i64, i64)> = rounds.take(COLUMNS).collect();
     shown.sort_unstable();
-    (shown.into_iter().map(|(_, sample)| sample).collect(), samples.values().map(BTreeSet::len).sum())
-}
-
-/// The samples that a model misreads, those first that most do.
-fn by_errors(chosen: &[&Shown]) -> Vec<i64> {
-    let mut misread: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
-    for (i, shown) in chosen.iter().enumerate() {
-        for warp in shown.end.iter().filter(|warp| warp.predicted != warp.class) {
-            misread.entry(warp.sample).or_default().insert(i);
-        }
-    }
-    let mut samples: Vec<(usize, i64)> = misread.into_iter().map(|(sample, models)| (models.len(), sample)).collect();
-    samples.sort_by_key(|&(models, sample)| (std::cmp::Reverse(models), sample));
-    samples.into_iter().take(COLUMNS).map(|(_, sample)| sample).collect()
+    shown.into_iter().map(|(_, sample)| sample).collect()
 }
 
 fn blocks<'a>(chosen: &[&'a Shown], columns: &[i64]) -> Vec<Block<'a>> {
