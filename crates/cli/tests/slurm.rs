@@ -154,6 +154,11 @@ impl Cluster {
             folders.flat_map(|folder| std::fs::read_dir(folder.path()).unwrap().flatten()).filter(|file| file.path().extension().is_some_and(|e| e == "log"));
         files.map(|file| std::fs::read_to_string(file.path()).unwrap()).collect()
     }
+
+    /// What the tasks printed, and what the controller wrote down: why a trial was lost.
+    fn story(&self) -> String {
+        self.logs() + &std::fs::read_to_string(self.dir.path().join("ctld.log")).unwrap_or_default()
+    }
 }
 
 impl Drop for Cluster {
@@ -213,11 +218,11 @@ fn a_sweep_survives_its_cluster_and_ends_as_a_local_one() {
 
     cluster.await_empty_queue();
     let status = cluster.stn(&["status", "results/tiny"]);
-    assert!(status.contains("15 done") || status.contains("16 done"), "{status}");
+    assert!(status.contains("15 done") || status.contains("16 done"), "{status}\n{}", cluster.story());
     cluster.submit();
     cluster.await_empty_queue();
     let status = cluster.stn(&["status", "results/tiny"]);
-    assert!(status.contains("16 done"), "{status}\n{}", cluster.logs());
+    assert!(status.contains("16 done"), "{status}\n{}", cluster.story());
     assert!(cluster.submit().contains("nothing is left to do"));
     assert!(cluster.logs().contains("in the queue again"), "a task queued itself again\n{}", cluster.logs());
     let report = cluster.stn(&["run", "tiny.toml"]);
