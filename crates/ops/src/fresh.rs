@@ -1,7 +1,8 @@
 //! New vectors, filled in parallel.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ops::{AddAssign, Range};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -91,70 +92,70 @@ pub(crate) fn filled_both<A: Copy + Default + Send + Sync, B: Copy + Default + S
     (a.finish(), b.finish())
 }
 
-/// [`filled`] without the zeros: for results too large for a cache, which zeros would go through twice.
+/// Some rows and columns of a matrix, which one task writes.
+pub(crate) struct Block<'a, T> {
+    /// The first number.
+    place: *mut T,
+    /// Numbers from one row of the matrix to the next.
+    pitch: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    lent: PhantomData<&'a mut [T]>,
+}
+
+impl<T> Block<'_, T> {
+    /// Which rows of the matrix.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    /// Which columns of the matrix.
+    pub(crate) fn columns(&self) -> Range<usize> {
+        self.columns.clone()
+    }
+
+    /// A row of the block, counted from its first.
+    #[inline(always)]
+    pub(crate) fn row(&mut self, row: usize) -> &mut [T] {
+        assert!(row < self.rows.len(), "the block's rows");
+        // SAFETY: the row lies inside the matrix, its columns are this block's alone, and the block is borrowed for as long as the row is.
+        unsafe { std::slice::from_raw_parts_mut(self.place.add(row * self.pitch), self.columns.len()) }
+    }
+}
+
+/// Makes `rows x columns` numbers, a block of at most `size` rows and columns a task, in parallel.
 ///
 /// # Safety
 ///
-/// `fill` must write every number of its chunk before it reads it.
-pub(crate) unsafe fn filled_unset<T: Send>(length: usize, chunk: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
-    let mut numbers = Vec::with_capacity(length);
-    numbers.spare_capacity_mut()[..length].par_chunks_mut(chunk.max(1)).enumerate().for_each(|(i, chunk)| {
-        // SAFETY: the caller promises that nothing is read before it is written.
-        fill(i, unsafe { &mut *(std::ptr::from_mut(chunk) as *mut [T]) });
-    });
-    // SAFETY: the chunks are the whole vector, and the caller promises that each was written.
-    unsafe { numbers.set_len(length) };
-    numbers
-}
-
-/// Makes `rows x columns` numbers, some columns a task and in parallel: `fill(columns, numbers)` writes all of its part, row by row, in memory of its own that stays in its cache.
-pub(crate) fn filled_by_columns<T: Copy + Default + Send + Sync>(
-    rows: usize,
-    columns: usize,
-    width: usize,
-    fill: impl Fn(Range<usize>, &mut [T]) + Sync,
-) -> Vec<T> {
+/// `fill` must write every number of its block before it reads it.
+pub(crate) unsafe fn filled_by_blocks<T: Send>(rows: usize, columns: usize, size: (usize, usize), fill: impl Fn(&mut Block<T>) + Sync) -> Vec<T> {
     let mut numbers = Vec::<T>::with_capacity(rows * columns);
     let place = Place(numbers.as_mut_ptr());
-    by_columns(rows, columns, width, fill, |first, part| {
-        // SAFETY: these numbers lie inside the capacity, they are this task's alone, and nobody reads before all tasks are done.
-        unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), place.get().add(first), part.len()) };
-    });
-    // SAFETY: the tasks have written every column of every row.
+    // SAFETY: the capacity is the matrix, and the caller promises that nothing is read before it is written.
+    unsafe { blocks(&place, rows, columns, size, fill) };
+    // SAFETY: the blocks are the whole matrix, and the caller promises that each was written.
     unsafe { numbers.set_len(rows * columns) };
     numbers
 }
 
-/// [`filled_by_columns`], added to numbers that there are, `columns` a row.
-pub(crate) fn added_by_columns<T: Copy + Default + Send + Sync + AddAssign>(
-    numbers: &mut [T],
-    columns: usize,
-    width: usize,
-    fill: impl Fn(Range<usize>, &mut [T]) + Sync,
-) {
-    let (rows, place) = (numbers.len() / columns.max(1), Place(numbers.as_mut_ptr()));
-    by_columns(rows, columns, width, fill, |first, part| {
-        // SAFETY: these numbers are among those lent, and this task's alone.
-        let sums = unsafe { std::slice::from_raw_parts_mut(place.get().add(first), part.len()) };
-        sums.iter_mut().zip(part).for_each(|(sum, &more)| *sum += more);
-    });
+/// Has numbers that there are, `columns` a row, changed in blocks: see [`filled_by_blocks`].
+pub(crate) fn changed_by_blocks<T: Send>(numbers: &mut [T], columns: usize, size: (usize, usize), change: impl Fn(&mut Block<T>) + Sync) {
+    // SAFETY: whole rows of the numbers lent.
+    unsafe { blocks(&Place(numbers.as_mut_ptr()), numbers.len() / columns.max(1), columns, size, change) };
 }
 
-/// Has parts of `rows` rows filled, `width` columns a task, and hands on each row of each: `store(first, part)`, the number of its first among all `rows x columns`. No number is
-/// handed on twice, and all are.
-fn by_columns<T: Copy + Default + Send + Sync>(
-    rows: usize,
-    columns: usize,
-    width: usize,
-    fill: impl Fn(Range<usize>, &mut [T]) + Sync,
-    store: impl Fn(usize, &[T]) + Sync,
-) {
-    let width = width.max(1);
-    (0..columns.div_ceil(width)).into_par_iter().for_each_init(Vec::new, |part, task| {
-        let mine = task * width..columns.min((task + 1) * width);
-        part.resize(rows * mine.len(), T::default());
-        fill(mine.clone(), part);
-        part.chunks_exact(mine.len().max(1)).enumerate().for_each(|(row, part)| store(row * columns + mine.start, part));
+/// # Safety
+///
+/// From `place` on there is room for `rows x columns` numbers that nobody else uses meanwhile.
+unsafe fn blocks<T: Send>(place: &Place<T>, rows: usize, columns: usize, (height, width): (usize, usize), work: impl Fn(&mut Block<T>) + Sync) {
+    let (height, width) = (height.max(1), width.max(1));
+    let across = columns.div_ceil(width);
+    (0..rows.div_ceil(height) * across).into_par_iter().for_each(|task| {
+        let part = |number: usize, size: usize, all: usize| number * size..all.min((number + 1) * size);
+        let (rows, own) = (part(task / across, height, rows), part(task % across, width, columns));
+        // SAFETY: the block's first number lies inside the matrix.
+        let first = unsafe { place.get().add(rows.start * columns + own.start) };
+        work(&mut Block { place: first, pitch: columns, rows, columns: own, lent: PhantomData });
     });
 }
 
@@ -194,28 +195,39 @@ mod tests {
         assert_eq!(filled::<f32>(0, 4, |_, _| unreachable!("no chunk")), [0.0; 0]);
     }
 
-    #[test]
-    fn columns_of_tasks_make_whole_rows() {
-        let numbers = filled_by_columns(3, 5, 2, |columns, part: &mut [usize]| {
-            for (row, line) in part.chunks_exact_mut(columns.len()).enumerate() {
-                line.iter_mut().zip(columns.clone()).for_each(|(number, column)| *number = 10 * row + column);
-            }
-        });
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24]);
-        assert!(filled_by_columns::<f32>(0, 4, 3, |_, part| assert!(part.is_empty())).is_empty());
-        assert!(filled_by_columns::<f32>(3, 0, 3, |_, _| unreachable!("no column")).is_empty());
+    /// Writes to every number of a block where it lies: 10 a row, 1 a column.
+    fn number(block: &mut Block<usize>, write: impl Fn(&mut usize, usize)) {
+        let (rows, columns) = (block.rows(), block.columns());
+        for (i, row) in rows.enumerate() {
+            block.row(i).iter_mut().zip(columns.clone()).for_each(|(number, column)| write(number, 10 * row + column));
+        }
     }
 
     #[test]
-    fn columns_are_added_to_what_there_is() {
+    fn blocks_of_tasks_make_a_whole_matrix() {
+        for size in [(2, 2), (1, 5), (9, 9), (3, 1), (0, 0)] {
+            // SAFETY: `number` writes all of a block.
+            let numbers = unsafe { filled_by_blocks(3, 5, size, |block| number(block, |to, value| *to = value)) };
+            assert_eq!(numbers, [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24]);
+        }
+        for (rows, columns) in [(0, 4), (3, 0)] {
+            // SAFETY: there is no block.
+            assert!(unsafe { filled_by_blocks::<f32>(rows, columns, (2, 3), |_| unreachable!("no number")) }.is_empty());
+        }
+    }
+
+    #[test]
+    fn blocks_of_what_there_is_are_changed() {
         let mut numbers = [100, 200, 300, 400, 500, 600];
-        added_by_columns(&mut numbers, 3, 2, |columns, part: &mut [i32]| {
-            for (row, line) in part.chunks_exact_mut(columns.len()).enumerate() {
-                line.iter_mut().zip(columns.clone()).for_each(|(number, column)| *number = (10 * row + column) as i32);
-            }
-        });
+        changed_by_blocks(&mut numbers, 3, (1, 2), |block| number(block, |to, value| *to += value));
         assert_eq!(numbers, [100, 201, 302, 410, 511, 612]);
-        added_by_columns::<i32>(&mut [], 0, 3, |_, _| unreachable!("no column"));
+        changed_by_blocks::<i32>(&mut [], 0, (3, 3), |_| unreachable!("no number"));
+    }
+
+    #[test]
+    #[should_panic(expected = "the block's rows")]
+    fn a_block_has_no_rows_but_its_own() {
+        changed_by_blocks(&mut [0; 6], 3, (1, 3), |block| block.row(1).fill(1));
     }
 
     #[test]

@@ -47,8 +47,12 @@ impl LinearBlock {
         let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
         let held = (Held::new("linear", &x)?, Held::new("linear", &weight)?, Held::new("linear", &bias)?);
         let bias = held.2.numbers::<f32>()?;
-        // Not `y > 0`, which would turn NaN into 0.
-        let finish = |output: usize, sum: f32| if self.rectified && sum + bias[output] <= 0.0 { 0.0 } else { sum + bias[output] };
+        let finish = |outputs: Range<usize>, sums: &mut [f32]| {
+            for (sum, &bias) in sums.iter_mut().zip(&bias[outputs]) {
+                // Not `y > 0`, which would turn NaN into 0.
+                *sum = if self.rectified && *sum + bias <= 0.0 { 0.0 } else { *sum + bias };
+            }
+        };
         Tensor::from_vec(fast::forward(held.0.numbers()?, held.1.numbers()?, sizes, finish), (sizes[0], sizes[2]), x.device())
     }
 
