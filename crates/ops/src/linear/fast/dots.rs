@@ -52,7 +52,8 @@ impl WithSimd for Dots<'_, '_> {
                 for sample in (0..samples).step_by(width) {
                     let (m, n) = (height.min(outputs - output), width.min(samples - sample));
                     let start = ((output * samples + sample * m) * S::F32_LANES).min(kept.len());
-                    let tile = Tile { factors, depths: first..last, begins: part == 0, ends: last == range.end, kept: &mut kept[start..], block, output, sample };
+                    let tile =
+                        Tile { factors, depths: first..last, begins: part == 0, ends: last == range.end, kept: &mut kept[start..], block, output, sample };
                     tile.run(simd, m, n);
                 }
             }
