@@ -218,8 +218,7 @@ fn a_sweep_survives_its_cluster_and_ends_as_a_local_one() {
 
     cluster.await_empty_queue();
     let status = cluster.stn(&["status", "results/tiny"]);
-    // All but the cancelled one. On a fast machine one more was once left part-done, and why is not known: the same command again has to bring back both.
-    assert!(["14 done", "15 done", "16 done"].iter().any(|done| status.contains(done)), "{status}\n{}", cluster.story());
+    assert!(status.contains("15 done") || status.contains("16 done"), "{status}\n{}", cluster.story());
     assert!(!cluster.logs().contains("not in the queue again"), "a task could not queue itself again\n{}", cluster.story());
     cluster.submit();
     cluster.await_empty_queue();
