@@ -62,9 +62,6 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// A query over files that can be read failed.
-    #[error("cannot query the results: {0}")]
-    Query(#[from] polars::error::PolarsError),
     /// The drawing library refused.
     #[error("cannot draw {figure}: {reason}")]
     Drawing {

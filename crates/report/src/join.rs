@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use polars::prelude::{DataType, col};
 use serde_json::Value;
 
-use crate::error::{BadFile, Result};
-use crate::query::{self, PATH, Store, Trial};
+use crate::error::Result;
+use crate::query::{self, Store, Trial};
 use crate::settings::Settings;
 
 /// Experiments that are reported together.
@@ -46,7 +45,7 @@ pub fn read(dirs: &[PathBuf]) -> Result<Joined> {
         }
         own.trials.retain(|trial| known.insert(resolved(&trial.folder)));
         if dirs.len() > 1 {
-            said.extend(facts(&own.trials, &mut store.bad)?);
+            said.extend(own.trials.iter().map(facts));
             own.unfinished.iter_mut().for_each(|trial| *trial += &format!(", of {}", names[group]));
         }
         groups.extend(vec![group; own.trials.len()]);
@@ -78,24 +77,16 @@ fn names(dirs: &[&PathBuf]) -> Vec<String> {
     paths.iter().enumerate().map(told).collect()
 }
 
-/// What the facts of trials say, trial by trial; of one whose facts cannot be read, nothing.
-fn facts(trials: &[Trial], bad: &mut Vec<BadFile>) -> Result<Vec<Said>> {
-    let paths: Vec<PathBuf> = trials.iter().map(|trial| trial.folder.join("facts.parquet")).collect();
-    let columns = ["device", "revision", "data_sha256", "config"].map(|name| col(name).cast(DataType::String));
-    let mut by_path: BTreeMap<PathBuf, Said> = BTreeMap::new();
-    if let Some(frame) = query::scan_sound(&paths, &columns, &[], bad)? {
-        let text = |name: &str, row: usize| -> Result<String> { Ok(frame.column(name)?.str()?.get(row).unwrap_or_default().to_string()) };
-        for row in 0..frame.height() {
-            let mut said = Said::from([("device".into(), text("device", row)?), ("revision".into(), text("revision", row)?)]);
-            // Eight digits tell any two data sets apart.
-            said.insert("data".into(), text("data_sha256", row)?.chars().take(8).collect());
-            if let Ok(config) = serde_json::from_str::<Value>(&text("config", row)?) {
-                flatten("", &config, &mut said);
-            }
-            by_path.insert(text(PATH, row)?.into(), said);
-        }
+/// What the facts of a trial say.
+fn facts(trial: &Trial) -> Said {
+    let text = |column: &str| trial.facts.text(column).unwrap_or_default();
+    // Eight digits tell any two data sets apart.
+    let data = text("data_sha256").chars().take(8).collect();
+    let mut said = Said::from([("device".into(), trial.device.clone()), ("revision".into(), text("revision").into()), ("data".into(), data)]);
+    if let Ok(config) = serde_json::from_str::<Value>(trial.facts.config()) {
+        flatten("", &config, &mut said);
     }
-    Ok(paths.iter().map(|path| by_path.remove(path).unwrap_or_default()).collect())
+    said
 }
 
 /// The leaves of a configuration by their keys. A network is one leaf.

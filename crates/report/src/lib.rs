@@ -88,7 +88,7 @@ pub fn write_joined(dirs: &[PathBuf], options: &Options) -> Result<Report> {
     if store.trials.is_empty() {
         return Err(Error::Unreadable { files: store.bad, report: None });
     }
-    let measurements = query::metrics(&mut store)?;
+    let measurements = query::metrics(&mut store);
     let summary = summary::summarise(&names.join(", "), &store, &settings);
     let press = Press { style: &settings.style, formats: options.formats.as_deref().unwrap_or(&settings.formats) };
     let drawn = figures::draw(press, &summary, &measurements, settings.figures.as_deref(), &mut store)?;
@@ -107,7 +107,7 @@ pub fn write_joined(dirs: &[PathBuf], options: &Options) -> Result<Report> {
         output.put(&format!("{}.csv", figure.name), figure.csv.as_bytes())?;
     }
     let written: Vec<String> = output.names();
-    output.put("index.html", page::html(&summary, &crosstab, &store, &measurements, &written, &settings.style)?.as_bytes())?;
+    output.put("index.html", page::html(&summary, &crosstab, &store, &measurements, &written, &settings.style).as_bytes())?;
     output.remove_stale()?;
     let table = table::terminal(&summary, &crosstab, options.columns) + &best_of.unwrap_or_default();
     let mut report = Report { table, files: output.files() };

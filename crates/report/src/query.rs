@@ -1,8 +1,12 @@
 //! What the store holds, read through polars: facts and metrics of all trials at once, warped images only of the trials that are drawn.
 
+pub mod columns;
+pub mod facts;
 pub mod recordings;
 
 use crate::error::{BadFile, Error, Result};
+use columns::{list_at, wanted};
+use facts::Facts;
 use polars::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -53,6 +57,8 @@ pub struct Trial {
     pub synthetic: bool,
     /// How it ended.
     pub status: String,
+    /// What else its facts say.
+    pub facts: Facts,
 }
 
 /// The finished trials of an experiment, and what else its folder holds.
@@ -124,7 +130,7 @@ pub fn trials(dir: &Path) -> Result<Store> {
     let beside = || dir.canonicalize().ok().and_then(|dir| Some(dir.parent()?.join("trials"))).unwrap_or_else(|| dir.join("../trials"));
     let root = if inside.is_dir() { inside } else { beside() };
     let mut store = Store::default();
-    let Some(planned) = plan(&dir.join("plan.parquet"), &mut store.bad)? else {
+    let Some(planned) = plan(&dir.join("plan.parquet"), &mut store.bad) else {
         return if store.bad.is_empty() {
             Err(Error::NoTrials { folder: root, started: 0 })
         } else {
@@ -132,30 +138,23 @@ pub fn trials(dir: &Path) -> Result<Store> {
         };
     };
     let planned: BTreeMap<PathBuf, Planned> = planned.into_iter().map(|(id, entry)| (root.join(id), entry)).collect();
-    let mut paths = Vec::new();
+    let mut sound = Vec::new();
     let mut started = 0;
-    for (folder, entry) in &planned {
-        let facts = folder.join("facts.parquet");
-        if facts.is_file() {
-            paths.push(facts);
+    for (folder, entry) in planned {
+        if folder.join("facts.parquet").is_file() {
+            sound.push((folder, entry));
         } else {
             started += usize::from(folder.is_dir());
             store.unfinished.push(entry.name());
         }
     }
-    if paths.is_empty() {
+    if sound.is_empty() {
         return Err(Error::NoTrials { folder: root, started });
     }
-    let texts = ["distortion", "dataset", "device", "data_source", "status"].map(|name| col(name).cast(DataType::String));
-    let whole = ["seed", "parameters", "steps", "threads"].map(|name| col(name).cast(DataType::Int64));
-    let real = ["test_error", "step_ms"].map(|name| col(name).cast(DataType::Float64));
-    let columns: Vec<Expr> = texts.into_iter().chain(whole).chain(real).chain([col("synthetic").cast(DataType::Boolean)]).collect();
-    if let Some(frame) = scan_sound(&paths, &columns, &["labels"], &mut store.bad)? {
-        let mut read = (0..frame.height()).map(|row| trial(&frame, row, &planned)).collect::<PolarsResult<Vec<_>>>()?;
-        read.sort_by(|a, b| a.id.cmp(&b.id));
-        name_swept(&mut read);
-        store.trials = read;
-    }
+    let facts: Vec<PathBuf> = sound.iter().map(|(folder, _)| folder.join("facts.parquet")).collect();
+    let read = facts::read(&facts, &mut store.bad);
+    store.trials = sound.into_iter().zip(read).filter_map(|((folder, entry), row)| Some(trial(folder, entry, row?))).collect();
+    name_swept(&mut store.trials);
     Ok(store)
 }
 
@@ -168,35 +167,31 @@ pub fn name_swept(trials: &mut [Trial]) {
     }
 }
 
-/// One row of facts, without its variant. What is null for a failed trial becomes NaN or 0.
-fn trial(frame: &DataFrame, row: usize, planned: &BTreeMap<PathBuf, Planned>) -> PolarsResult<Trial> {
-    let text = |name: &str| -> PolarsResult<String> { Ok(frame.column(name)?.str()?.get(row).unwrap_or_default().to_string()) };
-    let whole = |name: &str| -> PolarsResult<i64> { Ok(frame.column(name)?.i64()?.get(row).unwrap_or_default()) };
-    let real = |name: &str| -> PolarsResult<f64> { Ok(frame.column(name)?.f64()?.get(row).unwrap_or(f64::NAN)) };
-    let folder = Path::new(&text(PATH)?).parent().map(Path::to_path_buf).unwrap_or_default();
-    let (model, label, differs) = planned.get(&folder).map(|entry| (entry.model.clone(), entry.label.clone(), entry.differs.clone())).unwrap_or_default();
-    Ok(Trial {
+/// A trial from what the plan and its facts say, without its variant.
+fn trial(folder: PathBuf, entry: Planned, row: facts::Row) -> Trial {
+    Trial {
         id: name(&folder),
         folder,
-        model,
-        label,
+        model: entry.model,
+        label: entry.label,
         variant: String::new(),
         swept: Vec::new(),
-        distortion: distortion(&text("distortion")?, &differs),
-        dataset: text("dataset")?,
-        seed: whole("seed")?,
-        labels: whole("labels")?,
-        parameters: whole("parameters")?,
-        steps: whole("steps")?,
-        test_error: real("test_error")?,
-        step_ms: real("step_ms")?,
-        device: text("device")?,
-        threads: whole("threads")?,
-        data_source: text("data_source")?,
-        synthetic: frame.column("synthetic")?.bool()?.get(row).unwrap_or_default(),
-        status: text("status")?,
-        differs,
-    })
+        distortion: distortion(&row.distortion, &entry.differs),
+        dataset: row.dataset,
+        seed: row.seed,
+        labels: row.labels,
+        parameters: row.parameters,
+        steps: row.steps,
+        test_error: row.test_error,
+        step_ms: row.step_ms,
+        device: row.device,
+        threads: row.threads,
+        data_source: row.data_source,
+        synthetic: row.synthetic,
+        status: row.status,
+        facts: row.facts,
+        differs: entry.differs,
+    }
 }
 
 /// What the latest run says of a trial.
@@ -218,76 +213,63 @@ impl Planned {
 }
 
 /// The trials of the latest run by their ids; `None` where there is no plan.
-fn plan(path: &PathBuf, bad: &mut Vec<BadFile>) -> Result<Option<BTreeMap<String, Planned>>> {
+fn plan(path: &Path, bad: &mut Vec<BadFile>) -> Option<BTreeMap<String, Planned>> {
     if !path.is_file() {
-        return Ok(None);
+        return None;
     }
-    let texts = ["trial", "model", "label", "differs"].map(|name| col(name).cast(DataType::String));
-    let columns: Vec<Expr> = texts.into_iter().chain([col("seed").cast(DataType::Int64)]).collect();
-    let Some(frame) = scan_sound(std::slice::from_ref(path), &columns, &[], bad)? else { return Ok(None) };
-    let (ids, seeds) = (frame.column("trial")?.str()?, frame.column("seed")?.i64()?);
-    let (models, labels, swept) = (frame.column("model")?.str()?, frame.column("label")?.str()?, frame.column("differs")?.str()?);
-    let entry = |row: usize| {
-        let entry = Planned { model: models.get(row)?.into(), label: labels.get(row)?.into(), seed: seeds.get(row)?, differs: differs(swept.get(row)?) };
-        Some((ids.get(row)?.to_string(), entry))
-    };
-    Ok(Some((0..frame.height()).filter_map(entry).collect()))
+    let columns: Vec<_> = wanted(["trial", "model", "label", "differs"], &DataType::String).into_iter().chain(wanted(["seed"], &DataType::Int64)).collect();
+    columns::one(path, &columns, bad, |frame| {
+        let (ids, seeds) = (frame.column("trial")?.str()?, frame.column("seed")?.i64()?);
+        let (models, labels, swept) = (frame.column("model")?.str()?, frame.column("label")?.str()?, frame.column("differs")?.str()?);
+        let entry = |row: usize| {
+            let entry = Planned { model: models.get(row)?.into(), label: labels.get(row)?.into(), seed: seeds.get(row)?, differs: differs(swept.get(row)?) };
+            Some((ids.get(row)?.to_string(), entry))
+        };
+        Ok((0..frame.height()).filter_map(entry).collect())
+    })
 }
 
 /// Reads the metrics of every finished trial, in order of trial, split and step.
-pub fn metrics(store: &mut Store) -> Result<Vec<Measurement>> {
-    let mut index = BTreeMap::new();
-    for (i, trial) in store.trials.iter().enumerate() {
-        index.insert(trial.folder.join("metrics.parquet"), i);
-    }
-    let paths: Vec<PathBuf> = index.keys().cloned().collect();
-    let columns = [col("step").cast(DataType::Int64), col("split").cast(DataType::String), col("error").cast(DataType::Float64)];
-    let Some(frame) = scan_sound(&paths, &columns, &[], &mut store.bad)? else { return Ok(Vec::new()) };
-    let mut measurements = Vec::with_capacity(frame.height());
-    let (path, split) = (frame.column(PATH)?.str()?, frame.column("split")?.str()?);
-    let (step, error) = (frame.column("step")?.i64()?, frame.column("error")?.f64()?);
-    // The rows of a file stand together.
-    let mut latest: (Option<&str>, Option<usize>) = (None, None);
-    for (((path, split), step), error) in path.iter().zip(split.iter()).zip(step.iter()).zip(error.iter()) {
-        if path != latest.0 {
-            latest = (path, path.and_then(|path| index.get(Path::new(path)).copied()));
-        }
-        if let (Some(trial), Some(split), Some(step)) = (latest.1, split, step) {
-            measurements.push(Measurement { trial, step, test: split == "test", error: error.unwrap_or(f64::NAN) });
-        }
-    }
-    measurements.sort_by_key(|m| (m.trial, !m.test, m.step));
-    Ok(measurements)
+pub fn metrics(store: &mut Store) -> Vec<Measurement> {
+    let paths: Vec<PathBuf> = store.trials.iter().map(|trial| trial.folder.join("metrics.parquet")).collect();
+    let columns = [wanted(["step"], &DataType::Int64), wanted(["split"], &DataType::String), wanted(["error"], &DataType::Float64)].concat();
+    let read = columns::each(&paths, &columns, &mut store.bad, |frame| {
+        let (steps, splits, errors) = (frame.column("step")?.i64()?, frame.column("split")?.str()?, frame.column("error")?.f64()?);
+        let rows = steps.iter().zip(splits.iter()).zip(errors.iter());
+        let mut rows: Vec<(bool, i64, f64)> = rows.filter_map(|((step, split), error)| Some((split? == "test", step?, error.unwrap_or(f64::NAN)))).collect();
+        rows.sort_by_key(|(test, step, _)| (!test, *step));
+        Ok(rows)
+    });
+    let of_trial = |(trial, rows): (usize, Vec<(bool, i64, f64)>)| rows.into_iter().map(move |(test, step, error)| Measurement { trial, step, test, error });
+    read.into_iter().map(Option::unwrap_or_default).enumerate().flat_map(of_trial).collect()
 }
 
 /// Reads the warped test images of one trial at every moment that was kept, the end last.
-pub fn moments(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
-    warps(trial.folder.join("warps.parquet"), bad)
+pub fn moments(trial: &Trial, bad: &mut Vec<BadFile>) -> Vec<Warp> {
+    warps(&trial.folder.join("warps.parquet"), bad)
 }
 
 /// Reads a file of warped images, row by row; nothing where there is none.
-fn warps(path: PathBuf, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
+fn warps(path: &Path, bad: &mut Vec<BadFile>) -> Vec<Warp> {
     if !path.is_file() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let numbers = ["theta", "input", "grid", "output"];
-    let shapes = ["input_shape", "grid_shape", "output_shape"];
-    let columns: Vec<Expr> = ["sample", "class", "predicted"]
-        .iter()
-        .map(|name| col(*name).cast(DataType::Int64))
-        .chain([col("layer").cast(DataType::String)])
-        .chain(numbers.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Float32)))))
-        .chain(shapes.iter().map(|name| col(*name).cast(DataType::List(Box::new(DataType::Int64)))))
-        .collect();
-    let Some(frame) = scan_sound(std::slice::from_ref(&path), &columns, &["step", "trained"], bad)? else { return Ok(Vec::new()) };
+    let numbers = DataType::List(Box::new(DataType::Float32));
+    let shapes = DataType::List(Box::new(DataType::Int64));
+    let later = wanted(["step", "trained"], &DataType::Int64).map(|column| column.before(AnyValue::Int64(1)));
+    let whole = wanted(["sample", "class", "predicted"], &DataType::Int64).into_iter().chain(later);
+    let lists = wanted(["theta", "input", "grid", "output"], &numbers).into_iter().chain(wanted(["input_shape", "grid_shape", "output_shape"], &shapes));
+    let columns: Vec<_> = whole.chain(wanted(["layer"], &DataType::String)).chain(lists).collect();
+    columns::one(path, &columns, bad, warps_of).unwrap_or_default()
+}
+
+/// The warps that the rows of a file say.
+fn warps_of(frame: &DataFrame) -> PolarsResult<Vec<Warp>> {
     let int = |name: &str| -> PolarsResult<Vec<i64>> { Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect()) };
-    let list = |name: &str, row: usize| -> PolarsResult<Vec<f32>> {
-        let Some(values) = frame.column(name)?.list()?.get_as_series(row) else { return Ok(Vec::new()) };
-        Ok(values.f32()?.iter().map(|v| v.unwrap_or(f32::NAN)).collect())
-    };
+    let list = |name: &str, row: usize| list_at(frame.column(name)?.list()?, row, |list| Ok(list.f32()?.iter().map(|v| v.unwrap_or(f32::NAN)).collect()));
     let array = |name: &str, row: usize| -> PolarsResult<Array> {
-        let shape = frame.column(&format!("{name}_shape"))?.list()?.get_as_series(row);
-        let shape = shape.map_or(Ok(Vec::new()), |s| Ok::<_, PolarsError>(s.i64()?.iter().map(|v| v.unwrap_or(0).max(0) as usize).collect()))?;
+        let shape = frame.column(&format!("{name}_shape"))?.list()?;
+        let shape = list_at(shape, row, |list| Ok(list.i64()?.iter().map(|v| v.unwrap_or(0).max(0) as usize).collect()))?;
         Ok(Array { shape, data: list(name, row)? })
     };
     let (sample, class, predicted, step, trained) = (int("sample")?, int("class")?, int("predicted")?, int("step")?, int("trained")?);
@@ -307,73 +289,12 @@ fn warps(path: PathBuf, bad: &mut Vec<BadFile>) -> Result<Vec<Warp>> {
             output: array("output", row)?,
         };
         let whole = |a: &Array| a.shape.iter().try_fold(1usize, |n, &len| n.checked_mul(len)) == Some(a.data.len()) && !a.data.is_empty();
-        if [&warp.input, &warp.grid, &warp.output].into_iter().all(whole) {
-            warps.push(warp);
-        } else {
-            bad.push(BadFile { path, reason: format!("row {row}: the shapes do not fit the lengths of input, grid and output") });
-            return Ok(Vec::new());
+        if ![&warp.input, &warp.grid, &warp.output].into_iter().all(whole) {
+            polars_bail!(ComputeError: "row {row}: the shapes do not fit the lengths of input, grid and output");
         }
+        warps.push(warp);
     }
     Ok(warps)
-}
-
-/// Whether a file that can be read has no such column.
-fn lacks(path: &Path, column: &str) -> bool {
-    let schema = PlRefPath::try_from_path(path).and_then(|path| LazyFrame::scan_parquet(path, ScanArgsParquet::default())?.collect_schema());
-    schema.is_ok_and(|schema| !schema.contains(column))
-}
-
-/// The column that names the file a row is from.
-pub const PATH: &str = "path";
-
-/// One scan over all files; where it fails, each file on its own, and those that cannot be read go to `bad`. The columns of whole numbers in `later` came later: in files from
-/// before, all of them would be 1.
-pub fn scan_sound(paths: &[PathBuf], columns: &[Expr], later: &[&str], bad: &mut Vec<BadFile>) -> Result<Option<DataFrame>> {
-    if paths.is_empty() {
-        return Ok(None);
-    }
-    let scan = |paths: &[PathBuf], one: &dyn Fn(&str) -> bool| {
-        let later = later.iter().map(|name| if one(name) { lit(1).alias(*name) } else { col(*name) }.cast(DataType::Int64));
-        scan(paths, columns.iter().cloned().chain(later))
-    };
-    if let Ok(frame) = scan(paths, &|_| false) {
-        return Ok(Some(frame));
-    }
-    let mut whole: Option<DataFrame> = None;
-    for path in paths {
-        match scan(std::slice::from_ref(path), &|name| lacks(path, name)) {
-            Ok(frame) => match &mut whole {
-                Some(whole) => {
-                    whole.vstack_mut_owned(frame)?;
-                }
-                None => whole = Some(frame),
-            },
-            Err(error) => {
-                tracing::warn!(file = %path.display(), %error, "cannot be read");
-                bad.push(BadFile { path: path.clone(), reason: reason(path, &error) });
-            }
-        }
-    }
-    Ok(whole)
-}
-
-fn scan(paths: &[PathBuf], columns: impl Iterator<Item = Expr>) -> PolarsResult<DataFrame> {
-    let sources = paths.iter().map(|path| PlRefPath::try_from_path(path)).collect::<PolarsResult<Vec<_>>>()?;
-    let arguments = ScanArgsParquet { include_file_paths: Some(PATH.into()), glob: false, cache: false, ..Default::default() };
-    let columns = columns.chain([col(PATH)]).collect::<Vec<_>>();
-    let mut frame = LazyFrame::scan_parquet_files(sources.into(), arguments)?.select(columns).collect()?;
-    // A piece a file: to look a row up would take as long as there are files.
-    frame.rechunk_mut();
-    Ok(frame)
-}
-
-/// The first line of what polars says, without its tail of query plans.
-fn reason(path: &Path, error: &PolarsError) -> String {
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.len() == 0 => "the file is empty".into(),
-        Err(error) => error.to_string(),
-        Ok(_) => error.to_string().lines().next().unwrap_or_default().trim().to_string(),
-    }
 }
 
 fn name(folder: &Path) -> String {

@@ -19,8 +19,8 @@ use crate::{Provenance, Result};
 /// `kind = "mnist_pieces"`: square pieces of images like those of `mnist_colocalise`, each digit on a canvas of its own, to train an encoder on that knows a digit where it fills a piece.
 ///
 /// An image is drawn anew at every visit: place of the digit, clutter, and the piece, of a fifth to six fifths of the canvas, two in three of them about the digit, the others anywhere.
-/// Its label is the digit with probability `recall^2 * precision^0.5`, else the eleventh class, "nothing": recall is the part of the digit's 28 x 28 pixels that the piece holds, precision
-/// the part of the piece that they are. So a classifier that is right has scores that rise as a piece comes to the digit, and as it closes in on it.
+/// Its label is the digit with a probability that is the product of two powers, else the eleventh class, "nothing": recall is the part of the digit's 28 x 28 pixels that the piece holds,
+/// precision the part of the piece that they are. So a classifier that is right has scores that rise as a piece comes to the digit, and as it closes in on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MnistPiecesSpec {
@@ -33,11 +33,15 @@ pub struct MnistPiecesSpec {
     pub clutter: usize,
     /// Height and width of a piece, in pixels that are read of it.
     pub piece: [usize; 2],
+    /// Power of the recall: the larger, the less a piece that cuts something off the digit is called it.
+    pub recall: f64,
+    /// Power of the precision: the larger, the less a piece that shows much else is called the digit.
+    pub precision: f64,
 }
 
 impl Default for MnistPiecesSpec {
     fn default() -> Self {
-        Self { digits: MnistSpec::default(), canvas: [84, 84], clutter: 0, piece: [28, 28] }
+        Self { digits: MnistSpec::default(), canvas: [84, 84], clutter: 0, piece: [28, 28], recall: 2.0, precision: 0.5 }
     }
 }
 
@@ -50,6 +54,8 @@ impl Declared for MnistPiecesSpec {
 const NOTHING: u32 = 10;
 /// The least and the most side of a piece, as a part of the canvas's.
 const SIDES: [f64; 2] = [0.2, 1.2];
+/// The most that `recall` and `precision` are.
+const MOST_POWER: f64 = 100.0;
 /// The part of the pieces that lie about the digit.
 const ABOUT: f64 = 0.7;
 
@@ -60,6 +66,11 @@ impl Source for MnistPiecesSpec {
         faults.extend(side_faults("piece", self.piece, 1));
         if self.clutter > MOST_PIECES {
             faults.push(Fault::at(["clutter"], format!("must be at most {MOST_PIECES}; it is {}", self.clutter)));
+        }
+        for (key, power) in [("recall", self.recall), ("precision", self.precision)] {
+            if !(0.0..=MOST_POWER).contains(&power) {
+                faults.push(Fault::at([key], format!("must be from 0 to {MOST_POWER}; it is {power}")));
+            }
         }
         faults
     }
@@ -108,7 +119,8 @@ impl Pictures for Pieces {
         let place = frame.place(corner);
         let window = Window::draw(place, random);
         window.read(&image, canvas, self.spec.piece, values);
-        if random.random::<f64>() >= window.shows(place) {
+        let (recall, precision) = window.shows(place);
+        if random.random::<f64>() >= recall.powf(self.spec.recall) * precision.powf(self.spec.precision) {
             labels[0] = NOTHING;
         }
         Ok(())
@@ -138,12 +150,11 @@ impl Window {
         Self { middle, half }
     }
 
-    /// How well the window shows what stands in a place: recall squared times the root of precision.
-    fn shows(&self, [left, top, right, bottom]: [f64; 4]) -> f64 {
+    /// How well the window shows what stands in a place: the part of it that it holds, and the part of itself that this is.
+    fn shows(&self, [left, top, right, bottom]: [f64; 4]) -> (f64, f64) {
         let overlap = |low: f64, high: f64, middle: f64| (high.min(middle + self.half) - low.max(middle - self.half)).max(0.0);
         let both = overlap(left, right, self.middle[0]) * overlap(top, bottom, self.middle[1]);
-        let (recall, precision) = (both / ((right - left) * (bottom - top)), both / (4.0 * self.half * self.half));
-        recall.powi(2) * precision.sqrt()
+        (both / ((right - left) * (bottom - top)), both / (4.0 * self.half * self.half))
     }
 
     /// Reads an image of height x width at as many pixels of the window as a piece has.
@@ -174,14 +185,15 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_shows_a_digit_best_where_it_is_its_place() {
-        let whole = window(0.0, 0.0, 1.0).shows(THIRD);
-        let [near, exact, far] = [window(0.1, 0.0, 0.4), window(0.0, 0.0, 1.0 / 3.0), window(0.9, 0.9, 0.3)].map(|window| window.shows(THIRD));
-        assert!((exact - 1.0).abs() < 1e-12 && far == 0.0 && whole > 0.0 && near > whole && near < exact, "{whole} {near}");
-        // All of the digit, which is a ninth of the piece.
-        assert!((whole - 1.0 / 3.0).abs() < 1e-12);
-        // Half of the digit, which is half of the piece.
-        assert!((window(1.0 / 3.0, 0.0, 1.0 / 3.0).shows(THIRD) - 0.25 * 0.5f64.sqrt()).abs() < 1e-12);
+    fn a_piece_holds_a_part_of_a_digit_which_is_a_part_of_the_piece() {
+        let shows = |x: f64, y: f64, half: f64| {
+            let (recall, precision) = window(x, y, half).shows(THIRD);
+            [recall, precision].map(|part| (part * 1e9).round() / 1e9)
+        };
+        assert_eq!(shows(0.0, 0.0, 1.0 / 3.0), [1.0, 1.0], "exact");
+        assert_eq!(shows(0.9, 0.9, 0.3), [0.0, 0.0], "far off");
+        assert_eq!(shows(0.0, 0.0, 1.0), [1.0, 0.111111111], "all of the digit, which is a ninth of the piece");
+        assert_eq!(shows(1.0 / 3.0, 0.0, 1.0 / 3.0), [0.5, 0.5], "half of the digit, which is half of the piece");
     }
 
     #[test]
@@ -210,14 +222,16 @@ mod tests {
 
     #[test]
     fn sides_and_clutter_that_no_image_has_are_mistakes() {
-        let spec = MnistPiecesSpec { canvas: [27, 84], piece: [0, 28], clutter: 20_000, ..MnistPiecesSpec::default() };
+        let spec = MnistPiecesSpec { canvas: [27, 84], piece: [0, 28], clutter: 20_000, recall: -1.0, precision: f64::NAN, ..MnistPiecesSpec::default() };
         let faults: Vec<String> = spec.faults().iter().map(ToString::to_string).collect();
         assert_eq!(
             faults,
             [
                 "`canvas`: height and width must be from 28 to 4096; they are [27, 84]",
                 "`piece`: height and width must be from 1 to 4096; they are [0, 28]",
-                "`clutter`: must be at most 10000; it is 20000"
+                "`clutter`: must be at most 10000; it is 20000",
+                "`recall`: must be from 0 to 100; it is -1",
+                "`precision`: must be from 0 to 100; it is NaN"
             ]
         );
     }

@@ -111,7 +111,7 @@ pub fn draw(press: Press, summary: &Summary, measurements: &[Measurement], asked
     let asked = asked.is_some();
     let all = summary;
     let summary = &*all.leading(MOST_SERIES);
-    let gallery = if kinds.iter().any(|kind| shown::is_needed_for(*kind)) { Gallery::read(summary, store)? } else { Gallery::default() };
+    let gallery = if kinds.iter().any(|kind| shown::is_needed_for(*kind)) { Gallery::read(summary, store) } else { Gallery::default() };
     let mut figures = Vec::new();
     for &kind in kinds {
         match kind {

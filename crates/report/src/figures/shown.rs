@@ -1,7 +1,6 @@
 //! The trials whose test images are drawn: of each model with transformers, the first seed.
 
 use super::Kind;
-use crate::error::Result;
 use crate::query::recordings::{Wrong, worst};
 use crate::query::{Store, Warp, moments};
 use crate::summary::Summary;
@@ -37,7 +36,7 @@ pub struct Gallery {
 
 impl Gallery {
     /// Reads the images of the models that have transformers; what cannot be read goes to the store's bad files.
-    pub fn read(summary: &Summary, store: &mut Store) -> Result<Self> {
+    pub fn read(summary: &Summary, store: &mut Store) -> Self {
         let mut gallery = Self::default();
         let mut plain: BTreeSet<(String, i64)> = BTreeSet::new();
         for row in &summary.rows {
@@ -52,12 +51,12 @@ impl Gallery {
                     break;
                 }
                 let bad = store.bad.len();
-                let warps = moments(trial, &mut store.bad)?;
+                let warps = moments(trial, &mut store.bad);
                 let last = warps.iter().map(|warp| warp.trained).max();
                 let (end, mut before): (Vec<Warp>, Vec<Warp>) = warps.into_iter().partition(|warp| Some(warp.trained) == last);
                 if !end.is_empty() {
                     before.sort_by_key(|warp| warp.trained);
-                    let worst = worst(trial, &mut store.bad)?;
+                    let worst = worst(trial, &mut store.bad);
                     gallery.shown.push(Shown { distortion: row.distortion, series: row.series, trial: trial.id.clone(), end, before, worst });
                     break;
                 }
@@ -67,7 +66,7 @@ impl Gallery {
                 }
             }
         }
-        Ok(gallery)
+        gallery
     }
 
     /// The models of a distortion.

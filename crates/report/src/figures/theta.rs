@@ -56,7 +56,7 @@ pub fn figures(press: Press, summary: &Summary, store: &mut Store) -> Result<Vec
                 continue;
             }
             let Some(&trial) = row.trials.first() else { continue };
-            let read = thetas(&store.trials[trial], &mut store.bad)?;
+            let read = thetas(&store.trials[trial], &mut store.bad);
             for block in of_trial(read, row.series, &store.trials[trial].id) {
                 height += Shape::of(&block, press.style).height();
                 if height <= HIGHEST || blocks.is_empty() { blocks.push(block) } else { left_out += 1 }

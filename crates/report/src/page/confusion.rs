@@ -1,7 +1,6 @@
 //! Which classes the models take for which, small enough for a page.
 
 use super::montage::MODELS;
-use crate::error::Result;
 use crate::query::Store;
 use crate::query::recordings::confusion;
 use crate::summary::Summary;
@@ -12,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const CLASSES: usize = 40;
 
 /// Of each model on each distortion, all its seeds together, as JSON: class, what it was taken for, images.
-pub fn json(summary: &Summary, store: &Store) -> Result<Value> {
+pub fn json(summary: &Summary, store: &Store) -> Value {
     // The figures have read the same files, and named the bad ones.
     let mut bad = Vec::new();
     let mut note = String::new();
@@ -22,7 +21,7 @@ pub fn json(summary: &Summary, store: &Store) -> Result<Value> {
         let mut images: BTreeMap<(i64, i64), i64> = BTreeMap::new();
         let mut seeds = 0;
         for &trial in &row.trials {
-            let found = confusion(&store.trials[trial], &mut bad)?;
+            let found = confusion(&store.trials[trial], &mut bad);
             seeds += usize::from(!found.is_empty());
             found.iter().for_each(|of| *images.entry((of.class, of.predicted)).or_default() += of.images);
         }
@@ -36,5 +35,5 @@ pub fn json(summary: &Summary, store: &Store) -> Result<Value> {
         }
     }
     note += &leading.best_of_words().map(|words| format!(" These are {words} models.")).unwrap_or_default();
-    Ok(json!({ "matrices": matrices, "note": note.trim() }))
+    json!({ "matrices": matrices, "note": note.trim() })
 }

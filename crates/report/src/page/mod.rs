@@ -13,7 +13,6 @@ mod palette;
 mod pictures;
 
 use crate::crosstab::Crosstab;
-use crate::error::Result;
 use crate::png::base64;
 use crate::query::{Measurement, Store};
 use crate::style::Style;
@@ -39,17 +38,17 @@ const SCRIPT: [&str; 12] = [
 ];
 
 /// Makes the page. `files` are the names of those that the report writes beside it. What cannot be read is left out: the store names it already.
-pub fn html(summary: &Summary, crosstab: &Crosstab, store: &Store, measurements: &[Measurement], files: &[String], style: &Style) -> Result<String> {
-    let facts = facts::read(store);
+pub fn html(summary: &Summary, crosstab: &Crosstab, store: &Store, measurements: &[Measurement], files: &[String], style: &Style) -> String {
+    let facts = facts::gather(store);
     let mut data = data::json(summary, store, measurements, &facts);
     data["colours"] = style.palette.len().into();
-    data["montage"] = montage::gather(summary, store)?.json();
-    data["confusion"] = confusion::json(summary, store)?;
+    data["montage"] = montage::gather(summary, store).json();
+    data["confusion"] = confusion::json(summary, store);
     let style = [palette::css(style), STYLE.to_string()].concat();
     let script = format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPT.concat());
     let policy =
         format!("default-src 'none'; img-src data:; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'", hash(&script), hash(&style));
-    Ok(fill(
+    fill(
         TEMPLATE,
         &[
             ("policy", &policy),
@@ -63,7 +62,7 @@ pub fn html(summary: &Summary, crosstab: &Crosstab, store: &Store, measurements:
             ("data", &data.to_string().replace('<', "\\u003c")),
             ("script", &script),
         ],
-    ))
+    )
 }
 
 /// How a Content-Security-Policy names a text.

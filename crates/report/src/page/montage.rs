@@ -1,7 +1,6 @@
 //! What the transformers did to test images over the training, small enough for a page.
 
 use super::pictures::Pictures;
-use crate::error::Result;
 use crate::figures::worst::words;
 use crate::query::recordings::{Wrong, worst};
 use crate::query::{Array, Store, Warp, moments};
@@ -67,7 +66,7 @@ pub struct Montage {
 }
 
 /// Gathers the pictures of every model on every distortion: of the trial with the lowest seed.
-pub fn gather(summary: &Summary, store: &Store) -> Result<Montage> {
+pub fn gather(summary: &Summary, store: &Store) -> Montage {
     // The montages of the figures have read the same files, and named the bad ones.
     let mut bad = Vec::new();
     let mut montage = Montage::default();
@@ -76,11 +75,11 @@ pub fn gather(summary: &Summary, store: &Store) -> Result<Montage> {
     let mut misread = Vec::new();
     for row in &leading.rows {
         for &trial in &row.trials {
-            let found = if montage.blocks.len() < BLOCKS { moments(&store.trials[trial], &mut bad)? } else { Vec::new() };
+            let found = if montage.blocks.len() < BLOCKS { moments(&store.trials[trial], &mut bad) } else { Vec::new() };
             if !found.is_empty() {
                 let samples = samples(&found);
                 montage.blocks.push(block(trial, &found, samples, &mut montage.pictures));
-                misread.extend(of_worst(trial, worst(&store.trials[trial], &mut bad)?, &mut montage.pictures));
+                misread.extend(of_worst(trial, worst(&store.trials[trial], &mut bad), &mut montage.pictures));
                 break;
             }
         }
@@ -94,7 +93,7 @@ pub fn gather(summary: &Summary, store: &Store) -> Result<Montage> {
     if montage.pictures.smaller {
         montage.notes.push("Large images are shown smaller than they are.".into());
     }
-    Ok(montage)
+    montage
 }
 
 impl Montage {

@@ -1,7 +1,8 @@
 //! What trials recorded besides facts and metrics: classes taken for others, and parameters of transformations over the training. Read only of the trials that are drawn.
 
-use super::{Trial, Warp, scan_sound, warps};
-use crate::error::{BadFile, Result};
+use super::columns::{list_at, one, wanted};
+use super::{Trial, Warp, warps};
+use crate::error::BadFile;
 use polars::prelude::*;
 
 /// A class that was taken for a class, and how often.
@@ -48,72 +49,78 @@ pub struct Wrong {
 }
 
 /// Reads the images that a trial misread with the largest losses, worst first; empty where it has no such file.
-pub fn worst(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Wrong>> {
+pub fn worst(trial: &Trial, bad: &mut Vec<BadFile>) -> Vec<Wrong> {
     let path = trial.folder.join("worst.parquet");
-    let warps = warps(path.clone(), bad)?;
+    let warps = warps(&path, bad);
     if warps.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let lists = ["classes", "predictions"].map(|name| col(name).cast(DataType::List(Box::new(DataType::Int64))));
-    let columns: Vec<Expr> = [col("loss").cast(DataType::Float64)].into_iter().chain(lists).collect();
-    let Some(frame) = scan_sound(&[path], &columns, &[], bad)? else { return Ok(Vec::new()) };
-    let (losses, classes, predictions) = (frame.column("loss")?.f64()?, frame.column("classes")?.list()?, frame.column("predictions")?.list()?);
-    let whole = |lists: &ListChunked, row: usize| -> PolarsResult<Vec<i64>> {
-        lists.get_as_series(row).map_or(Ok(Vec::new()), |list| Ok(list.i64()?.iter().map(Option::unwrap_or_default).collect()))
-    };
+    let lists = wanted(["classes", "predictions"], &DataType::List(Box::new(DataType::Int64)));
+    let columns: Vec<_> = wanted(["loss"], &DataType::Float64).into_iter().chain(lists).collect();
+    let images = one(&path, &columns, bad, |frame| {
+        let (losses, classes, predictions) = (frame.column("loss")?.f64()?, frame.column("classes")?.list()?, frame.column("predictions")?.list()?);
+        let whole = |lists: &ListChunked, row: usize| list_at(lists, row, |list| Ok(list.i64()?.iter().map(Option::unwrap_or_default).collect()));
+        let image = |(row, warp): (usize, &Warp)| -> PolarsResult<Wrong> {
+            let loss = losses.get(row).unwrap_or(f64::NAN);
+            Ok(Wrong { loss, classes: whole(classes, row)?, predictions: whole(predictions, row)?, warps: vec![warp.clone()] })
+        };
+        warps.iter().enumerate().map(image).collect::<PolarsResult<Vec<_>>>()
+    });
+    together(images.unwrap_or_default())
+}
+
+/// The warps of an image stand in rows one after the other.
+fn together(rows: Vec<Wrong>) -> Vec<Wrong> {
     let mut images: Vec<Wrong> = Vec::new();
-    for (row, warp) in warps.into_iter().enumerate() {
-        match images.last_mut().filter(|image| image.warps.first().is_some_and(|first| first.sample == warp.sample)) {
-            Some(image) => image.warps.push(warp),
-            None => images.push(Wrong {
-                loss: losses.get(row).unwrap_or(f64::NAN),
-                classes: whole(classes, row)?,
-                predictions: whole(predictions, row)?,
-                warps: vec![warp],
-            }),
+    for row in rows {
+        match images.last_mut().filter(|image| image.warps[0].sample == row.warps[0].sample) {
+            Some(image) => image.warps.extend(row.warps),
+            None => images.push(row),
         }
     }
-    Ok(images)
+    images
 }
 
 /// Reads what a trial took for what, all labels of an image together; empty where it has no such file.
-pub fn confusion(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Confused>> {
+pub fn confusion(trial: &Trial, bad: &mut Vec<BadFile>) -> Vec<Confused> {
     let path = trial.folder.join("confusion.parquet");
     if !path.is_file() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let columns = ["class", "predicted", "images"].map(|name| col(name).cast(DataType::Int64));
-    let Some(frame) = scan_sound(&[path], &columns, &[], bad)? else { return Ok(Vec::new()) };
-    let (class, predicted, images) = (frame.column("class")?.i64()?, frame.column("predicted")?.i64()?, frame.column("images")?.i64()?);
-    let rows = class.iter().zip(predicted.iter()).zip(images.iter());
-    Ok(rows.filter_map(|((class, predicted), images)| Some(Confused { class: class?, predicted: predicted?, images: images? })).collect())
+    let read = one(&path, &wanted(["class", "predicted", "images"], &DataType::Int64), bad, |frame| {
+        let (class, predicted, images) = (frame.column("class")?.i64()?, frame.column("predicted")?.i64()?, frame.column("images")?.i64()?);
+        let rows = class.iter().zip(predicted.iter()).zip(images.iter());
+        Ok(rows.filter_map(|((class, predicted), images)| Some(Confused { class: class?, predicted: predicted?, images: images? })).collect())
+    });
+    read.unwrap_or_default()
 }
 
 /// Reads the parameters over the training of one trial; empty where it has no such file, or no transformer.
-pub fn thetas(trial: &Trial, bad: &mut Vec<BadFile>) -> Result<Vec<Theta>> {
+pub fn thetas(trial: &Trial, bad: &mut Vec<BadFile>) -> Vec<Theta> {
     let path = trial.folder.join("thetas.parquet");
     if !path.is_file() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let whole = ["trained", "sample", "step", "class"].map(|name| col(name).cast(DataType::Int64));
+    let whole = wanted(["trained", "sample", "step", "class"], &DataType::Int64).into_iter();
     let rest = [
-        col("layer").cast(DataType::String),
-        col("theta").cast(DataType::List(Box::new(DataType::Float64))),
-        col("theta_names").cast(DataType::List(Box::new(DataType::String))),
+        wanted(["layer"], &DataType::String),
+        wanted(["theta"], &DataType::List(Box::new(DataType::Float64))),
+        wanted(["theta_names"], &DataType::List(Box::new(DataType::String))),
     ];
-    let columns: Vec<Expr> = whole.into_iter().chain(rest).collect();
-    let Some(frame) = scan_sound(&[path], &columns, &[], bad)? else { return Ok(Vec::new()) };
+    let columns: Vec<_> = whole.chain(rest.into_iter().flatten()).collect();
+    one(&path, &columns, bad, thetas_of).unwrap_or_default()
+}
+
+/// The parameters that the rows of a file say.
+fn thetas_of(frame: &DataFrame) -> PolarsResult<Vec<Theta>> {
     let int = |name: &str| -> PolarsResult<Vec<i64>> { Ok(frame.column(name)?.i64()?.iter().map(Option::unwrap_or_default).collect()) };
     let (trained, sample, step, class) = (int("trained")?, int("sample")?, int("step")?, int("class")?);
     let (layer, theta, names) = (frame.column("layer")?.str()?, frame.column("theta")?.list()?, frame.column("theta_names")?.list()?);
-    let mut read = Vec::with_capacity(frame.height());
-    for row in 0..frame.height() {
-        let values = theta.get_as_series(row).map_or(Ok(Vec::new()), |s| Ok::<_, PolarsError>(s.f64()?.iter().map(|v| v.unwrap_or(f64::NAN)).collect()))?;
-        let names = names
-            .get_as_series(row)
-            .map_or(Ok(Vec::new()), |s| Ok::<_, PolarsError>(s.str()?.iter().map(|name| name.unwrap_or_default().to_string()).collect::<Vec<_>>()))?;
+    let of_row = |row: usize| {
+        let values = list_at(theta, row, |list| Ok(list.f64()?.iter().map(|v| v.unwrap_or(f64::NAN)).collect()))?;
+        let names = list_at(names, row, |list| Ok(list.str()?.iter().map(|name| name.unwrap_or_default().to_string()).collect()))?;
         let layer = layer.get(row).unwrap_or_default().to_string();
-        read.push(Theta { trained: trained[row], sample: sample[row], layer, step: step[row], class: class[row], values, names });
-    }
-    Ok(read)
+        Ok(Theta { trained: trained[row], sample: sample[row], layer, step: step[row], class: class[row], values, names })
+    };
+    (0..frame.height()).map(of_row).collect()
 }

@@ -11,25 +11,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
-use polars::prelude::{DataType, col};
+use polars::prelude::{DataFrame, DataType, PolarsResult};
 use stn_data::whole_file;
 
 use crate::error::{Error, Result};
-use crate::query::{self, PATH, Store, Trial, scan_sound};
+use crate::query::columns::{each, wanted};
+use crate::query::{self, Store, Trial};
 use event::{Event, HParams, Hyperparameter, SessionEnd, SessionStart, Summary, Value};
 
 /// What stands at the start of every event file, in its name.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// The facts of a trial that only its run shows.
-#[derive(Debug, Clone, Default)]
-struct Facts {
+/// When a trial ran.
+#[derive(Debug, Clone, Copy)]
+struct Times {
     /// Seconds since 1970 when it started.
     started: f64,
     /// Seconds it took.
     took: f64,
-    /// JSON.
-    config: String,
 }
 
 /// A row of metrics.
@@ -44,17 +43,18 @@ struct Row {
 
 /// Writes `folder/RUN/events.out.tfevents.SECONDS.TRIAL` for every trial, and removes the event files of earlier reports whose trials are no longer there.
 pub fn write(folder: &Path, store: &mut Store) -> Result<()> {
-    let (facts, rows) = (facts(store)?, metrics(store)?);
+    let rows = metrics(store);
     let names = run_names(&store.trials);
     let mut written = Vec::new();
     let trials = std::mem::take(&mut store.trials);
     for (i, trial) in trials.iter().enumerate() {
-        let events = events(trial, &facts[i], &rows[i], &query::moments(trial, &mut store.bad)?)?;
+        let times = times(trial);
+        let events = events(trial, times, &rows[i], &query::moments(trial, &mut store.bad))?;
         let mut bytes = Vec::new();
         events.iter().for_each(|event| record::append(&mut bytes, event));
         let run = folder.join(&names[i]);
         std::fs::create_dir_all(&run).map_err(failed("make the folder", &run))?;
-        let path = run.join(format!("{PREFIX}{}.{}", facts[i].started as i64, trial.id));
+        let path = run.join(format!("{PREFIX}{}.{}", times.started as i64, trial.id));
         // It is made again from the same trials: a crash of the machine may lose it.
         whole_file::write_unsynced(&path, &bytes).map_err(failed("write", &path))?;
         written.push(path);
@@ -64,19 +64,19 @@ pub fn write(folder: &Path, store: &mut Store) -> Result<()> {
 }
 
 /// Everything that is shown of a trial, by time.
-fn events(trial: &Trial, facts: &Facts, rows: &[Row], moments: &[query::Warp]) -> Result<Vec<Event>> {
+fn events(trial: &Trial, times: Times, rows: &[Row], moments: &[query::Warp]) -> Result<Vec<Event>> {
     let last = rows.iter().map(|row| row.step).max().unwrap_or(0).max(1);
     // Only the whole time is known: it is spread evenly over the steps.
     let at = |step: i64, values: Vec<Value>| Event {
-        wall_time: facts.started + facts.took * (step.min(last) as f64 / last as f64),
+        wall_time: times.started + times.took * (step.min(last) as f64 / last as f64),
         step,
         summary: Some(Summary { value: values }),
         file_version: None,
     };
-    let mut events = vec![Event { wall_time: facts.started, file_version: Some("brain.Event:2".into()), ..Event::default() }];
-    let start = SessionStart { hparams: hyperparameters(trial), group_name: group(trial), start_time_secs: facts.started };
+    let mut events = vec![Event { wall_time: times.started, file_version: Some("brain.Event:2".into()), ..Event::default() }];
+    let start = SessionStart { hparams: hyperparameters(trial), group_name: group(trial), start_time_secs: times.started };
     events.push(at(0, vec![Value::session("_hparams_/session_start_info", &HParams { session_start_info: Some(start), session_end_info: None })]));
-    events.push(at(0, vec![Value::text("configuration/text_summary", &configuration(trial, facts))]));
+    events.push(at(0, vec![Value::text("configuration/text_summary", &configuration(trial))]));
     for row in rows {
         let values = [("loss", row.loss), ("error", row.error)].map(|(what, number)| Value::number(format!("{what}/{}", row.split), number));
         events.push(at(row.step, values.into_iter().chain((row.split == "train").then(|| Value::number("lr", row.lr))).collect()));
@@ -85,7 +85,7 @@ fn events(trial: &Trial, facts: &Facts, rows: &[Row], moments: &[query::Warp]) -
         events.push(at(warp.trained, vec![pictures::value(warp)?]));
     }
     let status = if trial.status.starts_with("failed") || trial.status.starts_with("diverged") { 2 } else { 1 };
-    let end = SessionEnd { status, end_time_secs: facts.started + facts.took };
+    let end = SessionEnd { status, end_time_secs: times.started + times.took };
     events.push(at(last, vec![Value::session("_hparams_/session_end_info", &HParams { session_start_info: None, session_end_info: Some(end) })]));
     events[1..].sort_by_key(|event| event.step);
     Ok(events)
@@ -104,7 +104,7 @@ fn group(trial: &Trial) -> String {
 }
 
 /// Facts and configuration as Markdown.
-fn configuration(trial: &Trial, facts: &Facts) -> String {
+fn configuration(trial: &Trial) -> String {
     let error = if trial.test_error.is_finite() { format!("{:.2} %", trial.test_error) } else { "none".into() };
     let lines = [
         ("trial", trial.id.clone()),
@@ -115,8 +115,8 @@ fn configuration(trial: &Trial, facts: &Facts) -> String {
         ("device", format!("{}, {} threads", trial.device, trial.threads)),
     ];
     let table: String = lines.iter().map(|(key, value)| format!("| {key} | {} |\n", value.replace('|', "\\|").replace('\n', " "))).collect();
-    let config = serde_json::from_str::<serde_json::Value>(&facts.config).and_then(|config| serde_json::to_string_pretty(&config));
-    let config: String = config.unwrap_or_else(|_| facts.config.clone()).lines().map(|line| format!("    {line}\n")).collect();
+    let config = serde_json::from_str::<serde_json::Value>(trial.facts.config()).and_then(|config| serde_json::to_string_pretty(&config));
+    let config: String = config.unwrap_or_else(|_| trial.facts.config().into()).lines().map(|line| format!("    {line}\n")).collect();
     format!("| | |\n|---|---|\n{table}\n{config}")
 }
 
@@ -141,42 +141,41 @@ fn run_names(trials: &[Trial]) -> Vec<String> {
 /// The most letters of a run's name before its trial; file systems take some 250 bytes.
 const LONGEST: usize = 100;
 
-/// The facts of every trial, in order.
-fn facts(store: &mut Store) -> Result<Vec<Facts>> {
-    let paths: Vec<PathBuf> = store.trials.iter().map(|trial| trial.folder.join("facts.parquet")).collect();
-    let columns = [col("config").cast(DataType::String), col("started").cast(DataType::String), col("wall_seconds").cast(DataType::Float64)];
-    let mut found = BTreeMap::new();
-    if let Some(frame) = scan_sound(&paths, &columns, &[], &mut store.bad)? {
-        let (path, config, started) = (frame.column(PATH)?.str()?, frame.column("config")?.str()?, frame.column("started")?.str()?);
-        let took = frame.column("wall_seconds")?.f64()?;
-        for row in 0..frame.height() {
-            let time = started.get(row).and_then(|text| DateTime::parse_from_rfc3339(text).ok()).map_or(0.0, |time| time.timestamp_millis() as f64 / 1000.0);
-            let facts = Facts { started: time, took: took.get(row).unwrap_or(0.0).max(0.0), config: config.get(row).unwrap_or_default().to_owned() };
-            found.insert(PathBuf::from(path.get(row).unwrap_or_default()), facts);
-        }
-    }
-    Ok(paths.iter().map(|path| found.remove(path).unwrap_or_default()).collect())
+/// When a trial started, and how long it took.
+fn times(trial: &Trial) -> Times {
+    let started = trial.facts.text("started").and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    let took = trial.facts.text("wall_seconds").and_then(|text| text.parse::<f64>().ok());
+    Times { started: started.map_or(0.0, |time| time.timestamp_millis() as f64 / 1000.0), took: took.unwrap_or(0.0).max(0.0) }
 }
 
 /// The metrics of every trial, in order.
-fn metrics(store: &mut Store) -> Result<Vec<Vec<Row>>> {
-    let paths: Vec<PathBuf> = store.trials.iter().map(|trial| trial.folder.join("metrics.parquet")).collect();
-    let there: Vec<PathBuf> = paths.iter().filter(|path| path.is_file()).cloned().collect();
-    let numbers = ["loss", "error", "lr"].map(|name| col(name).cast(DataType::Float64));
-    let columns = [col("step").cast(DataType::Int64), col("split").cast(DataType::String)].into_iter().chain(numbers).collect::<Vec<_>>();
-    let mut found: BTreeMap<PathBuf, Vec<Row>> = BTreeMap::new();
-    if let Some(frame) = scan_sound(&there, &columns, &[], &mut store.bad)? {
-        let (path, step, split) = (frame.column(PATH)?.str()?, frame.column("step")?.i64()?, frame.column("split")?.str()?);
-        let [loss, error, lr] = ["loss", "error", "lr"].map(|name| frame.column(name).and_then(|column| column.f64()));
-        let (loss, error, lr) = (loss?, error?, lr?);
-        let number = |of: Option<f64>| of.unwrap_or(f64::NAN);
-        for i in 0..frame.height() {
-            let split = split.get(i).unwrap_or_default().to_owned();
-            let row = Row { step: step.get(i).unwrap_or(0), split, loss: number(loss.get(i)), error: number(error.get(i)), lr: number(lr.get(i)) };
-            found.entry(PathBuf::from(path.get(i).unwrap_or_default())).or_default().push(row);
-        }
-    }
-    Ok(paths.iter().map(|path| found.remove(path).unwrap_or_default()).collect())
+fn metrics(store: &mut Store) -> Vec<Vec<Row>> {
+    let there = |trial: &Trial| Some(trial.folder.join("metrics.parquet")).filter(|path| path.is_file());
+    let paths: Vec<Option<PathBuf>> = store.trials.iter().map(there).collect();
+    let columns: Vec<_> = wanted(["loss", "error", "lr"], &DataType::Float64)
+        .into_iter()
+        .chain(wanted(["step"], &DataType::Int64))
+        .chain(wanted(["split"], &DataType::String))
+        .collect();
+    let files: Vec<PathBuf> = paths.iter().flatten().cloned().collect();
+    let mut read = each(&files, &columns, &mut store.bad, rows_of).into_iter();
+    paths.iter().map(|path| path.as_ref().and_then(|_| read.next()?).unwrap_or_default()).collect()
+}
+
+/// The rows of a file of metrics.
+fn rows_of(frame: &DataFrame) -> PolarsResult<Vec<Row>> {
+    let (step, split) = (frame.column("step")?.i64()?, frame.column("split")?.str()?);
+    let [loss, error, lr] = ["loss", "error", "lr"].map(|name| frame.column(name).and_then(|column| column.f64()));
+    let (loss, error, lr) = (loss?, error?, lr?);
+    let number = |of: Option<f64>| of.unwrap_or(f64::NAN);
+    let row = |i: usize| Row {
+        step: step.get(i).unwrap_or(0),
+        split: split.get(i).unwrap_or_default().to_owned(),
+        loss: number(loss.get(i)),
+        error: number(error.get(i)),
+        lr: number(lr.get(i)),
+    };
+    Ok((0..frame.height()).map(row).collect())
 }
 
 /// Removes event files that an earlier report wrote and this one has not, and the folders that are empty then.
