@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub type Swept = Vec<(String, String)>;
 
 /// The facts of one finished trial, called what the latest run calls it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Trial {
     /// Name of its folder.
     pub id: String,
@@ -153,7 +153,7 @@ pub fn trials(dir: &Path) -> Result<Store> {
     }
     let facts: Vec<PathBuf> = sound.iter().map(|(folder, _)| folder.join("facts.parquet")).collect();
     let read = facts::read(&facts, &mut store.bad);
-    store.trials = sound.into_iter().zip(read).filter_map(|((folder, entry), row)| Some(trial(folder, entry, row?))).collect();
+    store.trials = sound.into_iter().zip(read).filter_map(|((folder, entry), facts)| Some(trial(folder, entry, facts?))).collect();
     name_swept(&mut store.trials);
     Ok(store)
 }
@@ -168,29 +168,15 @@ pub fn name_swept(trials: &mut [Trial]) {
 }
 
 /// A trial from what the plan and its facts say, without its variant.
-fn trial(folder: PathBuf, entry: Planned, row: facts::Row) -> Trial {
+fn trial(folder: PathBuf, entry: Planned, facts: Trial) -> Trial {
     Trial {
         id: name(&folder),
         folder,
         model: entry.model,
         label: entry.label,
-        variant: String::new(),
-        swept: Vec::new(),
-        distortion: distortion(&row.distortion, &entry.differs),
-        dataset: row.dataset,
-        seed: row.seed,
-        labels: row.labels,
-        parameters: row.parameters,
-        steps: row.steps,
-        test_error: row.test_error,
-        step_ms: row.step_ms,
-        device: row.device,
-        threads: row.threads,
-        data_source: row.data_source,
-        synthetic: row.synthetic,
-        status: row.status,
-        facts: row.facts,
+        distortion: distortion(&facts.distortion, &entry.differs),
         differs: entry.differs,
+        ..facts
     }
 }
 

@@ -1,5 +1,6 @@
 //! What `facts.parquet` says of a finished trial: the one row of it.
 
+use super::Trial;
 use super::columns::{Wanted, each, wanted};
 use crate::error::BadFile;
 use polars::prelude::*;
@@ -23,7 +24,7 @@ const SHOWN: [&str; 11] = [
     "peak_memory_bytes",
 ];
 
-/// What the facts say beside what a [`Trial`](super::Trial) names, as text.
+/// What the facts say beside what a [`Trial`] names, as text.
 #[derive(Debug, Clone, Default)]
 pub struct Facts(BTreeMap<&'static str, String>);
 
@@ -39,27 +40,8 @@ impl Facts {
     }
 }
 
-/// The row. What is null for a failed trial is NaN or 0.
-#[derive(Debug, Clone)]
-pub struct Row {
-    pub dataset: String,
-    pub distortion: String,
-    pub seed: i64,
-    pub labels: i64,
-    pub parameters: i64,
-    pub steps: i64,
-    pub test_error: f64,
-    pub step_ms: f64,
-    pub device: String,
-    pub threads: i64,
-    pub data_source: String,
-    pub synthetic: bool,
-    pub status: String,
-    pub facts: Facts,
-}
-
-/// Reads files of facts; of one that cannot be read, or has no row, `None`.
-pub fn read(paths: &[PathBuf], bad: &mut Vec<BadFile>) -> Vec<Option<Row>> {
+/// Reads files of facts: what they know of their trials. What is null for a failed trial is NaN or 0. Of a file that cannot be read, or has no row, `None`.
+pub fn read(paths: &[PathBuf], bad: &mut Vec<BadFile>) -> Vec<Option<Trial>> {
     let texts = wanted(["distortion", "dataset", "device", "data_source", "status"], &DataType::String);
     let whole = wanted(["seed", "parameters", "steps", "threads"], &DataType::Int64);
     let real = wanted(["test_error", "step_ms"], &DataType::Float64);
@@ -69,7 +51,7 @@ pub fn read(paths: &[PathBuf], bad: &mut Vec<BadFile>) -> Vec<Option<Row>> {
     each(paths, &columns, bad, row)
 }
 
-fn row(frame: &DataFrame) -> PolarsResult<Row> {
+fn row(frame: &DataFrame) -> PolarsResult<Trial> {
     if frame.height() == 0 {
         polars_bail!(NoData: "the file has no row");
     }
@@ -78,7 +60,7 @@ fn row(frame: &DataFrame) -> PolarsResult<Row> {
     let whole = |name: &str| -> PolarsResult<i64> { Ok(frame.column(name)?.i64()?.get(0).unwrap_or_default()) };
     let real = |name: &str| -> PolarsResult<f64> { Ok(frame.column(name)?.f64()?.get(0).unwrap_or(f64::NAN)) };
     let shown = |name: &'static str| text(name).map(|text| text.map(|text| (name, text))).transpose();
-    Ok(Row {
+    Ok(Trial {
         dataset: known("dataset")?,
         distortion: known("distortion")?,
         seed: whole("seed")?,
@@ -93,5 +75,6 @@ fn row(frame: &DataFrame) -> PolarsResult<Row> {
         synthetic: frame.column("synthetic")?.bool()?.get(0).unwrap_or_default(),
         status: known("status")?,
         facts: Facts(SHOWN.into_iter().filter_map(shown).collect::<PolarsResult<_>>()?),
+        ..Trial::default()
     })
 }
