@@ -29,6 +29,15 @@ bench-peers *arguments:
     target/peers-venv/bin/pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt
     target/peers-venv/bin/python benches/peers/compare.py --json target/peers.json "$@"
 
+# A CUDA toolkit out of NVIDIA's wheels on PyPI (3 GB), in target/cuda, for building where none is installed.
+setup-cuda:
+    crates/ops/cuda/toolkit.sh target/cuda
+
+# The program with graphics cards of NVIDIA's, as target/stn-cuda: just build-cuda && target/stn-cuda run experiments/quickstart.toml --device cuda:0
+build-cuda *arguments:
+    crates/ops/cuda/build.sh "$@"
+    cp target/release/stn target/stn-cuda
+
 # Every test.
 test:
     cargo test --release --workspace

@@ -56,7 +56,16 @@ pub trait SamplingKernel: Debug + Send + Sync + 'static {
     /// Fills the derivative of every tap's weight with respect to `x` (`support * n` long); all zero for a kernel that is flat between jumps.
     fn derivatives<T: Real>(&self, x: &[T], derivatives: &mut [T]);
 
-    /// The same two functions as CUDA C, or `None` where the kernel runs on the CPU only.
+    /// The same two functions as CUDA C, or `None` where the kernel runs on the CPU only:
+    ///
+    /// ```c
+    /// __device__ void weights(REAL x, int* first, REAL* weights);
+    /// __device__ void derivatives(REAL x, REAL* derivatives);
+    /// ```
+    ///
+    /// for one coordinate and its [`support`](Self::support) taps, `REAL` being `float` or `double`. The text is compiled where it runs, once for every different text, so
+    /// it may hold a parameter's value as a constant. Where it defines `LARGEST_WEIGHT`, no weight's magnitude exceeds that; the backward pass looks at all of them
+    /// beforehand where it does not.
     fn cuda_source(&self) -> Option<String> {
         None
     }

@@ -6,10 +6,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
 use crate::cpu::{Held, Number, arch, by_number, elements, expect_numbers, numbers};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::{OnCard, unset_like, with_places};
 use crate::fresh::filled;
 use crate::update::mutate;
 
@@ -37,6 +41,16 @@ impl Moments {
             bail!("batch_norm: x is {:?}, one number a channel, which has no variance; train with a batch of 2 or more", x.dims());
         }
         let x = x.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return with_places("batch_norm", [&x], |card, [x]| {
+                let channels = planes.channels;
+                let mut mean =
+                    card.fetched::<f64>(2 * channels, |rows| cuda::moments(card, card.dtype(), x, [rows, rows.after(channels * size_of::<f64>())], planes))?;
+                let variance = mean.split_off(channels);
+                Ok(Self { mean, variance, count })
+            });
+        }
         let held = Held::new("batch_norm", &x)?;
         let moments = if x.dtype() == DType::F64 { planes.moments(held.numbers::<f64>()?) } else { planes.moments(held.numbers::<f32>()?) };
         let (mean, variance) = moments.into_iter().unzip();
@@ -127,6 +141,12 @@ impl BatchNorm {
     pub fn forward(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, moments: &Moments) -> Result<Tensor> {
         let planes = self.check(x, [weight, bias], moments)?;
         let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let y = unset_like(&x, x.shape())?;
+            with_places("batch_norm", [&x, &weight, &bias, &y], |card, [x, weight, bias, y]| self.on_card(card, planes, [x, weight, bias], moments, y))?;
+            return Ok(y);
+        }
         let (held, weight, bias) = (Held::new("batch_norm", &x)?, Held::new("batch_norm", &weight)?, Held::new("batch_norm", &bias)?);
         if x.dtype() == DType::F64 {
             Tensor::from_vec(self.apply::<f64>(planes, held.numbers()?, [weight.numbers()?, bias.numbers()?], moments), x.shape(), x.device())
@@ -145,11 +165,43 @@ impl BatchNorm {
         if [output, upstream].iter().any(|tensor| tensor.dims() != x.dims() || tensor.dtype() != x.dtype()) {
             bail!("batch_norm gradient: x is {:?}, the output {:?}, the gradient to it {:?}; expected the same", x.dims(), output.dims(), upstream.dims());
         }
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return self.gradients_on_card(planes, [x, output, upstream, weight], moments, tracked);
+        }
         if x.dtype() == DType::F64 {
             self.gradients::<f64>(planes, [x, output, upstream], weight, moments, tracked)
         } else {
             self.gradients::<f32>(planes, [x, output, upstream], weight, moments, tracked)
         }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn on_card(&self, card: &OnCard, planes: Planes, from: [crate::cuda::Address; 3], moments: &Moments, y: crate::cuda::Address) -> Result<()> {
+        let rows = self.rows_on_card(card, moments)?;
+        cuda::forward(card, card.dtype(), from, rows, y, planes, self.floor())
+    }
+
+    /// The means, and the inverse roots of the variances.
+    #[cfg(feature = "cuda")]
+    fn rows_on_card(&self, card: &OnCard, moments: &Moments) -> Result<[crate::cuda::Address; 2]> {
+        let inverse: Vec<f64> = (0..moments.mean.len()).map(|channel| self.inverse(moments, channel)).collect();
+        Ok([card.given(&moments.mean)?, card.given(&inverse)?])
+    }
+
+    #[cfg(feature = "cuda")]
+    fn gradients_on_card(&self, planes: Planes, tensors: [&Tensor; 4], moments: &Moments, tracked: bool) -> Result<BatchNormGradients> {
+        let [x, output, upstream, weight] = tensors.map(Tensor::contiguous);
+        let (x, weight) = (x?, weight?);
+        let input = tracked.then(|| unset_like(&x, x.shape())).transpose()?;
+        let [to_weight, to_bias] = [unset_like(&weight, weight.shape())?, unset_like(&weight, weight.shape())?];
+        let through = if moments.count > 0 { 1.0 / (planes.samples * planes.plane) as f64 } else { 0.0 };
+        with_places("batch_norm gradient", [&x, &output?, &upstream?, &weight, &to_weight, &to_bias], |card, [x, y, upstream, weight, to_weight, to_bias]| {
+            let rows = self.rows_on_card(card, moments)?;
+            let to_x = input.as_ref().map(|input| card.place_of(input)).transpose()?;
+            cuda::backward(card, card.dtype(), [x, y, upstream, weight], rows, (to_x, [to_weight, to_bias]), planes, (through, self.floor()))
+        })?;
+        Ok(BatchNormGradients { input, weight: to_weight, bias: to_bias })
     }
 
     fn check(&self, x: &Tensor, rows: [&Tensor; 2], moments: &Moments) -> Result<Planes> {
@@ -254,6 +306,21 @@ impl CustomOp3 for Taped {
         Ok((y, layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        layout: &Layout,
+        weight: &CudaStorage,
+        of_weight: &Layout,
+        bias: &CudaStorage,
+        of_bias: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(x);
+        let from = [card.place(x, layout)?, card.place(weight, of_weight)?, card.place(bias, of_bias)?];
+        card.make(card.dtype(), layout.shape(), |y| self.block.on_card(&card, Planes::of_dims(layout.dims())?, from, &self.moments, y))
+    }
+
     fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradients = self.block.backward(&x.detach(), &weight.detach(), &y.detach(), &self.moments, gradient, x.track_op())?;
         Ok((gradients.input, weight.track_op().then_some(gradients.weight), bias.track_op().then_some(gradients.bias)))
@@ -355,4 +422,104 @@ fn total<T: Number, const N: usize>(parts: [&[T]; N], term: impl Fn([T; N]) -> T
     }
     let rest: f64 = (whole..length).map(|i| wide(term(parts.map(|part| part[i])))).sum();
     if whole == 0 { rest } else { lanes.iter().map(|lane| wide(*lane)).sum::<f64>() + rest }
+}
+
+/// The same on a graphics card: `batch_norm.cu`.
+#[cfg(any(feature = "cuda", test))]
+mod cuda {
+    use candle_core::{DType, Result};
+
+    use super::Planes;
+    use crate::cuda::{Address, Argument, Card, Launch, Program};
+
+    fn program(dtype: DType) -> Result<Program> {
+        Program::new("batch_norm", dtype, &[include_str!("batch_norm.cu")], &["moments", "batch_norm", "batch_norm_sums", "batch_norm_gradient"])
+    }
+
+    impl Planes {
+        fn count(self) -> usize {
+            self.samples * self.channels * self.plane
+        }
+
+        /// A launch that is given some length, the channels and their plane.
+        fn with(self, launch: Launch, length: usize) -> Launch {
+            launch.with_length(length).with(self.channels as i32).with_length(self.plane)
+        }
+    }
+
+    /// Fills mean and variance of every channel, in f64.
+    pub(super) fn moments(card: &impl Card, dtype: DType, x: Address, [mean, variance]: [Address; 2], planes: Planes) -> Result<()> {
+        let launch = Launch::blocks("moments", planes.channels as u32).with(x).with(mean).with(variance);
+        card.launch(&program(dtype)?, &planes.with(launch, planes.samples))
+    }
+
+    /// From `x`, weight and bias, with the means and the inverse roots of the variances, in f64.
+    pub(super) fn forward(card: &impl Card, dtype: DType, from: [Address; 3], rows: [Address; 2], y: Address, planes: Planes, floor: f64) -> Result<()> {
+        let launch = from.into_iter().chain(rows).fold(Launch::each("batch_norm", planes.count()), Launch::with).with(y);
+        card.launch(&program(dtype)?, &planes.with(launch, planes.count()).with_real(dtype, floor))
+    }
+
+    /// From `x`, the output, the gradient to it and the weight, to the gradients: to `x` where that is wanted, to weight and bias.
+    pub(super) fn backward(
+        card: &impl Card,
+        dtype: DType,
+        [x, y, upstream, weight]: [Address; 4],
+        rows: [Address; 2],
+        (to_x, to_rows): (Option<Address>, [Address; 2]),
+        planes: Planes,
+        (through, floor): (f64, f64),
+    ) -> Result<()> {
+        let sums = card.room(2 * planes.channels * size_of::<f64>())?;
+        let launch = [x, y, upstream].into_iter().chain(rows).chain([sums]).chain(to_rows);
+        let launch = launch.fold(Launch::blocks("batch_norm_sums", planes.channels as u32), Launch::with);
+        card.launch(&program(dtype)?, &planes.with(launch, planes.samples).with_real(dtype, floor))?;
+        let Some(to_x) = to_x else { return Ok(()) };
+        let launch =
+            [x, y, upstream, weight].into_iter().chain(rows).chain([sums, to_x]).fold(Launch::each("batch_norm_gradient", planes.count()), Launch::with);
+        card.launch(&program(dtype)?, &planes.with(launch, planes.count()).with(Argument::Double(through)).with_real(dtype, floor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::cuda::emulated::Emulated;
+
+    fn tensor(count: usize, factor: f32) -> Tensor {
+        Tensor::from_vec((0..count).map(|i| (i * 37 % 23) as f32 * factor - 1.0).collect::<Vec<f32>>(), count, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_card_computes_the_same() {
+        let (x, upstream) = (tensor(4 * 3 * 50, 0.2).reshape((4, 3, 50)).unwrap(), tensor(4 * 3 * 50, 0.11).reshape((4, 3, 50)).unwrap());
+        let (weight, bias, planes) = (tensor(3, 0.3), tensor(3, 0.05), Planes { samples: 4, channels: 3, plane: 50 });
+        let batch = Moments::of(&x).unwrap();
+        for (rectified, count) in [(false, batch.count), (true, batch.count), (true, 0)] {
+            let (block, moments) = (BatchNorm { epsilon: 1e-5, rectified }, Moments { count, ..batch.clone() });
+            let y = block.forward(&x, &weight, &bias, &moments).unwrap();
+            let expected = block.backward(&x, &weight, &y, &moments, &upstream, true).unwrap();
+            let inverse: Vec<f64> = (0..3).map(|channel| block.inverse(&moments, channel)).collect();
+            let (floor, through) = (if rectified { 0.0 } else { f64::NEG_INFINITY }, if count > 0 { 1.0 / 200.0 } else { 0.0 });
+            Emulated::both(|card| {
+                let (mean, variance) = (card.output::<f64>(3), card.output::<f64>(3));
+                let [of_x, of_weight, of_bias, of_upstream] = [&x, &weight, &bias, &upstream].map(|tensor| card.tensor(tensor));
+                cuda::moments(card, DType::F32, of_x, [mean, variance], planes).unwrap();
+                for (found, expected) in [(mean, &moments.mean), (variance, &moments.variance)] {
+                    card.numbers::<f64>(found, 3).iter().zip(expected).for_each(|(found, expected)| assert!((found - expected).abs() < 1e-5));
+                }
+                let rows = [card.given(&moments.mean), card.given(&inverse)];
+                let [on_card, to_x] = [(); 2].map(|()| card.output::<f32>(600));
+                let [to_weight, to_bias] = [(); 2].map(|()| card.output::<f32>(3));
+                cuda::forward(card, DType::F32, [of_x, of_weight, of_bias], rows, on_card, planes, floor).unwrap();
+                let from = [of_x, on_card, of_upstream, of_weight];
+                cuda::backward(card, DType::F32, from, rows, (Some(to_x), [to_weight, to_bias]), planes, (through, floor)).unwrap();
+                card.assert_close(on_card, &y, 1e-6);
+                card.assert_close(to_x, expected.input.as_ref().unwrap(), 1e-5);
+                card.assert_close(to_weight, &expected.weight, 1e-5);
+                card.assert_close(to_bias, &expected.bias, 1e-5);
+            });
+        }
+    }
 }

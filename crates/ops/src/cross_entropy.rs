@@ -1,9 +1,13 @@
 //! The loss of a classifier.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::cpu::{Number, by_number, expect_numbers, numbers};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::OnCard;
 use crate::softmax::{normalise, rows_block};
 
 /// Mean over the batch of `log sum_j exp(logit_j) - logit_label`: the negative log-likelihood of the right class under a softmax.
@@ -41,6 +45,15 @@ impl CustomOp2 for CrossEntropy {
         by_number!(self.name(), logits, T => forward::<T>(logits, logits_layout, labels, labels_layout))
     }
 
+    /// A label that is no class makes the loss NaN: to look at them would be to wait for the card.
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, logits: &CudaStorage, logits_layout: &Layout, labels: &CudaStorage, labels_layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(logits);
+        let from = [card.place(logits, logits_layout)?, card.place(labels, labels_layout)?];
+        let sizes = logits_layout.shape().dims2()?;
+        card.make(card.dtype(), &Shape::from(()), |loss| cuda::forward(&card, card.dtype(), from, loss, sizes))
+    }
+
     fn bwd(&self, logits: &Tensor, labels: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         if !logits.track_op() {
             return Ok((None, None));
@@ -67,6 +80,22 @@ impl CustomOp3 for CrossEntropyGradient {
             let gradient = numbers::<T>(gradient, gradient_layout)?.first().copied().unwrap_or_else(num_traits::Zero::zero);
             backward::<T>(numbers(logits, logits_layout)?, numbers(labels, labels_layout)?, gradient, logits_layout.shape())
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        logits: &CudaStorage,
+        logits_layout: &Layout,
+        labels: &CudaStorage,
+        labels_layout: &Layout,
+        gradient: &CudaStorage,
+        gradient_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(logits);
+        let from = [card.place(logits, logits_layout)?, card.place(labels, labels_layout)?, card.place(gradient, gradient_layout)?];
+        let sizes = logits_layout.shape().dims2()?;
+        card.make(card.dtype(), logits_layout.shape(), |to_logits| cuda::backward(&card, card.dtype(), from, to_logits, sizes))
     }
 }
 
@@ -100,4 +129,49 @@ fn backward<T: Number>(logits: &[T], labels: &[u32], gradient: T, shape: &Shape)
         }
     });
     Ok((T::to_cpu_storage_owned(result), shape.clone()))
+}
+
+/// The same on a graphics card: `softmax.cu`.
+#[cfg(any(feature = "cuda", test))]
+mod cuda {
+    use candle_core::{DType, Result};
+
+    use crate::cuda::{Address, Card, Launch};
+    use crate::softmax::cuda::program;
+
+    pub(super) fn forward(card: &impl Card, dtype: DType, [logits, labels]: [Address; 2], loss: Address, (samples, classes): (usize, usize)) -> Result<()> {
+        let launch = Launch::blocks("cross_entropy", 1).with(logits).with(labels).with(loss);
+        card.launch(&program(dtype)?, &launch.with_length(samples).with_length(classes))
+    }
+
+    pub(super) fn backward(card: &impl Card, dtype: DType, from: [Address; 3], to_logits: Address, (samples, classes): (usize, usize)) -> Result<()> {
+        let launch = from.into_iter().fold(Launch::each("cross_entropy_gradient", samples), Launch::with);
+        card.launch(&program(dtype)?, &launch.with(to_logits).with_length(samples).with_length(classes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+    use crate::cuda::emulated::Emulated;
+
+    #[test]
+    fn a_card_computes_the_same() {
+        let (samples, classes) = (300, 7);
+        let numbers: Vec<f32> = (0..samples * classes).map(|i| (i * 37 % 101) as f32 / 9.0 - 5.0).collect();
+        let classes_of: Vec<u32> = (0..samples).map(|i| (i * 5 % classes) as u32).collect();
+        let logits = Var::from_vec(numbers, (samples, classes), &Device::Cpu).unwrap();
+        let loss = cross_entropy(&logits, &Tensor::new(classes_of.as_slice(), &Device::Cpu).unwrap()).unwrap();
+        let expected = loss.affine(0.5, 0.0).unwrap().backward().unwrap().remove(&logits).unwrap();
+        Emulated::both(|card| {
+            let (of_logits, of_labels) = (card.tensor(&logits), card.given(&classes_of));
+            let (on_card, to_logits) = (card.output::<f32>(1), card.output::<f32>(samples * classes));
+            cuda::forward(card, DType::F32, [of_logits, of_labels], on_card, (samples, classes)).unwrap();
+            cuda::backward(card, DType::F32, [of_logits, of_labels, card.given(&[0.5_f32])], to_logits, (samples, classes)).unwrap();
+            card.assert_close(on_card, &loss, 1e-6);
+            card.assert_close(to_logits, &expected, 1e-7);
+        });
+    }
 }

@@ -1,11 +1,15 @@
 //! Dropout, of elements or of whole channels.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
 use crate::cpu::{Number, by_number, expect_numbers, numbers};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::OnCard;
 
 /// Sets elements to zero, each with probability `rate`, and divides the others by `1 - rate`, so that the expectation stays.
 ///
@@ -52,6 +56,14 @@ impl CustomOp1 for Dropout {
         Ok((y, layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(storage);
+        let kept: Vec<u8> = self.kept.iter().map(|&kept| kept.into()).collect();
+        let (x, kept) = (card.place(storage, layout)?, card.given(&kept)?);
+        card.make(card.dtype(), layout.shape(), |y| cuda::apply(&card, card.dtype(), self, [x, kept, y], layout.shape().elem_count()))
+    }
+
     /// The same factors, on the gradient.
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
@@ -78,5 +90,44 @@ impl Dropout {
             });
         }
         y
+    }
+}
+
+/// The same on a graphics card: `dropout.cu`.
+#[cfg(any(feature = "cuda", test))]
+mod cuda {
+    use candle_core::{DType, Result};
+
+    use super::Dropout;
+    use crate::cuda::{Address, Card, Launch, Program};
+
+    /// From `x` to `y`, where `kept` says with a byte a group of numbers what is kept.
+    pub(super) fn apply(card: &impl Card, dtype: DType, dropout: &Dropout, [x, kept, y]: [Address; 3], count: usize) -> Result<()> {
+        let groups = dropout.kept.len();
+        let launch = Launch::each("dropout", count).with(x).with(kept).with(y).with_length(count / groups.max(1)).with_length(groups);
+        card.launch(&Program::new("dropout", dtype, &[include_str!("dropout.cu")], &["dropout"])?, &launch.with_real(dtype, dropout.scale))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::cuda::emulated::Emulated;
+
+    #[test]
+    fn a_card_drops_the_same() {
+        let x = Tensor::arange(1_f32, 25.0, &Device::Cpu).unwrap().reshape((2, 3, 4)).unwrap();
+        for kept in [vec![true, false, true, true, false, true], (0..24).map(|i| i % 5 > 1).collect()] {
+            let dropout = Dropout { kept, scale: 1.25 };
+            let bytes: Vec<u8> = dropout.kept.iter().map(|&kept| kept.into()).collect();
+            let expected = x.apply_op1_no_bwd(&dropout).unwrap();
+            Emulated::both(|card| {
+                let y = card.output::<f32>(24);
+                cuda::apply(card, DType::F32, &dropout, [card.tensor(&x), card.given(&bytes), y], 24).unwrap();
+                card.assert_same(y, &expected);
+            });
+        }
     }
 }

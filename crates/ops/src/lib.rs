@@ -5,6 +5,8 @@ mod batch_norm;
 mod conv2d;
 mod cpu;
 mod cross_entropy;
+#[cfg(any(feature = "cuda", test))]
+mod cuda;
 mod deinterleave;
 mod dropout;
 mod fresh;

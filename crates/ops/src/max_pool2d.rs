@@ -1,10 +1,14 @@
 //! Max pooling.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::Pool2d;
 use crate::cpu::{Number, by_number, elements, expect_images, expect_numbers, numbers, with_scratch};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::OnCard;
 use crate::window::Axis;
 
 /// The largest value of each window: `N C H W` to `N C` and [`Pool2d::output`].
@@ -51,6 +55,14 @@ impl CustomOp1 for MaxPool2d {
         by_number!(self.name(), storage, T => self.forward::<T>(numbers(storage, layout)?))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        elements(self.name(), &self.shape())?;
+        let card = OnCard::of(storage);
+        let input = card.place(storage, layout)?;
+        card.make(card.dtype(), &Shape::from(&self.shape()), |output| cuda::forward(&card, card.dtype(), self, [input, output]))
+    }
+
     fn bwd(&self, input: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !input.track_op() {
             return Ok(None);
@@ -77,6 +89,21 @@ impl CustomOp3 for MaxPool2dGradient {
             let (output, gradient) = (numbers::<T>(output, output_layout)?, numbers(gradient, gradient_layout)?);
             self.0.backward::<T>(numbers(input, input_layout)?, output, gradient, input_layout.shape())
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        gradient: &CudaStorage,
+        gradient_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(input);
+        let (input, gradient) = (card.place(input, input_layout)?, card.place(gradient, gradient_layout)?);
+        card.make(card.dtype(), input_layout.shape(), |to_input| cuda::backward(&card, card.dtype(), &self.0, [input, gradient, to_input]))
     }
 }
 
@@ -176,4 +203,64 @@ impl MaxPool2d {
 /// The larger of two, NaN being larger than everything.
 fn higher<T: Number>(value: T, largest: T) -> T {
     if value > largest || value.is_nan() { value } else { largest }
+}
+
+/// The same on a graphics card: `max_pool2d.cu`.
+#[cfg(any(feature = "cuda", test))]
+mod cuda {
+    use candle_core::{DType, Result};
+
+    use super::MaxPool2d;
+    use crate::cuda::{Address, Card, Launch, Program};
+
+    fn launch(card: &impl Card, dtype: DType, pool: &MaxPool2d, launch: Launch) -> Result<()> {
+        let parts: &[&str] = &[include_str!("window.cuh"), include_str!("max_pool2d.cu")];
+        let launch = launch.with_length(pool.planes.iter().product());
+        let launch = pool.vertical.sizes().into_iter().chain(pool.horizontal.sizes()).fold(launch, Launch::with);
+        card.launch(&Program::new("max_pool2d", dtype, parts, &["max_pool2d", "max_pool2d_gradient"])?, &launch)
+    }
+
+    pub(super) fn forward(card: &impl Card, dtype: DType, pool: &MaxPool2d, [input, output]: [Address; 2]) -> Result<()> {
+        launch(card, dtype, pool, Launch::each("max_pool2d", pool.shape().iter().product()).with(input).with(output))
+    }
+
+    pub(super) fn backward(card: &impl Card, dtype: DType, pool: &MaxPool2d, [input, gradient, to_input]: [Address; 3]) -> Result<()> {
+        let count = pool.planes.iter().product::<usize>() * pool.vertical.input * pool.horizontal.input;
+        launch(card, dtype, pool, Launch::each("max_pool2d_gradient", count).with(input).with(gradient).with(to_input))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::Rounding;
+    use crate::cuda::emulated::Emulated;
+
+    /// Images with equal numbers beside each other, and NaN.
+    fn images(height: usize, width: usize) -> Tensor {
+        let numbers = (0..6 * height * width).map(|i| if i % 41 == 17 { f32::NAN } else { (i * 29 % 7) as f32 - 3.0 });
+        Tensor::from_vec(numbers.collect(), (2, 3, height, width), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_card_computes_the_same() {
+        let overlapping = Pool2d { kernel: (3, 2), stride: (2, 1), padding: (1, 1), rounding: Rounding::Up };
+        let apart = Pool2d { kernel: (1, 2), stride: (3, 4), padding: (0, 0), rounding: Rounding::Down };
+        for (pool, (height, width)) in [(Pool2d::square(2), (6, 7)), (overlapping, (5, 6)), (apart, (8, 9)), (overlapping, (2, 1))] {
+            let input = images(height, width);
+            let (op, output) = (MaxPool2d::of(&input, &pool).unwrap(), max_pool2d(&input, &pool).unwrap());
+            let count = output.elem_count();
+            let upstream = Tensor::arange(0_f32, count as f32, &Device::Cpu).unwrap().reshape(output.shape()).unwrap();
+            let to_input = max_pool2d_gradient(&input, &output, &upstream, &pool).unwrap();
+            Emulated::both(|card| {
+                let (of_input, on_card, to_input_on_card) = (card.tensor(&input), card.output::<f32>(count), card.output::<f32>(input.elem_count()));
+                cuda::forward(card, DType::F32, &op, [of_input, on_card]).unwrap();
+                cuda::backward(card, DType::F32, &op, [of_input, card.tensor(&upstream), to_input_on_card]).unwrap();
+                card.assert_same(on_card, &output);
+                card.assert_close(to_input_on_card, &to_input, 1e-6);
+            });
+        }
+    }
 }

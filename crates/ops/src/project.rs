@@ -1,8 +1,12 @@
 //! The projection of volumes to images.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
 
 use crate::cpu::{BLOCK, Number, by_number, expect_numbers, numbers};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::OnCard;
 use crate::fresh::filled;
 
 /// How a projection makes one number of those along an axis.
@@ -162,6 +166,13 @@ impl CustomOp1 for Project {
         by_number!(self.name(), storage, T => Ok((T::to_cpu_storage_owned(self.forward::<T>(numbers(storage, layout)?)), Shape::from(self.image.as_slice()))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(storage);
+        let volumes = card.place(storage, layout)?;
+        card.make(card.dtype(), &Shape::from(self.image.as_slice()), |image| cuda::forward(&card, card.dtype(), self, [volumes, image]))
+    }
+
     fn bwd(&self, volumes: &Tensor, image: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !volumes.track_op() {
             return Ok(None);
@@ -189,5 +200,79 @@ impl CustomOp3 for ProjectGradient {
             let result = self.0.backward::<T>(numbers(volumes, volumes_layout)?, image, gradient);
             Ok((T::to_cpu_storage_owned(result), volumes_layout.shape().clone()))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        volumes: &CudaStorage,
+        volumes_layout: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        gradient: &CudaStorage,
+        gradient_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(volumes);
+        let (volumes, gradient) = (card.place(volumes, volumes_layout)?, card.place(gradient, gradient_layout)?);
+        card.make(card.dtype(), volumes_layout.shape(), |to_volumes| cuda::backward(&card, card.dtype(), &self.0, [volumes, gradient, to_volumes]))
+    }
+}
+
+/// The same on a graphics card: `project.cu`.
+#[cfg(any(feature = "cuda", test))]
+mod cuda {
+    use candle_core::{DType, Result};
+
+    use super::{Project, Projection};
+    use crate::cuda::{Address, Card, Launch, Program};
+
+    fn launch(card: &impl Card, dtype: DType, project: &Project, kernel: &'static str, given: &[Address]) -> Result<()> {
+        let count = project.image.iter().product();
+        let launch = given.iter().copied().fold(Launch::each(kernel, count), Launch::with).with_length(count);
+        let program = Program::new("project", dtype, &[include_str!("project.cu")], &["project", "project_gradient"])?;
+        let projection = match project.projection {
+            Projection::Max => 0,
+            Projection::Mean => 1,
+            Projection::Sum => 2,
+        };
+        card.launch(&program.with_constants([("PROJECTION", projection)]), &launch.with_length(project.length).with_length(project.stride))
+    }
+
+    pub(super) fn forward(card: &impl Card, dtype: DType, project: &Project, given: [Address; 2]) -> Result<()> {
+        launch(card, dtype, project, "project", &given)
+    }
+
+    pub(super) fn backward(card: &impl Card, dtype: DType, project: &Project, given: [Address; 3]) -> Result<()> {
+        launch(card, dtype, project, "project_gradient", &given)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::cuda::emulated::Emulated;
+
+    #[test]
+    fn a_card_computes_the_same() {
+        let numbers = (0..2 * 3 * 4 * 5 * 6).map(|i| if i % 97 == 13 { f32::NAN } else { (i * 31 % 11) as f32 - 4.0 });
+        let volumes = Tensor::from_vec(numbers.collect(), (2, 3, 4, 5, 6), &Device::Cpu).unwrap();
+        for axis in [VolumeAxis::Depth, VolumeAxis::Height, VolumeAxis::Width] {
+            for projection in [Projection::Max, Projection::Mean, Projection::Sum] {
+                let op = Project::new(&volumes, axis, projection).unwrap();
+                let image = project(&volumes, axis, projection).unwrap();
+                let count = image.elem_count();
+                let upstream = Tensor::arange(1_f32, count as f32 + 1.0, &Device::Cpu).unwrap().reshape(image.shape()).unwrap();
+                let to_volumes = project_gradient(&volumes, &image, &upstream, axis, projection).unwrap();
+                Emulated::both(|card| {
+                    let (of_volumes, on_card, to_volumes_on_card) = (card.tensor(&volumes), card.output::<f32>(count), card.output::<f32>(720));
+                    cuda::forward(card, DType::F32, &op, [of_volumes, on_card]).unwrap();
+                    cuda::backward(card, DType::F32, &op, [of_volumes, card.tensor(&upstream), to_volumes_on_card]).unwrap();
+                    card.assert_same(on_card, &image);
+                    card.assert_same(to_volumes_on_card, &to_volumes);
+                });
+            }
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! The rectified linear unit.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::cpu::{BLOCK, Number, by_number, expect_numbers, numbers};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::OnCard;
 
 /// `max(0, x)`, element by element. The derivative at 0 is 0; NaN stays NaN.
 ///
@@ -28,6 +32,13 @@ impl CustomOp1 for Relu {
         by_number!(self.name(), storage, T => forward::<T>(storage, layout))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(storage);
+        let (x, count) = (card.place(storage, layout)?, layout.shape().elem_count());
+        card.make(card.dtype(), layout.shape(), |y| cuda::forward(&card, card.dtype(), x, y, count))
+    }
+
     fn bwd(&self, x: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
@@ -48,6 +59,13 @@ impl CustomOp2 for ReluGradient {
 
     fn cpu_fwd(&self, y: &CpuStorage, y_layout: &Layout, gradient: &CpuStorage, gradient_layout: &Layout) -> Result<(CpuStorage, Shape)> {
         by_number!(self.name(), y, T => backward::<T>(y, y_layout, gradient, gradient_layout))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, y: &CudaStorage, y_layout: &Layout, gradient: &CudaStorage, gradient_layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(y);
+        let (from, count) = ([card.place(y, y_layout)?, card.place(gradient, gradient_layout)?], y_layout.shape().elem_count());
+        card.make(card.dtype(), y_layout.shape(), |to_x| cuda::backward(&card, card.dtype(), from, to_x, count))
     }
 }
 
@@ -72,4 +90,48 @@ fn backward<T: Number>(y: &CpuStorage, y_layout: &Layout, gradient: &CpuStorage,
         }
     });
     Ok((T::to_cpu_storage_owned(result), y_layout.shape().clone()))
+}
+
+/// The same on a graphics card: `relu.cu`.
+#[cfg(any(feature = "cuda", test))]
+mod cuda {
+    use candle_core::{DType, Result};
+
+    use crate::cuda::{Address, Card, Launch, Program};
+
+    fn program(dtype: DType) -> Result<Program> {
+        Program::new("relu", dtype, &[include_str!("relu.cu")], &["relu", "relu_gradient"])
+    }
+
+    pub(super) fn forward(card: &impl Card, dtype: DType, x: Address, y: Address, count: usize) -> Result<()> {
+        card.launch(&program(dtype)?, &Launch::each("relu", count).with(x).with(y).with_length(count))
+    }
+
+    pub(super) fn backward(card: &impl Card, dtype: DType, [y, gradient]: [Address; 2], to_x: Address, count: usize) -> Result<()> {
+        card.launch(&program(dtype)?, &Launch::each("relu_gradient", count).with(y).with(gradient).with(to_x).with_length(count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::cuda::emulated::Emulated;
+
+    #[test]
+    fn a_card_computes_the_same() {
+        let x = [-2.0_f32, -0.0, 0.0, 3.5, f32::NAN, f32::INFINITY, -f32::INFINITY];
+        let upstream = [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
+        let tensor = |numbers: &[f32]| Tensor::new(numbers, &Device::Cpu).unwrap();
+        let y = relu(&tensor(&x)).unwrap();
+        let to_x = relu_gradient(&y, &tensor(&upstream)).unwrap();
+        Emulated::both(|card| {
+            let [on_card, to_x_on_card] = [(); 2].map(|()| card.output::<f32>(x.len()));
+            cuda::forward(card, DType::F32, card.given(&x), on_card, x.len()).unwrap();
+            cuda::backward(card, DType::F32, [on_card, card.given(&upstream)], to_x_on_card, x.len()).unwrap();
+            card.assert_same(on_card, &y);
+            card.assert_same(to_x_on_card, &to_x);
+        });
+    }
 }

@@ -1,9 +1,13 @@
 //! Softmax over the last axis.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::cpu::{BLOCK, Number, by_number, expect_numbers, numbers};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::OnCard;
 
 /// `exp(x_i) / sum_j exp(x_j)` over the last axis, the largest of the row taken off first so that nothing overflows.
 ///
@@ -48,6 +52,13 @@ impl CustomOp1 for Softmax {
         by_number!(self.name(), storage, T => forward::<T>(storage, layout))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(storage);
+        let x = card.place(storage, layout)?;
+        card.make(card.dtype(), layout.shape(), |y| cuda::forward(&card, card.dtype(), [x, y], rows(layout)))
+    }
+
     fn bwd(&self, x: &Tensor, y: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
@@ -64,11 +75,25 @@ impl CustomOp2 for SoftmaxGradient {
     fn cpu_fwd(&self, y: &CpuStorage, y_layout: &Layout, gradient: &CpuStorage, gradient_layout: &Layout) -> Result<(CpuStorage, Shape)> {
         by_number!(self.name(), y, T => backward::<T>(y, y_layout, gradient, gradient_layout))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, y: &CudaStorage, y_layout: &Layout, gradient: &CudaStorage, gradient_layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let card = OnCard::of(y);
+        let (y, gradient) = (card.place(y, y_layout)?, card.place(gradient, gradient_layout)?);
+        card.make(card.dtype(), y_layout.shape(), |to_x| cuda::backward(&card, card.dtype(), [y, gradient, to_x], rows(y_layout)))
+    }
 }
 
 /// The length of the last axis; a scalar is one row of one.
 fn width(layout: &Layout) -> usize {
     layout.dims().last().copied().unwrap_or(1)
+}
+
+/// The number of rows and their length.
+#[cfg(feature = "cuda")]
+fn rows(layout: &Layout) -> (usize, usize) {
+    let width = width(layout);
+    (layout.shape().elem_count() / width.max(1), width)
 }
 
 fn forward<T: Number>(storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
@@ -101,4 +126,50 @@ fn backward<T: Number>(y: &CpuStorage, y_layout: &Layout, gradient: &CpuStorage,
         });
     }
     Ok((T::to_cpu_storage_owned(result), y_layout.shape().clone()))
+}
+
+/// The same on a graphics card: `softmax.cu`.
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod cuda {
+    use candle_core::{DType, Result};
+
+    use crate::cuda::{Address, Card, Launch, Program};
+
+    /// The program of softmax and of the loss that is made of it.
+    pub(crate) fn program(dtype: DType) -> Result<Program> {
+        Program::new("softmax", dtype, &[include_str!("softmax.cu")], &["softmax", "softmax_gradient", "cross_entropy", "cross_entropy_gradient"])
+    }
+
+    pub(super) fn forward(card: &impl Card, dtype: DType, [x, y]: [Address; 2], (rows, width): (usize, usize)) -> Result<()> {
+        card.launch(&program(dtype)?, &Launch::each("softmax", rows).with(x).with(y).with_length(rows).with_length(width))
+    }
+
+    pub(super) fn backward(card: &impl Card, dtype: DType, [y, gradient, to_x]: [Address; 3], (rows, width): (usize, usize)) -> Result<()> {
+        let launch = Launch::each("softmax_gradient", rows).with(y).with(gradient).with(to_x);
+        card.launch(&program(dtype)?, &launch.with_length(rows).with_length(width))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::cuda::emulated::Emulated;
+
+    #[test]
+    fn a_card_computes_the_same() {
+        let tensor = |numbers: &[f32]| Tensor::new(numbers, &Device::Cpu).unwrap().reshape((3, 4)).unwrap();
+        let x = tensor(&[0.1, -3.0, 2.0, 0.5, 1000.0, 999.0, -1000.0, 0.0, f32::NEG_INFINITY, 0.0, 1.0, 2.0]);
+        let upstream = tensor(&[1.0, -1.0, 0.5, 0.25, 2.0, 0.0, 1.0, -3.0, 0.0, 1.0, 2.0, 3.0]);
+        let y = softmax(&x).unwrap();
+        let to_x = y.apply_op2_no_bwd(&upstream, &SoftmaxGradient).unwrap();
+        Emulated::both(|card| {
+            let [on_card, to_x_on_card] = [(); 2].map(|()| card.output::<f32>(12));
+            cuda::forward(card, DType::F32, [card.tensor(&x), on_card], (3, 4)).unwrap();
+            cuda::backward(card, DType::F32, [on_card, card.tensor(&upstream), to_x_on_card], (3, 4)).unwrap();
+            card.assert_close(on_card, &y, 1e-6);
+            card.assert_close(to_x_on_card, &to_x, 1e-6);
+        });
+    }
 }

@@ -10,6 +10,8 @@ use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::cpu::{BLOCK, Held, Number, arch};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::with_places;
 
 /// A step of stochastic gradient descent, `torch.optim.SGD` term by term: `g <- g + decay w`, `v <- momentum v + g`, `w <- w - lr v` (with Nesterov `w - lr (g + momentum v)`).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,6 +50,15 @@ impl SgdUpdate {
     ///
     /// Where lengths or types do not fit.
     pub fn apply(&self, weight: &Tensor, first: usize, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if weight.device().is_cuda() {
+            let (weight, gradient) = (cuda::part(weight, first, gradient)?, gradient.contiguous()?);
+            let velocity = velocity.map(|velocity| cuda::part(velocity, first, &gradient)).transpose()?;
+            // Without momentum the gradient stands in the velocity's place, and is not looked at there.
+            return with_places("the optimiser's step", [&weight, velocity.as_ref().unwrap_or(&gradient), &gradient], |card, [weight, moving, from]| {
+                cuda::sgd(card, card.dtype(), self, weight, velocity.as_ref().map(|_| moving), from, gradient.elem_count())
+            });
+        }
         if weight.dtype() == DType::F64 { self.step::<f64>(weight, first, gradient, velocity) } else { self.step::<f32>(weight, first, gradient, velocity) }
     }
 
@@ -93,15 +104,27 @@ impl AdamUpdate {
     ///
     /// Where lengths or types do not fit.
     pub fn apply(&self, weight: &Tensor, first: usize, gradient: &Tensor, means: [&Tensor; 2]) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if weight.device().is_cuda() {
+            let gradient = gradient.contiguous()?;
+            let [weight, mean, square] = [weight, means[0], means[1]].map(|tensor| cuda::part(tensor, first, &gradient));
+            return with_places("the optimiser's step", [&weight?, &mean?, &square?, &gradient], |card, places| {
+                cuda::adam(card, card.dtype(), self, places, gradient.elem_count())
+            });
+        }
         if weight.dtype() == DType::F64 { self.step::<f64>(weight, first, gradient, means) } else { self.step::<f32>(weight, first, gradient, means) }
     }
 
-    fn step<T: Number>(&self, weight: &Tensor, first: usize, gradient: &Tensor, means: [&Tensor; 2]) -> Result<()> {
+    /// The two factors of what is kept, those of what is new, the rate, the scale of the root, epsilon, the L2 term's factor and what shrinks the weight.
+    fn factors(&self) -> [f64; 9] {
         let (beta1, beta2) = self.betas;
         let bias = |beta: f64| 1.0 - beta.powf(self.step as f64);
-        let [kept1, kept2, new1, new2] = [beta1, beta2, 1.0 - beta1, 1.0 - beta2].map(T::of);
-        let [rate, scale, epsilon, l2, shrink] =
-            [self.lr / bias(beta1), 1.0 / bias(beta2).sqrt(), self.epsilon, self.l2, 1.0 - self.lr * self.decay].map(T::of);
+        let (rate, scale) = (self.lr / bias(beta1), 1.0 / bias(beta2).sqrt());
+        [beta1, beta2, 1.0 - beta1, 1.0 - beta2, rate, scale, self.epsilon, self.l2, 1.0 - self.lr * self.decay]
+    }
+
+    fn step<T: Number>(&self, weight: &Tensor, first: usize, gradient: &Tensor, means: [&Tensor; 2]) -> Result<()> {
+        let [kept1, kept2, new1, new2, rate, scale, epsilon, l2, shrink] = self.factors().map(T::of);
         let gradient = gradient.contiguous()?;
         let gradient = Held::new("the optimiser's step", &gradient)?;
         let gradient = gradient.numbers::<T>()?;
@@ -136,6 +159,10 @@ pub fn accumulate(to: &Tensor, from: &Tensor) -> Result<()> {
         bail!("a sum of gradients of shapes {:?} and {:?}; expected the same", to.dims(), from.dims());
     }
     let from = from.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if to.device().is_cuda() {
+        return with_places("a sum of gradients", [to, &from], |card, places| cuda::accumulate(card, card.dtype(), places, from.elem_count()));
+    }
     let held = Held::new("a sum of gradients", &from)?;
     if to.dtype() == DType::F64 {
         let from = held.numbers::<f64>()?;
@@ -213,5 +240,99 @@ impl<T: Number, R, F: FnOnce(&mut [T]) -> Result<R>> InplaceOp1 for Mutate<T, F,
         let Some(work) = self.work.take() else { bail!("an update in place ran twice") };
         self.result.replace(Some(work(&mut numbers[start + first..start + last])?));
         Ok(())
+    }
+}
+
+/// The same on a graphics card: `update.cu`.
+#[cfg(any(feature = "cuda", test))]
+mod cuda {
+    use candle_core::{DType, Result};
+
+    use super::{AdamUpdate, SgdUpdate};
+    use crate::cuda::{Address, Card, Launch, Program};
+
+    /// The numbers of a tensor from `first` on, as many as a gradient has, in the tensor's own memory.
+    #[cfg(feature = "cuda")]
+    pub(super) fn part(tensor: &candle_core::Tensor, first: usize, gradient: &candle_core::Tensor) -> Result<candle_core::Tensor> {
+        tensor.detach().flatten_all()?.narrow(0, first, gradient.elem_count())
+    }
+
+    fn program(dtype: DType) -> Result<Program> {
+        Program::new("update", dtype, &[include_str!("update.cu")], &["accumulate", "sgd", "sgd_with_momentum", "adam"])
+    }
+
+    pub(super) fn accumulate(card: &impl Card, dtype: DType, [to, from]: [Address; 2], count: usize) -> Result<()> {
+        card.launch(&program(dtype)?, &Launch::each("accumulate", count).with(to).with(from).with_length(count))
+    }
+
+    pub(super) fn sgd(
+        card: &impl Card,
+        dtype: DType,
+        update: &SgdUpdate,
+        weight: Address,
+        velocity: Option<Address>,
+        gradient: Address,
+        count: usize,
+    ) -> Result<()> {
+        let SgdUpdate { lr, momentum, nesterov, decay } = *update;
+        let launch = match velocity {
+            None => Launch::each("sgd", count).with(weight).with(gradient).with_length(count).with_real(dtype, lr).with_real(dtype, decay),
+            Some(velocity) => {
+                let launch = Launch::each("sgd_with_momentum", count).with(weight).with(velocity).with(gradient).with_length(count);
+                launch.with_real(dtype, lr).with_real(dtype, momentum).with_real(dtype, decay).with(i32::from(nesterov))
+            }
+        };
+        card.launch(&program(dtype)?, &launch)
+    }
+
+    /// `places` are those of weight, mean, mean square and gradient.
+    pub(super) fn adam(card: &impl Card, dtype: DType, update: &AdamUpdate, places: [Address; 4], count: usize) -> Result<()> {
+        let launch = places.into_iter().fold(Launch::each("adam", count), Launch::with).with_length(count);
+        card.launch(&program(dtype)?, &update.factors().into_iter().fold(launch, |launch, factor| launch.with_real(dtype, factor)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::cuda::emulated::Emulated;
+
+    fn tensor(factor: f32) -> Tensor {
+        Tensor::from_vec((0..1000).map(|i| (i * 13 % 29) as f32 * factor).collect::<Vec<f32>>(), 1000, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_card_takes_the_same_step_of_gradient_descent() {
+        for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
+            let update = SgdUpdate { lr: 0.1, momentum, nesterov, decay: 0.01 };
+            let gradient = tensor(-0.2);
+            Emulated::both(|card| {
+                let (weight, velocity) = (tensor(0.3), tensor(0.05));
+                let [of_weight, of_velocity, of_gradient] = [&weight, &velocity, &gradient].map(|tensor| card.tensor(tensor));
+                cuda::sgd(card, DType::F32, &update, of_weight, (momentum > 0.0).then_some(of_velocity), of_gradient, 1000).unwrap();
+                update.apply(&weight, 0, &gradient, (momentum > 0.0).then_some(&velocity)).unwrap();
+                card.assert_close(of_weight, &weight, 1e-6);
+                card.assert_close(of_velocity, &velocity, 1e-6);
+            });
+        }
+    }
+
+    #[test]
+    fn a_card_takes_the_same_step_of_adam_and_adds_up_the_same() {
+        let update = AdamUpdate { lr: 0.1, betas: (0.9, 0.999), epsilon: 1e-8, l2: 0.01, decay: 0.02, step: 3 };
+        let gradient = tensor(-0.2);
+        Emulated::both(|card| {
+            let tensors = [tensor(0.3), tensor(0.05), tensor(0.02)];
+            let [weight, mean, square] = tensors.each_ref().map(|tensor| card.tensor(tensor));
+            cuda::adam(card, DType::F32, &update, [weight, mean, square, card.tensor(&gradient)], 1000).unwrap();
+            update.apply(&tensors[0], 0, &gradient, [&tensors[1], &tensors[2]]).unwrap();
+            [weight, mean, square].into_iter().zip(&tensors).for_each(|(place, tensor)| card.assert_close(place, tensor, 1e-6));
+
+            cuda::accumulate(card, DType::F32, [weight, card.tensor(&gradient)], 1000).unwrap();
+            accumulate(&tensors[0], &gradient).unwrap();
+            card.assert_close(weight, &tensors[0], 1e-6);
+        });
     }
 }

@@ -130,6 +130,13 @@ impl Axis {
         Ok(Self { input, kernel, stride, padding, output })
     }
 
+    /// Its sizes, as the kernels of a graphics card are given them.
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn sizes(&self) -> [i32; 5] {
+        // At most 2^31: what is longer than a card's whole numbers has no image that fits it.
+        [self.input, self.kernel, self.stride, self.padding, self.output].map(|size| i32::try_from(size).unwrap_or(i32::MAX))
+    }
+
     /// The input pixels that window `i` covers; never none.
     pub(crate) fn covered(&self, i: usize) -> Range<usize> {
         let start = i * self.stride;

@@ -7,6 +7,9 @@ use candle_core::Device;
 
 use crate::{Error, Result};
 
+/// What a program says that was built without the feature `cuda`.
+const WITHOUT_CUDA: &str = "this program was built without CUDA. Build one with it by `just build-cuda`, after `just setup-cuda` where no CUDA toolkit is installed; or use --device cpu";
+
 /// A device by its name: `cpu`, or `cuda:N` for the graphics card of that number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum DeviceName {
@@ -49,7 +52,7 @@ impl DeviceName {
         let missing = |reason: String| Error::Device { device: self, reason };
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(_) if !candle_core::utils::cuda_is_available() => Err(missing("this program computes on the processor alone; use --device cpu".into())),
+            Self::Cuda(_) if !candle_core::utils::cuda_is_available() => Err(missing(WITHOUT_CUDA.into())),
             Self::Cuda(number) => Device::new_cuda(number).map_err(|error| missing(error.to_string())),
         }
     }
@@ -100,7 +103,7 @@ mod tests {
     fn a_device_that_this_program_has_no_code_for_is_an_error_that_says_so() {
         if !candle_core::utils::cuda_is_available() {
             let words = DeviceName::Cuda(0).open().unwrap_err().to_string();
-            assert!(words.contains("cuda:0") && words.contains("--device cpu"), "{words}");
+            assert!(["cuda:0", "just setup-cuda", "just build-cuda", "--device cpu"].iter().all(|part| words.contains(part)), "{words}");
         }
     }
 }

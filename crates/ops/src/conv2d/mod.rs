@@ -5,10 +5,14 @@
 //! - [`block`]: a convolution with what follows it in one pass, without candle's tape.
 
 mod block;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod direct;
 mod patches;
 mod plain;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 
 use crate::cpu::{Held, Number, by_number, elements, expect_images, expect_numbers, numbers};
@@ -66,6 +70,11 @@ impl CustomOp2 for Conv2d {
         by_number!(CustomOp2::name(self), input, T => self.forward::<T>(numbers(input, input_layout)?, numbers(weight, weight_layout)?, None))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, input: &CudaStorage, input_layout: &Layout, weight: &CudaStorage, weight_layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::forward(self.0, (input, input_layout), (weight, weight_layout), None, self.output_shape())
+    }
+
     fn bwd(&self, input: &Tensor, weight: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradients = self.gradients(input, weight, gradient, input.track_op(), weight.track_op())?;
         Ok((gradients.input, gradients.weight))
@@ -91,6 +100,19 @@ impl CustomOp3 for Conv2d {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        cuda::forward(self.0, (input, input_layout), (weight, weight_layout), Some((bias, bias_layout)), self.output_shape())
+    }
+
     fn bwd(&self, input: &Tensor, weight: &Tensor, bias: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradients = self.gradients(input, weight, gradient, input.track_op(), weight.track_op() || bias.track_op())?;
         Ok((gradients.input, gradients.weight.filter(|_| weight.track_op()), gradients.bias.filter(|_| bias.track_op())))
@@ -114,6 +136,10 @@ impl Conv2d {
     /// The gradients that are wanted, from that to the output.
     fn gradients(&self, input: &Tensor, weight: &Tensor, gradient: &Tensor, input_wanted: bool, filters_wanted: bool) -> Result<ConvBlockGradients> {
         let gradient = gradient.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if input.device().is_cuda() {
+            return cuda::gradients(self.0, [input, weight, &gradient], input_wanted, filters_wanted);
+        }
         let (held_input, held_weight, held_gradient) = (Held::new("conv2d", input)?, Held::new("conv2d", weight)?, Held::new("conv2d", &gradient)?);
         let direct = Direct::new(self.0, Following::default()).filter(|_| input.dtype() == DType::F32);
         let (to_input, filters) = if let Some(direct) = direct {

@@ -4,10 +4,16 @@ mod fast;
 
 use std::ops::Range;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::cpu::{Held, Number, by_number, elements, expect_numbers, numbers};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::OnCard;
+#[cfg(feature = "cuda")]
+use crate::cuda::dense::{Planes, add_bias, bias_gradient};
 use crate::matmul::{Matrix, Store, multiply};
 use crate::update::{accumulate, mutate};
 
@@ -205,6 +211,11 @@ impl CustomOp2 for Linear {
         by_number!(CustomOp2::name(self), x, T => op.apply::<T>(numbers(x, x_layout)?, x_layout, numbers(weight, weight_layout)?, weight_layout, None))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, x_layout: &Layout, weight: &CudaStorage, weight_layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        Product { left_transposed: false, right_transposed: true }.on_card((x, x_layout), (weight, weight_layout))
+    }
+
     fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         Self::gradients(x, weight, &gradient.contiguous()?)
     }
@@ -231,6 +242,24 @@ impl CustomOp3 for Linear {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (product, shape) = Product { left_transposed: false, right_transposed: true }.on_card((x, x_layout), (weight, weight_layout))?;
+        let (samples, channels) = shape.dims2()?;
+        let card = OnCard::of(x);
+        let y = card.place(&product, &Layout::contiguous(shape.clone()))?;
+        add_bias(&card, card.dtype(), y, card.place(bias, bias_layout)?, Planes { samples, channels, plane: 1 })?;
+        Ok((product, shape))
+    }
+
     fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
         let (to_x, to_weight) = Self::gradients(x, weight, &gradient)?;
@@ -247,12 +276,32 @@ impl CustomOp2 for Product {
     fn cpu_fwd(&self, left: &CpuStorage, left_layout: &Layout, right: &CpuStorage, right_layout: &Layout) -> Result<(CpuStorage, Shape)> {
         by_number!(self.name(), left, T => self.apply::<T>(numbers(left, left_layout)?, left_layout, numbers(right, right_layout)?, right_layout, None))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, left: &CudaStorage, left_layout: &Layout, right: &CudaStorage, right_layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.on_card((left, left_layout), (right, right_layout))
+    }
 }
 
 /// Rows of a product that one task makes: enough to make good use of a factor read once, and the same at any thread count.
 const ROWS: usize = 32;
 
 impl Product {
+    /// By cuBLAS, as candle calls it.
+    #[cfg(feature = "cuda")]
+    fn on_card(&self, (left, left_layout): (&CudaStorage, &Layout), (right, right_layout): (&CudaStorage, &Layout)) -> Result<(CudaStorage, Shape)> {
+        use candle_core::backend::{BackendDevice, BackendStorage};
+
+        let oriented = |layout: &Layout, transposed| if transposed { layout.transpose(0, 1) } else { Ok(layout.clone()) };
+        let (left_layout, right_layout) = (oriented(left_layout, self.left_transposed)?, oriented(right_layout, self.right_transposed)?);
+        let ((rows, depth), (_, columns)) = (left_layout.shape().dims2()?, right_layout.shape().dims2()?);
+        let shape = Shape::from((rows, columns));
+        if rows * depth * columns == 0 {
+            return Ok((left.device.zeros_impl(&shape, left.dtype())?, shape));
+        }
+        Ok((left.matmul(right, (1, rows, columns, depth), &left_layout, &right_layout)?, shape))
+    }
+
     fn apply<T: Number>(&self, left: &[T], left_layout: &Layout, right: &[T], right_layout: &Layout, bias: Option<&[T]>) -> Result<(CpuStorage, Shape)> {
         let oriented = |numbers, layout: &Layout, transposed| -> Result<Matrix<T>> {
             let (rows, columns) = layout.shape().dims2()?;
@@ -305,5 +354,14 @@ impl CustomOp1 for SumRows {
             }
             Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(sum), Shape::from(columns)))
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (samples, channels) = layout.shape().dims2()?;
+        let card = OnCard::of(storage);
+        let upstream = card.place(storage, layout)?;
+        let planes = Planes { samples, channels, plane: 1 };
+        card.make(card.dtype(), &Shape::from(channels), |sum| bias_gradient(&card, card.dtype(), upstream, sum, planes))
     }
 }

@@ -50,6 +50,10 @@ pub fn sample_structured_gradients(
     expect_numbers(NAME, &[("input", input), ("matrix", matrix), ("basis", basis), ("upstream", upstream)])?;
     check_structured(NAME, input, matrix, basis, target, sampler)?;
     check_upstream(NAME, input, target.size(), upstream)?;
+    #[cfg(feature = "cuda")]
+    if input.device().is_cuda() {
+        return super::cuda::structured_gradients([input, matrix, basis, upstream], target, sampler, wanted);
+    }
     with_cpu(NAME, [("input", input), ("matrix", matrix), ("basis", basis), ("upstream", upstream)], |[of_input, of_matrix, of_basis, of_upstream]| {
         let call = Call::new(sampler, input.dims(), target.size())?;
         by_number!(NAME, of_input.0, T => {
@@ -78,6 +82,10 @@ pub fn sample_grid_gradients(
     expect_numbers(NAME, &[("input", input), ("grid", grid), ("upstream", upstream)])?;
     let target = grid_target(NAME, input, grid, sampler)?;
     check_upstream(NAME, input, target, upstream)?;
+    #[cfg(feature = "cuda")]
+    if input.device().is_cuda() {
+        return super::cuda::grid_gradients([input, grid, upstream], target, sampler, wanted);
+    }
     with_cpu(NAME, [("input", input), ("grid", grid), ("upstream", upstream)], |[of_input, of_grid, of_upstream]| {
         let call = Call::new(sampler, input.dims(), target)?;
         by_number!(NAME, of_input.0, T => {

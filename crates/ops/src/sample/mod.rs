@@ -11,10 +11,13 @@
 //!   - [`places`]: from coordinates to the packed pixels that are read and their weights, boundary and kernel applied, an axis at a time;
 //!   - [`lanes`], [`quads`] and [`single`]: the loops over pixels and taps for sixteen lanes, for four, and for one channel, in the words of [`arithmetic`];
 //! - [`plain`] with [`taps`]: the same without packing, for sources far larger than the target; and what the packed path is tested against;
+//! - `cuda`: the same on a graphics card;
 //! - [`op`]: the candle operations that hold it together;
 //! - [`gradient`]: the gradients, all that are wanted in one pass.
 
 mod arithmetic;
+#[cfg(any(feature = "cuda", test))]
+mod cuda;
 mod fused;
 mod gradient;
 mod lanes;

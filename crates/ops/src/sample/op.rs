@@ -1,15 +1,21 @@
 //! The sampler as candle operations. Their gradients are operations too: see [`gradient`](super::gradient).
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 use stn_core::TargetGrid;
 
 use super::Sampler;
+#[cfg(feature = "cuda")]
+use super::cuda::{self, OnCard as SamplerOnCard};
 use super::fused::Fused;
 use super::gradient::{GridWanted, StructuredGridGradient, Wanted, sample_grid_gradients, sample_structured_gradients};
 use super::plain::{self, Call};
 use super::structured::Structured;
 use super::warp::{Coordinates, Grid};
 use crate::cpu::{Number, by_number, numbers};
+#[cfg(feature = "cuda")]
+use crate::cuda::candle::OnCard;
 
 /// Input, M and B to the output.
 pub(super) struct SampleStructured {
@@ -49,6 +55,24 @@ impl CustomOp3 for SampleStructured {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        matrix: &CudaStorage,
+        matrix_layout: &Layout,
+        basis: &CudaStorage,
+        basis_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let call = Call::new(&self.sampler, input_layout.dims(), self.target.size())?;
+        let card = OnCard::of(input);
+        let (_, rows, terms) = matrix_layout.shape().dims3()?;
+        let (matrix, basis, input) = (card.place(matrix, matrix_layout)?, card.place(basis, basis_layout)?, card.place(input, input_layout)?);
+        let sampler = SamplerOnCard::new(&card, &call, cuda::Coordinates::Structured { matrix, basis, rows, terms }, card.dtype())?;
+        card.make(card.dtype(), &call.output_shape(self.target.size()), |output| sampler.sample(input, output))
+    }
+
     fn bwd(&self, input: &Tensor, matrix: &Tensor, basis: &Tensor, _: &Tensor, upstream: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let wanted = Wanted { input: input.track_op(), matrix: matrix.track_op(), basis: basis.track_op() };
         sample_structured_gradients(input, matrix, basis, &self.target, &self.sampler, upstream, wanted)
@@ -69,6 +93,16 @@ impl CustomOp2 for SampleGrid {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, input: &CudaStorage, input_layout: &Layout, grid: &CudaStorage, grid_layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let target = target_size(grid_layout.dims());
+        let call = Call::new(&self.sampler, input_layout.dims(), target)?;
+        let card = OnCard::of(input);
+        let (grid, input) = (card.place(grid, grid_layout)?, card.place(input, input_layout)?);
+        let sampler = SamplerOnCard::new(&card, &call, cuda::Coordinates::Grid(grid), card.dtype())?;
+        card.make(card.dtype(), &call.output_shape(target), |output| sampler.sample(input, output))
+    }
+
     fn bwd(&self, input: &Tensor, grid: &Tensor, _: &Tensor, upstream: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         sample_grid_gradients(input, grid, &self.sampler, upstream, GridWanted { input: input.track_op(), grid: grid.track_op() })
     }
@@ -87,8 +121,23 @@ impl CustomOp2 for StructuredGrid {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, matrix: &CudaStorage, matrix_layout: &Layout, basis: &CudaStorage, basis_layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (samples, rows, terms) = matrix_layout.shape().dims3()?;
+        let card = OnCard::of(matrix);
+        let (matrix, basis) = (card.place(matrix, matrix_layout)?, card.place(basis, basis_layout)?);
+        let coordinates = cuda::Coordinates::Structured { matrix, basis, rows, terms };
+        let warp = cuda::Warp::new(&card, coordinates, card.dtype(), samples, (self.target.dims(), self.target.pixels()))?;
+        let shape: Vec<usize> = [&[samples], self.target.size(), &[self.target.dims()]].concat();
+        card.make(card.dtype(), &shape.into(), |points| warp.grid(points))
+    }
+
     fn bwd(&self, matrix: &Tensor, basis: &Tensor, _: &Tensor, upstream: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let upstream = upstream.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if matrix.device().is_cuda() {
+            return cuda::structured_grid_gradients(matrix, basis, &self.target, &upstream);
+        }
         matrix_and_basis(matrix, basis, |basis_wanted| {
             matrix.apply_op3_no_bwd(basis, &upstream, &StructuredGridGradient { target: self.target.size(), basis_wanted })
         })

@@ -42,24 +42,28 @@ impl SamplingKernel for Ramp {
             row.fill(T::of(t as f64 - 1.2));
         }
     }
+
+    fn cuda_source(&self) -> Option<String> {
+        Some(include_str!("ramp.cu").into())
+    }
 }
 
 /// Numbers that look random, the same each time.
-struct Draws(u64);
+pub(super) struct Draws(pub u64);
 
 impl Draws {
     /// One of `0..n`.
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % n
     }
 
     /// Numbers from -1 to 1.
-    fn numbers<T: Real>(&mut self, length: usize) -> Vec<T> {
+    pub(super) fn numbers<T: Real>(&mut self, length: usize) -> Vec<T> {
         (0..length).map(|_| T::of(self.below(2001) as f64 / 1000.0 - 1.0)).collect()
     }
 
-    fn sampler(&mut self) -> Sampler {
+    pub(super) fn sampler(&mut self) -> Sampler {
         let kernel: Arc<dyn Sampling> = match self.below(7) {
             0 => Arc::new(Integer::new(Ties::Even)),
             1 | 2 => Arc::new(Bilinear),
@@ -70,12 +74,23 @@ impl Draws {
         Sampler { kernel, boundary: Boundary::ALL[self.below(3)], align_corners: self.below(2) == 1 }
     }
 
-    fn sizes(&mut self, axes: usize, most: usize) -> Vec<usize> {
+    pub(super) fn sizes(&mut self, axes: usize, most: usize) -> Vec<usize> {
         (0..axes).map(|_| 1 + self.below(most)).collect()
+    }
+
+    /// M, `samples x rows x terms`, and B, `terms x pixels`; a divisor is far from zero, where paths might differ by more than rounding.
+    pub(super) fn warp<T: Real>(&mut self, samples: usize, axes: usize, (rows, terms): (usize, usize), pixels: usize) -> (Vec<T>, Vec<T>) {
+        let (mut matrix, mut basis) = (self.numbers::<T>(samples * rows * terms), self.numbers::<T>(terms * pixels));
+        basis[..pixels].fill(T::one());
+        for divisor in matrix.chunks_exact_mut(terms).skip(axes).step_by(rows).filter(|_| rows > axes) {
+            divisor.iter_mut().for_each(|value| *value *= T::of(0.1));
+            divisor[0] = T::of(1.5);
+        }
+        (matrix, basis)
     }
 }
 
-fn close<T: Real>(found: &[T], expected: &[T], tolerance: f64, what: &str) {
+pub(super) fn close<T: Real>(found: &[T], expected: &[T], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(1.0, |scale: f64, x| scale.max(x.abs().to_f64().unwrap()));
     for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
@@ -96,13 +111,7 @@ fn compare<T: Number>(draws: &mut Draws, tolerance: f64) -> Result<()> {
 
     let (rows, terms, pixels) = (axes + draws.below(2), 1 + draws.below(6), call.pixels);
     let (input, upstream) = (draws.numbers::<T>(samples * channels * source.iter().product::<usize>()), draws.numbers::<T>(samples * channels * pixels));
-    let (mut matrix, mut basis) = (draws.numbers::<T>(samples * rows * terms), draws.numbers::<T>(terms * pixels));
-    // A divisor far from zero, where paths might differ by more than rounding.
-    basis[..pixels].fill(T::one());
-    for divisor in matrix.chunks_exact_mut(terms).skip(axes).step_by(rows).filter(|_| rows > axes) {
-        divisor.iter_mut().for_each(|value| *value *= T::of(0.1));
-        divisor[0] = T::of(1.5);
-    }
+    let (matrix, basis) = draws.warp::<T>(samples, axes, (rows, terms), pixels);
     let warp = Structured::of_numbers(&matrix, (samples, rows, terms), &basis, &target);
     close(&fused.sample(&input, &warp), &plain::sample(&call, &input, &warp), tolerance, &what);
 

@@ -92,6 +92,11 @@ impl SamplingKernel for Bicubic {
         let (a, one, two) = (T::of(self.a), T::one(), T::of(2.0));
         fill(x, derivatives, |f| [outer_slope(a, f + one), inner_slope(a, f), -inner_slope(a, one - f), -outer_slope(a, two - f)]);
     }
+
+    fn cuda_source(&self) -> Option<String> {
+        // As many digits as make the same number of either type.
+        Some(format!("#define KEYS_A REAL({:e})\n{}", self.a, include_str!("bicubic.cu")))
+    }
 }
 
 impl Plugin<dyn Sampling> for Bicubic {

@@ -32,6 +32,10 @@ impl SamplingKernel for Bilinear {
         left.fill(-T::one());
         right.fill(T::one());
     }
+
+    fn cuda_source(&self) -> Option<String> {
+        Some(include_str!("bilinear.cu").into())
+    }
 }
 
 impl Plugin<dyn Sampling> for Bilinear {

@@ -70,6 +70,12 @@ impl SamplingKernel for Integer {
     fn derivatives<T: Real>(&self, _: &[T], derivatives: &mut [T]) {
         derivatives.fill(T::zero());
     }
+
+    // ANCHOR: cuda
+    fn cuda_source(&self) -> Option<String> {
+        Some(format!("#define TIES_TO_EVEN {}\n{}", u8::from(self.ties == Ties::Even), include_str!("integer.cu")))
+    }
+    // ANCHOR_END: cuda
 }
 
 impl Plugin<dyn Sampling> for Integer {

@@ -1,0 +1,35 @@
+// Average pooling: see avg_pool2d.rs.
+
+// The length of the part of window i that lies within image and padding.
+__device__ inline int within_padding(Axis axis, int i) { return min(axis.kernel, axis.input + 2 * axis.padding - i * axis.stride); }
+
+KERNEL avg_pool2d(const REAL* input, REAL* output, i64 planes, AXES) {
+    TAKE_AXES;
+    i64 windows = (i64)vertical.output * horizontal.output;
+    EACH(i, planes * windows) {
+        const REAL* plane = input + i / windows * ((i64)vertical.input * horizontal.input);
+        int window = i % windows, y = window / horizontal.output, x = window % horizontal.output;
+        REAL sum = 0;
+        for (int line = window_start(vertical, y); line < window_end(vertical, y); line++) {
+            for (int column = window_start(horizontal, x); column < window_end(horizontal, x); column++) sum += plane[(i64)line * horizontal.input + column];
+        }
+        output[i] = sum / ((i64)within_padding(vertical, y) * within_padding(horizontal, x));
+    }
+}
+
+// A thread a pixel of the input: it adds up the windows that cover it, in order.
+KERNEL avg_pool2d_gradient(const REAL* upstream, REAL* to_input, i64 planes, AXES) {
+    TAKE_AXES;
+    i64 pixels = (i64)vertical.input * horizontal.input, windows = (i64)vertical.output * horizontal.output;
+    EACH(i, planes * pixels) {
+        const REAL* gradient = upstream + i / pixels * windows;
+        int pixel = i % pixels, line = pixel / horizontal.input, column = pixel % horizontal.input;
+        REAL sum = 0;
+        for (int y = first_window(vertical, line); y < last_window(vertical, line); y++) {
+            for (int x = first_window(horizontal, column); x < last_window(horizontal, column); x++) {
+                sum += gradient[(i64)y * horizontal.output + x] / ((i64)within_padding(vertical, y) * within_padding(horizontal, x));
+            }
+        }
+        to_input[i] = sum;
+    }
+}

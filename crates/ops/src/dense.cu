@@ -1,0 +1,14 @@
+// What a layer adds to a product of matrices, and takes back: see linear/mod.rs and conv2d/mod.rs. Numbers are N x channels x plane; the plane of a fully connected layer
+// is 1.
+
+KERNEL add_bias(REAL* y, const REAL* bias, i64 count, int channels, i64 plane) {
+    EACH(i, count) y[i] += bias[i / plane % channels];
+}
+
+// The gradient to the bias: a block a channel.
+KERNEL bias_gradient(const REAL* upstream, REAL* to_bias, i64 samples, int channels, i64 plane) {
+    REAL sum = 0;
+    for (i64 i = threadIdx.x; i < samples * plane; i += BLOCK) sum += upstream[(i / plane * channels + blockIdx.x) * plane + i % plane];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) to_bias[blockIdx.x] = sum;
+}
