@@ -20,20 +20,22 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PEERS = {
-    "torch": [sys.executable, str(HERE / "torch_peer.py"), "{work}", "{threads}"],
-    "compile": [sys.executable, str(HERE / "torch_peer.py"), "{work}", "{threads}", "--compile"],
+    "torch": [sys.executable, str(HERE / "torch_peer.py"), "{work}", "{threads}", "--device={device}"],
+    "compile": [sys.executable, str(HERE / "torch_peer.py"), "{work}", "{threads}", "--device={device}", "--compile"],
+    "graphs": [sys.executable, str(HERE / "torch_peer.py"), "{work}", "{threads}", "--device={device}", "--graphs"],
     "jax": [sys.executable, str(HERE / "jax_peer.py"), "{work}", "{threads}"],
     "candle": ["{rust}/peer-candle", "{work}", "{threads}"],
     "burn": ["{rust}/peer-burn", "{work}", "{threads}"],
 }
-TITLES = {"torch": "PyTorch", "compile": "torch.compile", "jax": "JAX", "candle": "stock candle", "burn": "Burn"}
+ON_A_CARD = ["torch", "compile", "graphs"]
+TITLES = {"torch": "PyTorch", "compile": "torch.compile", "graphs": "CUDA graphs", "jax": "JAX", "candle": "stock candle", "burn": "Burn"}
 
 
 class Peer:
     """A peer's process for one work."""
 
     def __init__(self, name, work, options):
-        words = [word.format(work=work, threads=options.threads, rust=options.rust) for word in PEERS[name]]
+        words = [word.format(work=work, threads=options.threads, rust=options.rust, device=options.device) for word in PEERS[name]]
         environment = dict(os.environ, RAYON_NUM_THREADS=str(options.threads), OMP_NUM_THREADS=str(options.threads))
         self.name = name
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE if options.quiet else None, text=True, env=environment)
@@ -63,7 +65,7 @@ class Ours:
     name = "ours"
 
     def __init__(self, work, options):
-        self.words = [options.stn, "bench", work, "--json", "--threads", str(options.threads)]
+        self.words = [options.stn, "bench", work, "--json", "--threads", str(options.threads), "--device", options.device]
 
     def run(self, reps):
         done = subprocess.run([*self.words, "--reps", str(reps)], check=True, stdout=subprocess.PIPE, text=True)
@@ -170,7 +172,7 @@ def machine(options):
     except (OSError, StopIteration):
         pass
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {"processor": model or platform.processor(), "system": platform.platform(), "threads": options.threads, "load_at_start": load}
+    return {"processor": model or platform.processor(), "system": platform.platform(), "device": options.device, "threads": options.threads, "load_at_start": load}
 
 
 def main():
@@ -181,16 +183,22 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads, for every side")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="how long each side is timed in a round")
-    parser.add_argument("--peers", default=",".join(PEERS), help="which, separated by commas")
+    parser.add_argument("--device", default="cpu", help="what computes: cpu, or cuda:0, for the peers and the works that can")
+    parser.add_argument("--peers", help="which, separated by commas; all that can unless given")
     parser.add_argument("--json", help="where every sample goes")
     parser.add_argument("--quiet", action="store_true", help="drop what peers write to standard error")
     options = parser.parse_args()
-    options.peers = [peer for peer in options.peers.split(",") if peer]
+    on_card = options.device != "cpu"
+    # Graphs are a card's.
+    able = ON_A_CARD if on_card else [peer for peer in PEERS if peer != "graphs"]
+    options.peers = able if options.peers is None else [peer for peer in options.peers.split(",") if peer]
     unknown = [peer for peer in options.peers if peer not in PEERS]
     if unknown:
         parser.error(f"unknown peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
     listed = subprocess.run([options.stn, "bench", "--list"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
-    listed = [work for work in listed if not work.startswith("trials.")]  # No peer runs a sweep.
+    # No peer runs a sweep or makes a report; a card does steps and samplers.
+    kinds = ("step.", "sample.") if on_card else ("step.", "sample.", "limit.")
+    listed = [work for work in listed if work.startswith(kinds)]
     chosen = [work for work in listed if not options.works or any(work.startswith(prefix) for prefix in options.works)]
     if not chosen:
         parser.error(f"no work begins with {' or '.join(options.works)}")
@@ -204,7 +212,7 @@ def main():
     shares = overhead(options) if {"step.svhn_multi", "step.svhn_cnn"} <= results.keys() else {}
     if options.json:
         Path(options.json).write_text(json.dumps({"machine": about, "works": results, "overhead": shares}, indent=1))
-    print(f"{about['processor']}, {about['threads']} threads, {options.rounds} rounds\n")
+    print(f"{about['processor']}, {about['device']}, {about['threads']} threads, {options.rounds} rounds\n")
     print("\n".join(tables(results, options.peers)))
     if shares:
         print("\nST-CNN Multi / CNN, the step with four transformers over the step without, median of rounds in turns:\n")

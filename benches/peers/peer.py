@@ -34,8 +34,8 @@ def arguments():
     return work, threads
 
 
-def serve(build, rehearse):
-    """Builds a work and does it on demand. `build` returns the function that does it once.
+def serve(build, rehearse, finish=lambda: None):
+    """Builds a work and does it on demand. `build` returns the function that does it once, `finish` waits until a device has done what it was told.
 
     `rehearse` does something tiny of the same sort first: libraries and compilers that a framework loads when it is first used are not the work's memory, which is
     `peak_bytes`. `peak_since_imports_bytes` counts them in.
@@ -59,6 +59,7 @@ def serve(build, rehearse):
     start, runs = time.perf_counter(), 0
     while runs < 2 or (runs < 50 and time.perf_counter() - start < 0.5):
         run()
+        finish()
         runs += 1
     print(json.dumps({"ready": True}), file=answers)
     for line in sys.stdin:
@@ -66,6 +67,7 @@ def serve(build, rehearse):
         for _ in range(int(line.split()[1])):
             start = time.perf_counter()
             run()
+            finish()
             times.append((time.perf_counter() - start) * 1e3)
         peak = _status("VmHWM:")
         growth = {"peak_bytes": peak - before, "peak_since_imports_bytes": peak - imported} if peak is not None else {"peak_bytes": None}

@@ -1,4 +1,7 @@
-"""PyTorch on the CPU. `torch_peer.py WORK THREADS [--compile]`."""
+"""PyTorch. `torch_peer.py WORK THREADS [--device=cuda:0] [--compile | --graphs]`.
+
+--graphs is torch.compile with the step captured in CUDA graphs (mode "reduce-overhead").
+"""
 
 import sys
 
@@ -8,6 +11,16 @@ import torch.nn.functional as F
 
 import peer
 import works
+
+
+def here(numbers):
+    """Numbers of numpy's on the device that is computed on."""
+    return torch.from_numpy(numbers).to(torch.get_default_device())
+
+
+def compiled_as(function, how):
+    """The function itself, or compiled: `how` is None, "compile" or "graphs"."""
+    return torch.compile(function, mode="reduce-overhead" if how == "graphs" else None) if how else function
 
 
 class Affine(nn.Module):
@@ -31,8 +44,8 @@ class ThinPlateSpline(nn.Module):
         super().__init__()
         self.localiser, self.theta = localiser, nn.Linear(features, 32)
         nn.init.zeros_(self.theta.weight)
-        self.theta.bias.data.copy_(torch.from_numpy(works.control_points().ravel()))
-        self.register_buffer("basis", torch.from_numpy(works.tps_basis(height, width).T.copy()))
+        self.theta.bias.data.copy_(here(works.control_points().ravel()))
+        self.register_buffer("basis", here(works.tps_basis(height, width).T.copy()))
 
     def forward(self, x):
         return F.grid_sample(x, tps_grid(self.theta(self.localiser(x)), self.basis, x.shape), align_corners=False)
@@ -121,7 +134,7 @@ def build_step(name, compiled):
     def loss_of(images, labels):
         return F.cross_entropy(network(images).view(-1, classes), labels)
 
-    loss_of = torch.compile(loss_of) if compiled else loss_of
+    loss_of = compiled_as(loss_of, compiled)
 
     def run():
         optimiser.zero_grad()
@@ -135,12 +148,12 @@ def build_sample(sample, compiled):
     samples, _, height, width = sample.shape
     mode = {"bilinear": "bilinear", "bicubic": "bicubic", "integer": "nearest"}[sample.kernel]
     source = torch.rand(sample.shape, requires_grad=sample.to_input)
-    theta = torch.from_numpy(works.thetas(sample.warp, samples)).requires_grad_()
+    theta = here(works.thetas(sample.warp, samples)).requires_grad_()
     ones = torch.ones(sample.shape)
     if sample.warp == "tps":
-        basis = torch.from_numpy(works.tps_basis(height, width).T.copy())
+        basis = here(works.tps_basis(height, width).T.copy())
     else:
-        points = torch.from_numpy(works.target_points(height, width)).float()
+        points = here(works.target_points(height, width)).float()
         basis = torch.cat([points, torch.ones(len(points), 1)], 1).T.contiguous()
 
     def forward(source, theta):
@@ -150,7 +163,7 @@ def build_sample(sample, compiled):
             grid = (tps_grid if sample.warp == "tps" else projective_grid)(theta, basis, sample.shape)
         return F.grid_sample(source, grid, mode=mode, align_corners=False)
 
-    forward = torch.compile(forward) if compiled else forward
+    forward = compiled_as(forward, compiled)
 
     def run():
         source.grad = theta.grad = None
@@ -163,15 +176,17 @@ def rehearse(compiled):
     """A training step of a network of three layers on images of 8 x 8."""
     network = nn.Sequential(Affine(nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16, 4), nn.ReLU()), 4), nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 4))
     optimiser = torch.optim.SGD(network.parameters(), lr=works.LEARNING_RATE, momentum=works.MOMENTUM, fused=True)
-    network = torch.compile(network) if compiled else network
+    network = compiled_as(network, compiled)
     F.cross_entropy(network(torch.rand(4, 1, 8, 8)), torch.zeros(4, dtype=torch.long)).backward()
     optimiser.step()
 
 
 def main():
     work, threads = peer.arguments()
-    compiled = "--compile" in sys.argv
+    compiled = next((how for how in ["compile", "graphs"] if f"--{how}" in sys.argv), None)
+    device = next((word.partition("=")[2] for word in sys.argv if word.startswith("--device=")), "cpu")
     torch.set_num_threads(threads)
+    torch.set_default_device(device)
     torch.manual_seed(0)
     kind, _, name = work.partition(".")
     sample = works.sample(work)
@@ -189,7 +204,7 @@ def main():
             return lambda: b.copy_(a)
         raise peer.Unsupported("no such work")
 
-    peer.serve(build, lambda: rehearse(compiled))
+    peer.serve(build, lambda: rehearse(compiled), torch.cuda.synchronize if device.startswith("cuda") else lambda: None)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ fn main() {
     if std::env::var_os("CARGO_FEATURE_CUDA").is_some()
         && let Some(home) = std::env::var_os("CUDA_HOME").filter(|home| !home.is_empty())
     {
-        println!("cargo:rustc-link-arg-bins=-Wl,-rpath,{}", std::path::Path::new(&home).join("lib64").display());
+        // As a path for all that is loaded later too: NVRTC and cuDNN look for parts of theirs when they are first used.
+        println!("cargo:rustc-link-arg-bins=-Wl,--disable-new-dtags,-rpath,{}", std::path::Path::new(&home).join("lib64").display());
     }
 }

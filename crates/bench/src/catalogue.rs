@@ -1,5 +1,6 @@
 //! Every work there is, by name.
 
+use candle_core::Device;
 use stn_core::Registry;
 use stn_core::parameters::nearest;
 
@@ -47,16 +48,24 @@ impl Work {
         }
     }
 
-    pub(crate) fn build<'a>(&self, registry: &'a Registry) -> Result<Box<dyn Job + 'a>> {
+    pub(crate) fn build<'a>(&self, registry: &'a Registry, device: &Device) -> Result<Box<dyn Job + 'a>> {
+        if !matches!(self.kind, Kind::Step(_) | Kind::Sample(_)) {
+            on_processor(&self.name, device.is_cpu())?;
+        }
         Ok(match &self.kind {
-            Kind::Step(network) => Box::new(Training::new(&self.name, network, registry)?),
-            Kind::Sample(work) => Box::new(work.build(&self.name, registry)?),
+            Kind::Step(network) => Box::new(Training::new(&self.name, network, registry, device)?),
+            Kind::Sample(work) => Box::new(work.build(&self.name, registry, device)?),
             Kind::Trials(order) => Box::new(Trials::new(*order, registry)?),
             Kind::Report(sweep) => Box::new(Reporting::new(*sweep, registry)?),
             Kind::Gemm => Box::new(Gemm::new()?),
             Kind::MemoryCopy => Box::new(MemoryCopy::new()),
         })
     }
+}
+
+/// Refuses a work that only the processor does on another device.
+pub(crate) fn on_processor(name: &str, is_cpu: bool) -> Result<()> {
+    if is_cpu { Ok(()) } else { Err(Error::ProcessorOnly(name.into())) }
 }
 
 /// Every work, in the order in which they are listed.

@@ -25,6 +25,9 @@ pub enum Error {
     /// A work whose numbers ran away: its time says nothing.
     #[error("{0}: the result is not a finite number, so the time it took says nothing")]
     NotFinite(String),
+    /// A work of the processor's on another device.
+    #[error("{0} is a work of the processor; time it with --device cpu. On a card, `step` and `sample` are timed")]
+    ProcessorOnly(String),
     /// Trials that cannot be planned; a mistake in the file that comes with this crate, or a registry without its plugins.
     #[error("the trials that are timed: {0}")]
     Experiment(stn_lab::Diagnostics),

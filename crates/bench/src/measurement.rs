@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use candle_core::Device;
 use rayon::ThreadPoolBuilder;
 use serde::{Deserialize, Serialize};
 use stn_core::Registry;
+use stn_lab::DeviceName;
 
 use crate::{Error, Job, Result, Work, memory, step};
 
@@ -23,6 +25,8 @@ pub struct Settings {
     pub reps: Option<usize>,
     /// Threads to compute with; 0 for as many as the machine has.
     pub threads: usize,
+    /// What computes. Of a graphics card a run's time is that until the card is done.
+    pub device: DeviceName,
 }
 
 /// How long a work takes and what memory it needs.
@@ -83,13 +87,14 @@ pub fn measure(work: &Work, settings: Settings, registry: &Registry) -> Result<M
     let threads = settings.threads;
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| Error::Threads { threads, source })?;
     pool.install(|| {
-        step::rehearse(registry)?;
+        let device = settings.device.open()?;
+        step::rehearse(registry, &device)?;
         let before = memory::resident();
-        let mut job = work.build(registry)?;
+        let mut job = work.build(registry, &device)?;
         let start = Instant::now();
-        repeat(job.as_mut(), |done| done >= WARM_UP_RUNS.end || done >= WARM_UP_RUNS.start && start.elapsed() >= WARM_UP)?;
+        repeat(job.as_mut(), &device, |done| done >= WARM_UP_RUNS.end || done >= WARM_UP_RUNS.start && start.elapsed() >= WARM_UP)?;
         let start = Instant::now();
-        let mut times = repeat(job.as_mut(), |done| match settings.reps {
+        let mut times = repeat(job.as_mut(), &device, |done| match settings.reps {
             Some(reps) => done >= reps.max(1),
             None => done >= TIMED_RUNS.end || done >= TIMED_RUNS.start && start.elapsed() >= TIMED,
         })?;
@@ -101,11 +106,12 @@ pub fn measure(work: &Work, settings: Settings, registry: &Registry) -> Result<M
 }
 
 /// Does a work until `enough` says so of the number of runs; the time of each, in milliseconds.
-fn repeat(job: &mut dyn Job, enough: impl Fn(usize) -> bool) -> Result<Vec<f64>> {
+fn repeat(job: &mut dyn Job, device: &Device, enough: impl Fn(usize) -> bool) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     while !enough(times.len()) {
         let start = Instant::now();
         job.run()?;
+        device.synchronize()?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     Ok(times)
@@ -154,9 +160,15 @@ mod tests {
     #[test]
     fn a_work_is_measured() {
         let work = &select("sample.bilinear.256x1x28x28").unwrap()[0];
-        let measured = measure(work, Settings { reps: Some(2), threads: 1 }, &stn_plugins::standard().unwrap()).unwrap();
+        let measured = measure(work, Settings { reps: Some(2), threads: 1, ..Settings::default() }, &stn_plugins::standard().unwrap()).unwrap();
         assert_eq!(measured.work, work.name());
         assert!(measured.p10_ms > 0.0 && measured.p10_ms <= measured.median_ms);
+    }
+
+    #[test]
+    fn what_the_processor_does_is_not_timed_on_a_card() {
+        assert!(crate::catalogue::on_processor("limit.gemm", false).unwrap_err().to_string().contains("--device cpu"));
+        assert!(crate::catalogue::on_processor("limit.gemm", true).is_ok());
     }
 
     #[test]

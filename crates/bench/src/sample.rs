@@ -58,7 +58,7 @@ impl SampleWork {
         Amount::Bytes((passes * self.shape.iter().product::<usize>() * size_of::<f32>()) as f64)
     }
 
-    pub(crate) fn build(&self, work: &str, registry: &Registry) -> Result<Sampling> {
+    pub(crate) fn build(&self, work: &str, registry: &Registry, device: &Device) -> Result<Sampling> {
         let [samples, _, height, width] = self.shape;
         let kind = match self.warp {
             Warp::Affine => "affine",
@@ -67,12 +67,12 @@ impl SampleWork {
         };
         let transformation = registry.transformation(&PluginSpec::named(kind))?;
         let target = TargetGrid::new([height, width], false)?;
-        let points = target.points(DType::F32, &Device::Cpu)?.unsqueeze(0)?;
+        let points = target.points(DType::F32, device)?.unsqueeze(0)?;
         let theta: Vec<f32> = self.warp.thetas(samples, &transformation.identity()).into_iter().map(|value| value as f32).collect();
         let mut rng = stream::stream(0, "bench/source", 0);
         let input: Vec<f32> = (0..self.shape.iter().product()).map(|_| rng.random()).collect();
-        let input = Tensor::from_vec(input, &self.shape, &Device::Cpu)?;
-        let theta = Tensor::from_vec(theta, (samples, transformation.theta_len()), &Device::Cpu)?;
+        let input = Tensor::from_vec(input, &self.shape, device)?;
+        let theta = Tensor::from_vec(theta, (samples, transformation.theta_len()), device)?;
         Ok(Sampling {
             work: work.into(),
             upstream: input.ones_like()?,
@@ -186,7 +186,7 @@ mod tests {
             [("integer", Warp::Affine, true), ("bicubic", Warp::Affine, false), ("bilinear", Warp::Tps, true), ("bilinear", Warp::Projective, true)]
         {
             let work = SampleWork { kernel, shape: [2, 3, 8, 9], warp, to_input };
-            let mut sampling = work.build(&work.name(), &registry).unwrap();
+            let mut sampling = work.build(&work.name(), &registry, &Device::Cpu).unwrap();
             sampling.run().unwrap();
             sampling.check().unwrap();
         }

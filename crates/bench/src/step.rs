@@ -49,8 +49,8 @@ static REHEARSED: TimedNetwork = TimedNetwork {
 };
 
 /// A training step of three layers on images of 8 x 8, so that code and threads which are loaded on first use do not count as a work's memory.
-pub(crate) fn rehearse(registry: &Registry) -> Result<()> {
-    Training::new(REHEARSED.name, &REHEARSED, registry)?.run()
+pub(crate) fn rehearse(registry: &Registry, device: &Device) -> Result<()> {
+    Training::new(REHEARSED.name, &REHEARSED, registry, device)?.run()
 }
 
 impl TimedNetwork {
@@ -92,11 +92,11 @@ pub(crate) struct Training {
 }
 
 impl Training {
-    pub(crate) fn new(work: &str, timed: &TimedNetwork, registry: &Registry) -> Result<Self> {
+    pub(crate) fn new(work: &str, timed: &TimedNetwork, registry: &Registry, device: &Device) -> Result<Self> {
         let named = |faults| Error::Network { work: work.into(), faults };
         let plan = timed.plan(registry).map_err(named)?;
         let optimizer = OptimizerSpec::from_value(&table(OPTIMIZER).map_err(named)?["sgd"]).map_err(named)?;
-        let network = Network::new(&plan, 0, DType::F32, &Device::Cpu)?;
+        let network = Network::new(&plan, 0, DType::F32, device)?;
         let mut rng = stream::stream(0, "bench/batch", 0);
         let images: Vec<f32> = (0..timed.images.iter().product()).map(|_| rng.random()).collect();
         let labels: Vec<u32> = (0..timed.images[0] * timed.heads).map(|_| rng.random_range(0..timed.classes as u32)).collect();
@@ -104,8 +104,8 @@ impl Training {
             work: work.into(),
             optimizer: Optimizer::new(&optimizer, network.parameters())?,
             network,
-            images: Tensor::from_vec(images, &timed.images, &Device::Cpu)?,
-            labels: Tensor::new(labels, &Device::Cpu)?,
+            images: Tensor::from_vec(images, &timed.images, device)?,
+            labels: Tensor::new(labels, device)?,
             classes: timed.classes,
             steps: 0,
             loss: None,
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_step_lowers_the_loss() {
-        let mut training = Training::new("step.st_fcn_tps", timed("st_fcn_tps"), &stn_plugins::standard().unwrap()).unwrap();
+        let mut training = Training::new("step.st_fcn_tps", timed("st_fcn_tps"), &stn_plugins::standard().unwrap(), &Device::Cpu).unwrap();
         let mut loss = || {
             training.run().unwrap();
             training.check().unwrap();

@@ -253,6 +253,9 @@ pub(crate) struct Bench {
     /// Threads for the arithmetic. All cores unless given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) threads: Option<u16>,
+    /// What computes steps and samplers: cpu, or cuda:0.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: DeviceName,
     /// Print a line of JSON for each: work, median_ms, p10_ms, peak_bytes.
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,7 +5,7 @@ __device__ inline int within_padding(Axis axis, int i) { return min(axis.kernel,
 
 KERNEL avg_pool2d(const REAL* input, REAL* output, i64 planes, AXES) {
     TAKE_AXES;
-    i64 windows = (i64)vertical.output * horizontal.output;
+    Index windows = (Index)vertical.output * horizontal.output;
     EACH(i, planes * windows) {
         const REAL* plane = input + i / windows * ((i64)vertical.input * horizontal.input);
         int window = i % windows, y = window / horizontal.output, x = window % horizontal.output;
@@ -20,9 +20,9 @@ KERNEL avg_pool2d(const REAL* input, REAL* output, i64 planes, AXES) {
 // A thread a pixel of the input: it adds up the windows that cover it, in order.
 KERNEL avg_pool2d_gradient(const REAL* upstream, REAL* to_input, i64 planes, AXES) {
     TAKE_AXES;
-    i64 pixels = (i64)vertical.input * horizontal.input, windows = (i64)vertical.output * horizontal.output;
+    Index pixels = (Index)vertical.input * horizontal.input, windows = (Index)vertical.output * horizontal.output;
     EACH(i, planes * pixels) {
-        const REAL* gradient = upstream + i / pixels * windows;
+        const REAL* gradient = upstream + (i64)(i / pixels) * windows;
         int pixel = i % pixels, line = pixel / horizontal.input, column = pixel % horizontal.input;
         REAL sum = 0;
         for (int y = first_window(vertical, line); y < last_window(vertical, line); y++) {

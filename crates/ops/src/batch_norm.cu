@@ -1,15 +1,15 @@
 // Batch normalisation: see batch_norm.rs. A block a channel adds up in 64 bits, always in the same order.
 
 // The place of number i of a channel.
-__device__ inline i64 place_of(i64 i, int channel, int channels, i64 plane) { return (i / plane * channels + channel) * plane + i % plane; }
+__device__ inline i64 place_of(Index i, int channel, int channels, Index plane) { return ((i64)(i / plane) * channels + channel) * plane + i % plane; }
 
 // Mean and variance of every channel.
 KERNEL moments(const REAL* x, double* mean, double* variance, i64 samples, int channels, i64 plane) {
-    i64 count = samples * plane;
+    Index count = samples * plane;
     double sum = 0, squares = 0;
-    for (i64 i = threadIdx.x; i < count; i += BLOCK) sum += x[place_of(i, blockIdx.x, channels, plane)];
+    for (Index i = threadIdx.x; i < count; i += BLOCK) sum += x[place_of(i, blockIdx.x, channels, plane)];
     double middle = block_sum(sum) / count;
-    for (i64 i = threadIdx.x; i < count; i += BLOCK) {
+    for (Index i = threadIdx.x; i < count; i += BLOCK) {
         double difference = x[place_of(i, blockIdx.x, channels, plane)] - middle;
         squares += difference * difference;
     }
@@ -25,7 +25,7 @@ KERNEL batch_norm(
     const REAL* x, const REAL* weight, const REAL* bias, const double* mean, const double* inverse, REAL* y, i64 count, int channels, i64 plane, REAL floor
 ) {
     EACH(i, count) {
-        int channel = i / plane % channels;
+        int channel = i / (Index)plane % (Index)channels;
         REAL value = (x[i] - REAL(mean[channel])) * REAL(weight[channel] * inverse[channel]) + bias[channel];
         // Not value > floor, which would turn NaN into the floor.
         y[i] = value <= floor ? floor : value;
@@ -38,7 +38,7 @@ KERNEL batch_norm_sums(
     i64 samples, int channels, i64 plane, REAL floor
 ) {
     double sum = 0, product = 0;
-    for (i64 i = threadIdx.x; i < samples * plane; i += BLOCK) {
+    for (Index i = threadIdx.x; i < (Index)(samples * plane); i += BLOCK) {
         i64 place = place_of(i, blockIdx.x, channels, plane);
         REAL gradient = y[place] <= floor ? REAL(0) : upstream[place];
         sum += gradient;
@@ -60,7 +60,7 @@ KERNEL batch_norm_gradient(
     i64 count, int channels, i64 plane, double through, REAL floor
 ) {
     EACH(i, count) {
-        int channel = i / plane % channels;
+        int channel = i / (Index)plane % (Index)channels;
         double scale = weight[channel] * inverse[channel];
         REAL slope = REAL(scale * inverse[channel] * inverse[channel] * sums[2 * channel + 1] * through), shift = REAL(scale * sums[2 * channel] * through);
         REAL gradient = y[i] <= floor ? REAL(0) : upstream[i];

@@ -450,13 +450,13 @@ mod cuda {
     /// Fills mean and variance of every channel, in f64.
     pub(super) fn moments(card: &impl Card, dtype: DType, x: Address, [mean, variance]: [Address; 2], planes: Planes) -> Result<()> {
         let launch = Launch::blocks("moments", planes.channels as u32).with(x).with(mean).with(variance);
-        card.launch(&program(dtype)?, &planes.with(launch, planes.samples))
+        card.launch(&program(dtype)?.for_count(planes.count()), &planes.with(launch, planes.samples))
     }
 
     /// From `x`, weight and bias, with the means and the inverse roots of the variances, in f64.
     pub(super) fn forward(card: &impl Card, dtype: DType, from: [Address; 3], rows: [Address; 2], y: Address, planes: Planes, floor: f64) -> Result<()> {
         let launch = from.into_iter().chain(rows).fold(Launch::each("batch_norm", planes.count()), Launch::with).with(y);
-        card.launch(&program(dtype)?, &planes.with(launch, planes.count()).with_real(dtype, floor))
+        card.launch(&program(dtype)?.for_count(planes.count()), &planes.with(launch, planes.count()).with_real(dtype, floor))
     }
 
     /// From `x`, the output, the gradient to it and the weight, to the gradients: to `x` where that is wanted, to weight and bias.
@@ -472,11 +472,11 @@ mod cuda {
         let sums = card.room(2 * planes.channels * size_of::<f64>())?;
         let launch = [x, y, upstream].into_iter().chain(rows).chain([sums]).chain(to_rows);
         let launch = launch.fold(Launch::blocks("batch_norm_sums", planes.channels as u32), Launch::with);
-        card.launch(&program(dtype)?, &planes.with(launch, planes.samples).with_real(dtype, floor))?;
+        card.launch(&program(dtype)?.for_count(planes.count()), &planes.with(launch, planes.samples).with_real(dtype, floor))?;
         let Some(to_x) = to_x else { return Ok(()) };
         let launch =
             [x, y, upstream, weight].into_iter().chain(rows).chain([sums, to_x]).fold(Launch::each("batch_norm_gradient", planes.count()), Launch::with);
-        card.launch(&program(dtype)?, &planes.with(launch, planes.count()).with(Argument::Double(through)).with_real(dtype, floor))
+        card.launch(&program(dtype)?.for_count(planes.count()), &planes.with(launch, planes.count()).with(Argument::Double(through)).with_real(dtype, floor))
     }
 }
 

@@ -141,12 +141,12 @@ mod cuda {
 
     pub(super) fn forward(card: &impl Card, dtype: DType, [logits, labels]: [Address; 2], loss: Address, (samples, classes): (usize, usize)) -> Result<()> {
         let launch = Launch::blocks("cross_entropy", 1).with(logits).with(labels).with(loss);
-        card.launch(&program(dtype)?, &launch.with_length(samples).with_length(classes))
+        card.launch(&program(dtype)?.for_count(samples), &launch.with_length(samples).with_length(classes))
     }
 
     pub(super) fn backward(card: &impl Card, dtype: DType, from: [Address; 3], to_logits: Address, (samples, classes): (usize, usize)) -> Result<()> {
         let launch = from.into_iter().fold(Launch::each("cross_entropy_gradient", samples), Launch::with);
-        card.launch(&program(dtype)?, &launch.with(to_logits).with_length(samples).with_length(classes))
+        card.launch(&program(dtype)?.for_count(samples), &launch.with(to_logits).with_length(samples).with_length(classes))
     }
 }
 

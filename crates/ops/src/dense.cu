@@ -2,13 +2,15 @@
 // is 1.
 
 KERNEL add_bias(REAL* y, const REAL* bias, i64 count, int channels, i64 plane) {
-    EACH(i, count) y[i] += bias[i / plane % channels];
+    EACH(i, count) y[i] += bias[i / (Index)plane % (Index)channels];
 }
 
 // The gradient to the bias: a block a channel.
 KERNEL bias_gradient(const REAL* upstream, REAL* to_bias, i64 samples, int channels, i64 plane) {
     REAL sum = 0;
-    for (i64 i = threadIdx.x; i < samples * plane; i += BLOCK) sum += upstream[(i / plane * channels + blockIdx.x) * plane + i % plane];
+    for (Index i = threadIdx.x; i < (Index)(samples * plane); i += BLOCK) {
+        sum += upstream[((i64)(i / (Index)plane) * channels + blockIdx.x) * plane + i % (Index)plane];
+    }
     sum = block_sum(sum);
     if (threadIdx.x == 0) to_bias[blockIdx.x] = sum;
 }

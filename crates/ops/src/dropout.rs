@@ -105,7 +105,7 @@ mod cuda {
     pub(super) fn apply(card: &impl Card, dtype: DType, dropout: &Dropout, [x, kept, y]: [Address; 3], count: usize) -> Result<()> {
         let groups = dropout.kept.len();
         let launch = Launch::each("dropout", count).with(x).with(kept).with(y).with_length(count / groups.max(1)).with_length(groups);
-        card.launch(&Program::new("dropout", dtype, &[include_str!("dropout.cu")], &["dropout"])?, &launch.with_real(dtype, dropout.scale))
+        card.launch(&Program::new("dropout", dtype, &[include_str!("dropout.cu")], &["dropout"])?.for_count(count), &launch.with_real(dtype, dropout.scale))
     }
 }
 

@@ -217,7 +217,8 @@ mod cuda {
         let parts: &[&str] = &[include_str!("window.cuh"), include_str!("max_pool2d.cu")];
         let launch = launch.with_length(pool.planes.iter().product());
         let launch = pool.vertical.sizes().into_iter().chain(pool.horizontal.sizes()).fold(launch, Launch::with);
-        card.launch(&Program::new("max_pool2d", dtype, parts, &["max_pool2d", "max_pool2d_gradient"])?, &launch)
+        let count = pool.planes.iter().product::<usize>() * (pool.vertical.input * pool.horizontal.input).max(pool.vertical.output * pool.horizontal.output);
+        card.launch(&Program::new("max_pool2d", dtype, parts, &["max_pool2d", "max_pool2d_gradient"])?.for_count(count), &launch)
     }
 
     pub(super) fn forward(card: &impl Card, dtype: DType, pool: &MaxPool2d, [input, output]: [Address; 2]) -> Result<()> {

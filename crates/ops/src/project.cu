@@ -1,7 +1,7 @@
 // The projection of volumes to images: see project.rs. PROJECTION is 0 for the largest number of a line, 1 for the mean, 2 for the sum.
 
 // Where the line of image pixel i begins in the volumes.
-__device__ inline i64 line_of(i64 i, i64 length, i64 stride) { return i / stride * length * stride + i % stride; }
+__device__ inline i64 line_of(Index i, i64 length, Index stride) { return i / stride * length * stride + i % stride; }
 
 // The place of the largest number of a line: the first of equal ones, the last of several NaNs.
 __device__ inline i64 largest_of(const REAL* line, i64 length, i64 stride) {

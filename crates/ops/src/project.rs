@@ -229,7 +229,7 @@ mod cuda {
     fn launch(card: &impl Card, dtype: DType, project: &Project, kernel: &'static str, given: &[Address]) -> Result<()> {
         let count = project.image.iter().product();
         let launch = given.iter().copied().fold(Launch::each(kernel, count), Launch::with).with_length(count);
-        let program = Program::new("project", dtype, &[include_str!("project.cu")], &["project", "project_gradient"])?;
+        let program = Program::new("project", dtype, &[include_str!("project.cu")], &["project", "project_gradient"])?.for_count(count);
         let projection = match project.projection {
             Projection::Max => 0,
             Projection::Mean => 1,

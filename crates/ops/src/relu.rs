@@ -104,11 +104,11 @@ mod cuda {
     }
 
     pub(super) fn forward(card: &impl Card, dtype: DType, x: Address, y: Address, count: usize) -> Result<()> {
-        card.launch(&program(dtype)?, &Launch::each("relu", count).with(x).with(y).with_length(count))
+        card.launch(&program(dtype)?.for_count(count), &Launch::each("relu", count).with(x).with(y).with_length(count))
     }
 
     pub(super) fn backward(card: &impl Card, dtype: DType, [y, gradient]: [Address; 2], to_x: Address, count: usize) -> Result<()> {
-        card.launch(&program(dtype)?, &Launch::each("relu_gradient", count).with(y).with(gradient).with(to_x).with_length(count))
+        card.launch(&program(dtype)?.for_count(count), &Launch::each("relu_gradient", count).with(y).with(gradient).with(to_x).with_length(count))
     }
 }
 

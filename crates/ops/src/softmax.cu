@@ -14,8 +14,8 @@ __device__ inline REAL log_total(const REAL* x, i64 width, REAL* largest) {
 
 KERNEL softmax(const REAL* x, REAL* y, i64 rows, i64 width) {
     EACH(row, rows) {
-        const REAL* from = x + row * width;
-        REAL* to = y + row * width;
+        const REAL* from = x + (i64)row * width;
+        REAL* to = y + (i64)row * width;
         REAL largest = -REAL(INFINITY), total = 0;
         for (i64 i = 0; i < width; i++) largest = from[i] > largest ? from[i] : largest;
         for (i64 i = 0; i < width; i++) total += to[i] = exp(from[i] - largest);
@@ -26,7 +26,7 @@ KERNEL softmax(const REAL* x, REAL* y, i64 rows, i64 width) {
 // dx_i = y_i (dy_i - sum_j y_j dy_j).
 KERNEL softmax_gradient(const REAL* y, const REAL* upstream, REAL* to_x, i64 rows, i64 width) {
     EACH(row, rows) {
-        i64 first = row * width;
+        i64 first = (i64)row * width;
         REAL inner = 0;
         for (i64 i = first; i < first + width; i++) inner += upstream[i] * y[i];
         for (i64 i = first; i < first + width; i++) to_x[i] = y[i] * (upstream[i] - inner);
@@ -49,10 +49,10 @@ KERNEL cross_entropy(const REAL* logits, const u32* labels, REAL* mean, i64 samp
 KERNEL cross_entropy_gradient(const REAL* logits, const u32* labels, const REAL* upstream, REAL* to_logits, i64 samples, i64 classes) {
     REAL scale = *upstream / samples;
     EACH(row, samples) {
-        const REAL* x = logits + row * classes;
+        const REAL* x = logits + (i64)row * classes;
         REAL largest, total = log_total(x, classes, &largest);
         for (i64 i = 0; i < classes; i++) {
-            to_logits[row * classes + i] = (exp(x[i] - largest - total) - (i == labels[row] ? REAL(1) : REAL(0))) * scale;
+            to_logits[(i64)row * classes + i] = (exp(x[i] - largest - total) - (i == labels[row] ? REAL(1) : REAL(0))) * scale;
         }
     }
 }

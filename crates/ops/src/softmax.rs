@@ -141,12 +141,12 @@ pub(crate) mod cuda {
     }
 
     pub(super) fn forward(card: &impl Card, dtype: DType, [x, y]: [Address; 2], (rows, width): (usize, usize)) -> Result<()> {
-        card.launch(&program(dtype)?, &Launch::each("softmax", rows).with(x).with(y).with_length(rows).with_length(width))
+        card.launch(&program(dtype)?.for_count(rows), &Launch::each("softmax", rows).with(x).with(y).with_length(rows).with_length(width))
     }
 
     pub(super) fn backward(card: &impl Card, dtype: DType, [y, gradient, to_x]: [Address; 3], (rows, width): (usize, usize)) -> Result<()> {
         let launch = Launch::each("softmax_gradient", rows).with(y).with(gradient).with(to_x);
-        card.launch(&program(dtype)?, &launch.with_length(rows).with_length(width))
+        card.launch(&program(dtype)?.for_count(rows), &launch.with_length(rows).with_length(width))
     }
 }
 

@@ -262,7 +262,7 @@ mod cuda {
     }
 
     pub(super) fn accumulate(card: &impl Card, dtype: DType, [to, from]: [Address; 2], count: usize) -> Result<()> {
-        card.launch(&program(dtype)?, &Launch::each("accumulate", count).with(to).with(from).with_length(count))
+        card.launch(&program(dtype)?.for_count(count), &Launch::each("accumulate", count).with(to).with(from).with_length(count))
     }
 
     pub(super) fn sgd(
@@ -282,13 +282,13 @@ mod cuda {
                 launch.with_real(dtype, lr).with_real(dtype, momentum).with_real(dtype, decay).with(i32::from(nesterov))
             }
         };
-        card.launch(&program(dtype)?, &launch)
+        card.launch(&program(dtype)?.for_count(count), &launch)
     }
 
     /// `places` are those of weight, mean, mean square and gradient.
     pub(super) fn adam(card: &impl Card, dtype: DType, update: &AdamUpdate, places: [Address; 4], count: usize) -> Result<()> {
         let launch = places.into_iter().fold(Launch::each("adam", count), Launch::with).with_length(count);
-        card.launch(&program(dtype)?, &update.factors().into_iter().fold(launch, |launch, factor| launch.with_real(dtype, factor)))
+        card.launch(&program(dtype)?.for_count(count), &update.factors().into_iter().fold(launch, |launch, factor| launch.with_real(dtype, factor)))
     }
 }
 

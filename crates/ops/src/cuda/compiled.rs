@@ -56,6 +56,12 @@ fn options((major, minor): (i32, i32)) -> Vec<String> {
     vec![format!("--gpu-architecture=compute_{major}{minor}"), "--fmad=false".into(), "--std=c++17".into()]
 }
 
+/// The instructions of a program for cards of a compute capability; that takes no card.
+#[cfg(test)]
+pub(super) fn compiled_for(program: &Program, capability: (i32, i32)) -> Result<String> {
+    compile(&program.text(), options(capability))
+}
+
 /// Compiles a text; what is wrong with it is in the error.
 fn compile(text: &str, options: Vec<String>) -> Result<String> {
     match nvrtc::compile_ptx_with_opts(text, CompileOptions { options, ..CompileOptions::default() }) {

@@ -20,13 +20,13 @@ fn program(dtype: DType) -> Result<Program> {
 pub(crate) fn add_bias(card: &impl Card, dtype: DType, y: Address, bias: Address, planes: Planes) -> Result<()> {
     let count = planes.samples * planes.channels * planes.plane;
     let launch = Launch::each("add_bias", count).with(y).with(bias).with_length(count);
-    card.launch(&program(dtype)?, &launch.with(planes.channels as i32).with_length(planes.plane))
+    card.launch(&program(dtype)?.for_count(planes.samples * planes.channels * planes.plane), &launch.with(planes.channels as i32).with_length(planes.plane))
 }
 
 /// The sum of every channel's gradients.
 pub(crate) fn bias_gradient(card: &impl Card, dtype: DType, upstream: Address, to_bias: Address, planes: Planes) -> Result<()> {
     let launch = Launch::blocks("bias_gradient", planes.channels as u32).with(upstream).with(to_bias).with_length(planes.samples);
-    card.launch(&program(dtype)?, &launch.with(planes.channels as i32).with_length(planes.plane))
+    card.launch(&program(dtype)?.for_count(planes.samples * planes.channels * planes.plane), &launch.with(planes.channels as i32).with_length(planes.plane))
 }
 
 #[cfg(test)]

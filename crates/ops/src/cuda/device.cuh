@@ -4,6 +4,13 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
 
+// Counts the numbers of a launch: in 64 bits only where there are 2^31 or more, for divisions of 64 bits cost several times those of 32.
+#ifdef LARGE
+typedef i64 Index;
+#else
+typedef u32 Index;
+#endif
+
 // NVRTC brings no headers.
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
@@ -22,7 +29,7 @@ typedef long long i64;
 #define BLOCK 256
 
 // Every number of `count`, shared out among all threads of the launch.
-#define EACH(i, count) for (i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x; i < (count); i += (i64)gridDim.x * blockDim.x)
+#define EACH(i, count) for (Index i = (Index)blockIdx.x * blockDim.x + threadIdx.x; i < (Index)(count); i += (Index)gridDim.x * blockDim.x)
 
 __device__ inline bool is_finite(REAL x) { return x - x == REAL(0); }
 

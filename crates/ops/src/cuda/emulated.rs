@@ -148,6 +148,9 @@ fn compiled(program: &Program) -> Result<Arc<Mutex<Library>>> {
     if let Some(library) = libraries.get(program) {
         return Ok(library.clone());
     }
+    // Where there is a CUDA toolkit, the text must be right for that as well.
+    #[cfg(feature = "cuda")]
+    assert!(super::compiled::compiled_for(program, (9, 0))?.contains(".entry"));
     let folder = tempfile::tempdir()?;
     let (source, target) = (folder.path().join("kernels.cpp"), folder.path().join("kernels.so"));
     let launched: String = program.kernels.iter().map(|name| format!("LAUNCHED({name})\n")).collect();

@@ -17,10 +17,10 @@ using std::exp, std::fabs, std::floor, std::fma, std::fmod, std::frexp, std::lde
 #define __shared__ static
 #define __launch_bounds__(threads)
 
-struct Index {
+struct Coordinate {
     unsigned x;
 };
-static Index threadIdx, blockIdx, blockDim, gridDim;
+static Coordinate threadIdx, blockIdx, blockDim, gridDim;
 static std::vector<unsigned char> dynamic_shared;
 #define DYNAMIC_SHARED(name) unsigned char* name = dynamic_shared.data()
 

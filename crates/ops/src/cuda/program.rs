@@ -38,6 +38,11 @@ impl Program {
         self
     }
 
+    /// The program for launches that go through so many numbers.
+    pub(crate) fn for_count(self, count: usize) -> Self {
+        if count < 1 << 31 { self } else { self.with_constants([("LARGE", 1)]) }
+    }
+
     /// The program with text before its parts.
     pub(crate) fn with_plugin(mut self, text: String) -> Self {
         self.plugin = Cow::Owned(text);
@@ -95,6 +100,7 @@ mod tests {
             Program::new("b", DType::F32, &["part"], &[]).unwrap(),
             Program::new("a", DType::F64, &["part"], &[]).unwrap(),
             program.clone().with_constants([("ROWS", 2)]),
+            program.clone().for_count(1 << 31),
             program.clone().with_plugin("text".into()),
         ] {
             assert_ne!(program, other);

@@ -77,6 +77,9 @@ impl<'a, C: Card> Warp<'a, C> {
         };
         let program = Program::new("grid", dtype, &[include_str!("warp.cuh"), include_str!("grid.cu")], kernels)?;
         let program = program.with_constants(coordinates.constants(dims)).with_plugin(guard());
+        // All kernels go through the rows of every sample at most, or through B.
+        let terms = if let Coordinates::Structured { terms, .. } = coordinates { terms } else { 0 };
+        let program = program.for_count(pixels * (samples * (dims + 1)).max(terms));
         Ok(Self { card, coordinates, dims, samples, pixels, program })
     }
 
@@ -180,6 +183,7 @@ impl<'a, C: Card> OnCard<'a, C> {
         let warp = Warp::new(card, coordinates, dtype, call.samples, (call.source.len(), call.pixels))?;
         let program = Program::new("sample", dtype, &[include_str!("warp.cuh"), include_str!("sample.cu")], &["sample", "sample_gradients"])?;
         let program = program.with_constants(coordinates.constants(warp.dims)).with_constants(constants).with_plugin(guard() + &text);
+        let program = program.for_count(call.samples * call.channels * call.pixels);
         Ok(Self { call, warp, program })
     }
 

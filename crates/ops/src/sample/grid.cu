@@ -12,7 +12,7 @@ KERNEL sum_parts(REAL* to_rows, i64 count, int parts) {
 // N x dims x P to N x P x dims.
 KERNEL rows_to_grid(const REAL* to_rows, REAL* to_grid, i64 samples, i64 pixels) {
     EACH(i, samples * pixels * DIMS) {
-        i64 axis = i % DIMS, p = i / DIMS % pixels, n = i / DIMS / pixels;
+        i64 axis = i % DIMS, p = i / DIMS % (Index)pixels, n = i / DIMS / (Index)pixels;
         to_grid[i] = to_rows[(n * DIMS + axis) * pixels + p];
     }
 }
@@ -32,7 +32,7 @@ KERNEL matrix_gradient(const REAL* to_rows, const REAL* basis, REAL* to_matrix, 
 // The gradient to B: a thread a number, over the samples in order.
 KERNEL basis_gradient(const REAL* to_rows, const REAL* matrix, REAL* to_basis, i64 samples, i64 pixels) {
     EACH(i, TERMS * pixels) {
-        i64 k = i / pixels, p = i % pixels;
+        i64 k = i / (Index)pixels, p = i % (Index)pixels;
         REAL sum = 0;
         for (i64 n = 0; n < samples; n++) {
             for (int row = 0; row < ROWS; row++) sum += product(to_rows[(n * ROWS + row) * pixels + p], matrix[(n * ROWS + row) * TERMS + k]);
@@ -45,21 +45,21 @@ KERNEL basis_gradient(const REAL* to_rows, const REAL* matrix, REAL* to_basis, i
 KERNEL grid(const REAL* matrix, const REAL* basis, REAL* points, i64 samples, i64 pixels) {
     EACH(i, samples * pixels) {
         REAL at[COORDINATES];
-        coordinates(matrix, basis, i / pixels, i % pixels, pixels, at);
-        for (int axis = 0; axis < DIMS; axis++) points[i * DIMS + axis] = at[axis];
+        coordinates(matrix, basis, i / (Index)pixels, i % (Index)pixels, pixels, at);
+        for (int axis = 0; axis < DIMS; axis++) points[(i64)i * DIMS + axis] = at[axis];
     }
 }
 
 // From the gradient to the coordinates, N x P x dims, to that to the rows of M_theta B, N x rows x P.
 KERNEL grid_gradient(const REAL* matrix, const REAL* basis, const REAL* upstream, REAL* to_rows, i64 samples, i64 pixels) {
     EACH(i, samples * pixels) {
-        i64 n = i / pixels, p = i % pixels;
+        i64 n = i / (Index)pixels, p = i % (Index)pixels;
         REAL sum = 0, at[COORDINATES];
         bool passes = true;
         coordinates(matrix, basis, n, p, pixels, at);
         REAL divisor = ROWS > DIMS ? guarded(at[COORDINATES - 1], &passes) : REAL(1);
         for (int axis = 0; axis < DIMS; axis++) {
-            REAL gradient = upstream[i * DIMS + axis];
+            REAL gradient = upstream[(i64)i * DIMS + axis];
             if (ROWS > DIMS) gradient = product(gradient, REAL(1) / divisor);
             sum += product(gradient, at[axis]);
             to_rows[(n * ROWS + axis) * pixels + p] = gradient;

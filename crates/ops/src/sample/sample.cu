@@ -149,10 +149,11 @@ KERNEL sample(
     i64 samples, int channels, int group, int width, int height, int depth, i64 pixels
 ) {
     Source source = {{width, height, depth}};
-    i64 plane = (i64)width * height * depth, groups = (channels + group - 1) / group;
+    i64 plane = (i64)width * height * depth;
+    Index points = pixels, groups = (channels + group - 1) / group;
     EACH(task, samples * groups * pixels) {
-        i64 p = task % pixels, n = task / pixels / groups;
-        int start = task / pixels % groups * group, end = min(start + group, channels);
+        i64 p = task % points, n = task / points / groups;
+        int start = task / points % groups * group, end = min(start + group, channels);
         REAL at[COORDINATES];
         Taps taps;
         coordinates(warp, basis, n, p, pixels, at);

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Every check and timing on a graphics card, in less than ten minutes.
+#
+#   check.sh pack DIR         where there are Rust and a CUDA toolkit: builds the program and its tests, and puts them with all else that is needed into DIR
+#   check.sh run [DIR [OUT]]  where there is a card: needs no Rust and no network. Results go to OUT, which is DIR/results unless given
+#
+# The peers are timed where python3 has torch and numpy; compute-sanitizer checks the kernels where it is installed.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+
+pack() {
+    local to root=$here/../..
+    mkdir -p "$1/benches"
+    to=$(cd "$1" && pwd)
+    cd "$root"
+    crates/ops/cuda/build.sh --bin stn
+    strip -o "$to/stn" "${CARGO_TARGET_DIR:-target}/release/stn"
+    # The tests' program has a name with a hash in it, which cargo says.
+    local tests
+    tests=$(crates/ops/cuda/build.sh -p stn-ops --test cuda --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+    strip -o "$to/cuda-tests" "$tests"
+    cp -r benches/peers/*.py "$to/benches/"
+    cp "$here/check.sh" "$to/"
+    du -sh "$to"
+}
+
+# CUDA's libraries: those that are installed, or those that came with torch.
+find_libraries() {
+    local wheels
+    wheels=$(python3 -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parent.parent / "nvidia")' 2>/dev/null || true)
+    [ -d "$wheels" ] || return 0
+    LD_LIBRARY_PATH=$(find "$wheels" -maxdepth 3 -type d -name lib | paste -sd:)${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    export LD_LIBRARY_PATH
+}
+
+failed=0
+part() { # part NAME COMMAND...: its output is kept; what fails does not keep the others from running
+    local name=$1 start=$SECONDS
+    shift
+    if "$@" >"$out/$name.txt" 2>&1; then echo "$name: passed ($((SECONDS - start)) s)"; else echo "$name: FAILED ($((SECONDS - start)) s), see $out/$name.txt"; failed=1; fi
+}
+
+run() {
+    local dir
+    dir=$(cd "$1" && pwd)
+    out=${2:-$dir/results}
+    mkdir -p "$out"
+    out=$(cd "$out" && pwd)
+    cd "$dir"
+    find_libraries
+    nvidia-smi >"$out/card.txt" 2>&1 || { echo "there is no card here: nvidia-smi says nothing" >&2; exit 1; }
+    export STN_CACHE=$out/cache
+
+    # Twice: the second time finds every kernel on disk.
+    part same_numbers ./cuda-tests --test-threads=1
+    part from_disk ./cuda-tests --test-threads=1
+    if command -v compute-sanitizer >/dev/null; then
+        part memcheck timeout 120 compute-sanitizer --tool memcheck --error-exitcode 1 ./cuda-tests --test-threads=1
+        part racecheck timeout 120 compute-sanitizer --tool racecheck --error-exitcode 1 ./cuda-tests --test-threads=1
+    else
+        echo "compute-sanitizer is not installed: memory and races are not checked"
+    fi
+    if python3 -c "import numpy, torch" 2>/dev/null; then
+        part timing timeout 240 python3 benches/compare.py --stn ./stn --device cuda:0 --rounds 3 --seconds 0.2 --quiet --json "$out/timing.json" step sample.bilinear
+    else
+        part timing timeout 240 ./stn bench --device cuda:0 step sample.bilinear
+    fi
+    exit $failed
+}
+
+case "${1:-}" in
+    pack) pack "${2:?a folder}" ;;
+    run) run "${2:-$here}" "${3:-}" ;;
+    *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac

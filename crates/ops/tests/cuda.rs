@@ -1,0 +1,170 @@
+//! Every operation on a graphics card against the same on the processor: values and gradients, to 1e-5 of the largest; and twice on the card, to the bit.
+//!
+//! Needs the feature `cuda`, and does nothing on a machine without a card. The program that holds these tests can be carried to a machine without Rust.
+#![cfg(feature = "cuda")]
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use stn_core::{Boundary, Sampling, TargetGrid};
+use stn_ops::{
+    AdamUpdate, Moments, Pool2d, Projection, Rounding, Sampler, SgdUpdate, VolumeAxis, Window2d, avg_pool2d, batch_norm, conv2d, cross_entropy, deinterleave,
+    dropout, linear, max_pool2d, project, relu, sample_grid, sample_structured, softmax, structured_grid,
+};
+use stn_sampler_bicubic::Bicubic;
+use stn_sampler_bilinear::Bilinear;
+use stn_sampler_integer::{Integer, Ties};
+
+/// The card, or a word that there is none.
+fn card() -> Option<Device> {
+    match Device::new_cuda(0) {
+        Ok(card) => Some(card),
+        Err(error) => {
+            eprintln!("there is no graphics card here ({error}): its tests are left out");
+            None
+        }
+    }
+}
+
+/// Numbers that look random, the same each time, from -1 to 1.
+fn numbers(shape: &[usize], seed: u64) -> Tensor {
+    let mut state = seed;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % 2001) as f32 / 1000.0 - 1.0
+    };
+    Tensor::from_vec((0..shape.iter().product()).map(|_| draw()).collect::<Vec<f32>>(), shape, &Device::Cpu).unwrap()
+}
+
+/// The value of an operation, and its gradients to all that it is given.
+fn run(device: &Device, given: &[Tensor], operation: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Result<Vec<Tensor>> {
+    let vars = given.iter().map(|tensor| Var::from_tensor(&tensor.to_device(device)?)).collect::<Result<Vec<_>>>()?;
+    let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+    let value = operation(&tensors)?;
+    let upstream = numbers(value.dims(), 99).to_device(device)?;
+    let mut gradients = (&value * &upstream)?.sum_all()?.backward()?;
+    let mut results = vec![value.to_device(&Device::Cpu)?];
+    for var in &vars {
+        if let Some(gradient) = gradients.remove(var) {
+            results.push(gradient.to_device(&Device::Cpu)?);
+        }
+    }
+    Ok(results)
+}
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().and_then(|tensor| tensor.to_vec1()).unwrap()
+}
+
+fn compare(what: &str, found: &[Tensor], expected: &[Tensor]) {
+    assert_eq!(found.len(), expected.len(), "{what}: as many gradients");
+    for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(found.dims(), expected.dims(), "{what}, result {number}");
+        let (found, expected) = (flat(found), flat(expected));
+        let largest = expected.iter().fold(1e-30_f32, |largest, number| largest.max(number.abs()));
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!((found - expected).abs() <= 1e-5 * largest, "{what}, result {number}, number {i} is {found} on the card and {expected} on the processor");
+        }
+    }
+}
+
+/// An operation on both devices, and twice on the card.
+fn check(what: &str, given: &[Tensor], operation: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    let Some(card) = card() else { return };
+    let expected = run(&Device::Cpu, given, &operation).unwrap();
+    let found = run(&card, given, &operation).unwrap();
+    compare(what, &found, &expected);
+    for (first, second) in found.iter().zip(run(&card, given, &operation).unwrap()) {
+        let bits = |tensor: &Tensor| flat(tensor).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert_eq!(bits(first), bits(&second), "{what} twice");
+    }
+}
+
+#[test]
+fn elementwise_operations_are_the_same() {
+    let x = numbers(&[7, 6, 5], 1);
+    check("relu", &[x.clone()], |x| relu(&x[0]));
+    check("softmax", &[numbers(&[300, 10], 2)], |x| softmax(&x[0]));
+    check("deinterleave", &[numbers(&[5, 12], 3)], |x| deinterleave(&x[0], 2));
+    for channels in [false, true] {
+        check("dropout", &[x.clone()], |x| dropout(&x[0], 0.4, channels, ChaCha8Rng::seed_from_u64(7)));
+    }
+}
+
+#[test]
+fn the_loss_is_the_same() {
+    let labels = Tensor::from_vec((0..300_u32).map(|i| i * 7 % 10).collect(), 300, &Device::Cpu).unwrap();
+    check("cross_entropy", &[numbers(&[300, 10], 4)], |x| cross_entropy(&x[0], &labels.to_device(x[0].device())?)?.reshape(1));
+}
+
+#[test]
+fn poolings_and_projections_are_the_same() {
+    let overlapping = Pool2d { kernel: (3, 2), stride: (2, 1), padding: (1, 1), rounding: Rounding::Up };
+    for pool in [Pool2d::square(2), overlapping] {
+        check("max_pool2d", &[numbers(&[3, 4, 13, 11], 5)], |x| max_pool2d(&x[0], &pool));
+        check("avg_pool2d", &[numbers(&[3, 4, 13, 11], 6)], |x| avg_pool2d(&x[0], &pool));
+    }
+    for projection in [Projection::Max, Projection::Mean, Projection::Sum] {
+        check("project", &[numbers(&[2, 3, 5, 6, 7], 7)], |x| project(&x[0], VolumeAxis::Height, projection));
+    }
+}
+
+#[test]
+fn layers_are_the_same() {
+    check("linear", &[numbers(&[50, 33], 8), numbers(&[21, 33], 9), numbers(&[21], 10)], |x| linear(&x[0], &x[1], Some(&x[2])));
+    for (stride, padding) in [((1, 1), (0, 0)), ((2, 1), (1, 2))] {
+        let given = [numbers(&[6, 3, 17, 15], 11), numbers(&[8, 3, 5, 4], 12), numbers(&[8], 13)];
+        check("conv2d", &given, |x| conv2d(&x[0], &x[1], Some(&x[2]), Window2d { stride, padding }));
+    }
+    let given = [numbers(&[6, 4, 9], 14), numbers(&[4], 15), numbers(&[4], 16)];
+    check("batch_norm", &given, |x| batch_norm(&x[0], &x[1], &x[2], Moments::of(&x[0].detach())?, 1e-5));
+}
+
+/// A warp near the identity, with a divisor far from zero where it has one.
+fn warp(samples: usize, dims: usize, rows: usize, target: &TargetGrid) -> [Tensor; 2] {
+    let mut matrix = flat(&(numbers(&[samples, rows, dims + 1], 17) * 0.2).unwrap());
+    for row in matrix.chunks_exact_mut((dims + 1) * rows) {
+        (0..rows).for_each(|axis| row[axis * (dims + 1) + axis] += 1.0);
+    }
+    let points = target.points(DType::F32, &Device::Cpu).unwrap();
+    let ones = Tensor::ones((1, target.pixels()), DType::F32, &Device::Cpu).unwrap();
+    [Tensor::from_vec(matrix, (samples, rows, dims + 1), &Device::Cpu).unwrap(), Tensor::cat(&[points, ones], 0).unwrap()]
+}
+
+#[test]
+fn the_sampler_is_the_same() {
+    let kernels: [Arc<dyn Sampling>; 3] = [Arc::new(Bilinear), Arc::new(Bicubic::new(-0.75).unwrap()), Arc::new(Integer::new(Ties::Floor))];
+    for (source, size) in [(vec![13, 17], vec![9, 11]), (vec![170, 151], vec![40, 33]), (vec![6, 7, 8], vec![5, 6, 4])] {
+        for (kernel, boundary) in kernels.iter().flat_map(|kernel| Boundary::ALL.map(|boundary| (kernel.clone(), boundary))) {
+            let (dims, target) = (size.len(), TargetGrid::new(size.clone(), false).unwrap());
+            let sampler = Sampler { kernel, boundary, align_corners: false };
+            let input = numbers(&[&[3, 4], source.as_slice()].concat(), 18);
+            for rows in [dims, dims + 1] {
+                let [matrix, basis] = warp(3, dims, rows, &target);
+                check(&format!("{sampler:?}"), &[input.clone(), matrix.clone(), basis.clone()], |x| sample_structured(&x[0], &x[1], &x[2], &target, &sampler));
+                check("structured_grid", &[matrix, basis], |x| structured_grid(&x[0], &x[1], &target));
+            }
+            let grid = numbers(&[&[3], size.as_slice(), &[dims]].concat(), 19);
+            check(&format!("{sampler:?} at a grid"), &[input, grid], |x| sample_grid(&x[0], &x[1], &sampler));
+        }
+    }
+}
+
+#[test]
+fn steps_of_the_optimisers_are_the_same() {
+    let Some(card) = card() else { return };
+    let adam = AdamUpdate { lr: 0.1, betas: (0.9, 0.999), epsilon: 1e-8, l2: 0.01, decay: 0.02, step: 3 };
+    let sgd = SgdUpdate { lr: 0.1, momentum: 0.9, nesterov: true, decay: 0.01 };
+    let steps = |device: &Device| -> Result<Vec<Tensor>> {
+        let on = |seed| numbers(&[1000], seed).to_device(device);
+        let tensors = [on(20)?, on(21)?, on(22)?.abs()?, on(23)?];
+        // From the middle on, as for a weight whose gradient comes in parts.
+        let half = tensors[3].narrow(0, 0, 500)?;
+        sgd.apply(&tensors[0], 250, &half, Some(&tensors[1]))?;
+        adam.apply(&tensors[0], 500, &half, [&tensors[1], &tensors[2]])?;
+        tensors.iter().map(|tensor| tensor.to_device(&Device::Cpu)).collect()
+    };
+    compare("two steps", &steps(&card).unwrap(), &steps(&Device::Cpu).unwrap());
+}
