@@ -20,6 +20,11 @@ KERNEL moments(const REAL* x, double* mean, double* variance, i64 samples, int c
     }
 }
 
+// A step of running moments towards new ones.
+KERNEL lead(REAL* running, const double* given, i64 channels, double kept, double share) {
+    EACH(i, channels) running[i] = REAL(kept * running[i] + share * given[i]);
+}
+
 // w (x - mean) / sqrt(variance + epsilon) + b, rectified where floor is 0. `inverse` is 1 / sqrt(variance + epsilon).
 KERNEL batch_norm(
     const REAL* x, const REAL* weight, const REAL* bias, const double* mean, const double* inverse, REAL* y, i64 count, int channels, i64 plane, REAL floor

@@ -93,6 +93,12 @@ impl Moments {
 }
 
 fn lead<T: Number>(running: &Tensor, new: &[f64], momentum: f64, factor: f64) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if running.device().is_cuda() {
+        return with_places("batch_norm", [running], |card, [running]| {
+            cuda::lead(card, card.dtype(), running, card.given(new)?, new.len(), [1.0 - momentum, momentum * factor])
+        });
+    }
     mutate(running, 0..new.len(), |running: &mut [T]| {
         running.iter_mut().zip(new).for_each(|(running, new)| *running = T::of((1.0 - momentum) * wide(*running) + momentum * factor * new));
         Ok(())
@@ -433,7 +439,7 @@ mod cuda {
     use crate::cuda::{Address, Argument, Card, Launch, Program};
 
     fn program(dtype: DType) -> Result<Program> {
-        Program::new("batch_norm", dtype, &[include_str!("batch_norm.cu")], &["moments", "batch_norm", "batch_norm_sums", "batch_norm_gradient"])
+        Program::new("batch_norm", dtype, &[include_str!("batch_norm.cu")], &["moments", "lead", "batch_norm", "batch_norm_sums", "batch_norm_gradient"])
     }
 
     impl Planes {
@@ -451,6 +457,12 @@ mod cuda {
     pub(super) fn moments(card: &impl Card, dtype: DType, x: Address, [mean, variance]: [Address; 2], planes: Planes) -> Result<()> {
         let launch = Launch::blocks("moments", planes.channels as u32).with(x).with(mean).with(variance);
         card.launch(&program(dtype)?.for_count(planes.count()), &planes.with(launch, planes.samples))
+    }
+
+    /// Moves a running moment of every channel towards new ones, in f64: the share of it that is kept, and that of the new.
+    pub(super) fn lead(card: &impl Card, dtype: DType, running: Address, new: Address, channels: usize, [kept, share]: [f64; 2]) -> Result<()> {
+        let launch = Launch::each("lead", channels).with(running).with(new).with_length(channels);
+        card.launch(&program(dtype)?, &launch.with(Argument::Double(kept)).with(Argument::Double(share)))
     }
 
     /// From `x`, weight and bias, with the means and the inverse roots of the variances, in f64.
@@ -519,6 +531,11 @@ mod tests {
                 card.assert_close(to_x, expected.input.as_ref().unwrap(), 1e-5);
                 card.assert_close(to_weight, &expected.weight, 1e-5);
                 card.assert_close(to_bias, &expected.bias, 1e-5);
+
+                let (running, moved) = (tensor(3, 0.4), card.tensor(&tensor(3, 0.4)));
+                lead::<f32>(&running, &moments.mean, 0.1, 1.5).unwrap();
+                cuda::lead(card, DType::F32, moved, rows[0], 3, [0.9, 0.1 * 1.5]).unwrap();
+                card.assert_close(moved, &running, 1e-6);
             });
         }
     }

@@ -254,6 +254,9 @@ mod cuda {
     /// The numbers of a tensor from `first` on, as many as a gradient has, in the tensor's own memory.
     #[cfg(feature = "cuda")]
     pub(super) fn part(tensor: &candle_core::Tensor, first: usize, gradient: &candle_core::Tensor) -> Result<candle_core::Tensor> {
+        if !tensor.is_contiguous() {
+            candle_core::bail!("an update in place needs a contiguous tensor, not strides {:?}", tensor.stride());
+        }
         tensor.detach().flatten_all()?.narrow(0, first, gradient.elem_count())
     }
 

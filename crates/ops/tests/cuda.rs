@@ -3,7 +3,7 @@
 //! Needs the feature `cuda`, and does nothing on a machine without a card. The program that holds these tests can be carried to a machine without Rust.
 #![cfg(feature = "cuda")]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
@@ -17,15 +17,13 @@ use stn_sampler_bicubic::Bicubic;
 use stn_sampler_bilinear::Bilinear;
 use stn_sampler_integer::{Integer, Ties};
 
-/// The card, or a word that there is none.
+/// The card, or a word that there is none. One for all tests, with a stream of its own: they run in threads of their own.
 fn card() -> Option<Device> {
-    match Device::new_cuda(0) {
-        Ok(card) => Some(card),
-        Err(error) => {
-            eprintln!("there is no graphics card here ({error}): its tests are left out");
-            None
-        }
-    }
+    static CARD: OnceLock<Option<Device>> = OnceLock::new();
+    let opened = CARD.get_or_init(|| {
+        Device::new_cuda_with_stream(0).inspect_err(|error| eprintln!("there is no graphics card here ({error}): its tests are left out")).ok()
+    });
+    opened.clone()
 }
 
 /// Numbers that look random, the same each time, from -1 to 1.
@@ -43,7 +41,7 @@ fn run(device: &Device, given: &[Tensor], operation: &dyn Fn(&[Tensor]) -> Resul
     let vars = given.iter().map(|tensor| Var::from_tensor(&tensor.to_device(device)?)).collect::<Result<Vec<_>>>()?;
     let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
     let value = operation(&tensors)?;
-    let upstream = numbers(value.dims(), 99).to_device(device)?;
+    let upstream = numbers(value.dims(), 99).to_dtype(value.dtype())?.to_device(device)?;
     let mut gradients = (&value * &upstream)?.sum_all()?.backward()?;
     let mut results = vec![value.to_device(&Device::Cpu)?];
     for var in &vars {
@@ -54,8 +52,9 @@ fn run(device: &Device, given: &[Tensor], operation: &dyn Fn(&[Tensor]) -> Resul
     Ok(results)
 }
 
-fn flat(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().and_then(|tensor| tensor.to_vec1()).unwrap()
+/// The numbers of a tensor, in 64 bits: exact for f32 as for f64.
+fn flat(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).and_then(|tensor| tensor.flatten_all()?.to_vec1()).unwrap()
 }
 
 fn compare(what: &str, found: &[Tensor], expected: &[Tensor]) {
@@ -63,7 +62,7 @@ fn compare(what: &str, found: &[Tensor], expected: &[Tensor]) {
     for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert_eq!(found.dims(), expected.dims(), "{what}, result {number}");
         let (found, expected) = (flat(found), flat(expected));
-        let largest = expected.iter().fold(1e-30_f32, |largest, number| largest.max(number.abs()));
+        let largest = expected.iter().fold(1e-30_f64, |largest, number| largest.max(number.abs()));
         for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
             assert!((found - expected).abs() <= 1e-5 * largest, "{what}, result {number}, number {i} is {found} on the card and {expected} on the processor");
         }
@@ -77,7 +76,7 @@ fn check(what: &str, given: &[Tensor], operation: impl Fn(&[Tensor]) -> Result<T
     let found = run(&card, given, &operation).unwrap();
     compare(what, &found, &expected);
     for (first, second) in found.iter().zip(run(&card, given, &operation).unwrap()) {
-        let bits = |tensor: &Tensor| flat(tensor).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let bits = |tensor: &Tensor| flat(tensor).into_iter().map(f64::to_bits).collect::<Vec<_>>();
         assert_eq!(bits(first), bits(&second), "{what} twice");
     }
 }
@@ -122,9 +121,32 @@ fn layers_are_the_same() {
     check("batch_norm", &given, |x| batch_norm(&x[0], &x[1], &x[2], Moments::of(&x[0].detach())?, 1e-5));
 }
 
+#[test]
+fn moments_and_their_running_means_are_the_same() {
+    let Some(card) = card() else { return };
+    let led = |device: &Device| -> Result<Vec<Tensor>> {
+        let x = numbers(&[6, 4, 9], 14).to_device(device)?;
+        let rows = [numbers(&[4], 15).to_device(device)?, numbers(&[4], 16).to_device(device)?];
+        Moments::of(&x)?.lead(0.1, &rows[0], &rows[1])?;
+        rows.iter().map(|row| row.to_device(&Device::Cpu)).collect()
+    };
+    compare("running moments", &led(&card).unwrap(), &led(&Device::Cpu).unwrap());
+}
+
+#[test]
+fn numbers_of_64_bits_are_the_same() {
+    let wide = |tensor: Tensor| tensor.to_dtype(DType::F64).unwrap();
+    let given = [wide(numbers(&[6, 3, 17, 15], 11)), wide(numbers(&[8, 3, 5, 4], 12)), wide(numbers(&[8], 13))];
+    check("conv2d of f64", &given, |x| conv2d(&x[0], &x[1], Some(&x[2]), Window2d::default()));
+    let sampler = Sampler { kernel: Arc::new(Bicubic::new(-0.5).unwrap()), boundary: Boundary::Reflection, align_corners: true };
+    let target = TargetGrid::new([9, 11], true).unwrap();
+    let [matrix, basis] = warp(3, 2, 3, &target).map(wide);
+    check("sample_structured of f64", &[wide(numbers(&[3, 4, 13, 17], 18)), matrix, basis], |x| sample_structured(&x[0], &x[1], &x[2], &target, &sampler));
+}
+
 /// A warp near the identity, with a divisor far from zero where it has one.
 fn warp(samples: usize, dims: usize, rows: usize, target: &TargetGrid) -> [Tensor; 2] {
-    let mut matrix = flat(&(numbers(&[samples, rows, dims + 1], 17) * 0.2).unwrap());
+    let mut matrix: Vec<f32> = (numbers(&[samples, rows, dims + 1], 17) * 0.2).and_then(|numbers| numbers.flatten_all()?.to_vec1()).unwrap();
     for row in matrix.chunks_exact_mut((dims + 1) * rows) {
         (0..rows).for_each(|axis| row[axis * (dims + 1) + axis] += 1.0);
     }

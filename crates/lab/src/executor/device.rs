@@ -43,7 +43,7 @@ impl FromStr for DeviceName {
 }
 
 impl DeviceName {
-    /// The device itself.
+    /// The device itself; of a graphics card each time another way to it, with a stream of work and libraries' memory of its own.
     ///
     /// # Errors
     ///
@@ -53,7 +53,11 @@ impl DeviceName {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(_) if !candle_core::utils::cuda_is_available() => Err(missing(WITHOUT_CUDA.into())),
-            Self::Cuda(number) => Device::new_cuda(number).map_err(|error| missing(error.to_string())),
+            Self::Cuda(number) => Device::new_cuda_with_stream(number).map_err(|error| {
+                // The first line: a backtrace may follow, which says nothing of the machine.
+                let words = error.to_string();
+                missing(format!("{}; does nvidia-smi name a card of that number?", words.lines().next().unwrap_or_default()))
+            }),
         }
     }
 }
@@ -71,6 +75,21 @@ pub(crate) fn open(names: &[DeviceName]) -> Result<Vec<(DeviceName, Device)>> {
         return Err(Error::Other(format!("{twice} is named twice; --jobs says how many trials run at once, and they share the devices")));
     }
     names.iter().map(|name| Ok((*name, name.open()?))).collect()
+}
+
+/// A device for each of some jobs, which take the opened ones in turn: each but the first to take a device opens it anew, so that no two share a stream of work.
+///
+/// # Errors
+///
+/// As `open`.
+pub(crate) fn for_jobs(opened: Vec<(DeviceName, Device)>, jobs: usize, open: impl Fn(DeviceName) -> Result<Device>) -> Result<Vec<(DeviceName, Device)>> {
+    let names: Vec<DeviceName> = opened.iter().map(|(name, _)| *name).collect();
+    let mut devices = opened;
+    devices.truncate(jobs);
+    for name in names.iter().cycle().skip(names.len()).take(jobs.saturating_sub(names.len())) {
+        devices.push((*name, open(*name)?));
+    }
+    Ok(devices)
 }
 
 #[cfg(test)]

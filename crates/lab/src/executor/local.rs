@@ -24,7 +24,8 @@ pub(crate) fn run(experiment: &Experiment, options: &RunOptions, registry: &Regi
     let prepared = pool(threads)?.install(|| prepare(experiment, &store, options.only.as_deref(), registry))?;
     let waiting = prepared.iter().filter(|prepared| matches!(prepared, Prepared::Waiting { .. })).count();
     let jobs = options.jobs.clamp(1, waiting.max(1)).min(threads);
-    let places = (0..jobs).map(|job| Place::new(job, jobs, threads, &devices)).collect::<Result<Vec<_>>>()?;
+    let devices = device::for_jobs(devices, jobs, DeviceName::open)?;
+    let places = devices.into_iter().enumerate().map(|(job, device)| Place::new(job, jobs, threads, device)).collect::<Result<Vec<_>>>()?;
     let summary = Mutex::new(RunSummary { dir: store.dir().to_owned(), ..RunSummary::default() });
     let (budget, pruner) = (Budget::new(options.memory), Pruner::new(experiment, store.dir()));
     let (next, held, waits) = (AtomicUsize::new(0), Waiting::default(), AtomicBool::new(false));
@@ -47,14 +48,14 @@ fn pool(threads: usize) -> Result<ThreadPool> {
 }
 
 /// What one job of several computes with: its share of the threads, and a device.
-struct Place<'a> {
+struct Place {
     pool: ThreadPool,
-    device: &'a (DeviceName, Device),
+    device: (DeviceName, Device),
 }
 
-impl<'a> Place<'a> {
-    fn new(job: usize, jobs: usize, threads: usize, devices: &'a [(DeviceName, Device)]) -> Result<Self> {
-        Ok(Self { pool: pool(threads / jobs + usize::from(job < threads % jobs))?, device: &devices[job % devices.len()] })
+impl Place {
+    fn new(job: usize, jobs: usize, threads: usize, device: (DeviceName, Device)) -> Result<Self> {
+        Ok(Self { pool: pool(threads / jobs + usize::from(job < threads % jobs))?, device })
     }
 }
 
@@ -76,7 +77,7 @@ struct Queue<'a> {
 
 impl Queue<'_> {
     /// Takes trials until every one has ended or the run is stopped.
-    fn work(&self, place: &Place<'_>) {
+    fn work(&self, place: &Place) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some((trial, prepared)) = self.experiment.trials().get(index).zip(self.prepared.get(index)) else { break };
@@ -105,7 +106,7 @@ impl Queue<'_> {
     }
 
     /// Runs a trial, again where it fails and the file says so; `waited` for where somebody else was at work at it.
-    fn trial(&self, trial: &Trial, index: usize, place: &Place<'_>, waited: bool) {
+    fn trial(&self, trial: &Trial, index: usize, place: &Place, waited: bool) {
         let Some(Prepared::Waiting { dataset, plan, objective }) = self.prepared.get(index) else { return };
         let bytes = need(trial, plan, objective);
         let Some(_held) = self.budget.hold(bytes, &self.options.cancel) else {
@@ -144,7 +145,7 @@ impl Queue<'_> {
                 observer: self.observer,
                 options: self.options,
                 threads,
-                device: place.device,
+                device: &place.device,
                 pruner: self.pruner.as_ref(),
             };
             match place.pool.install(|| run.run(lease, self.store)) {
@@ -232,7 +233,8 @@ mod tests {
     #[test]
     fn jobs_share_the_threads_and_take_the_devices_in_turn() {
         let devices = [(DeviceName::Cuda(0), Device::Cpu), (DeviceName::Cuda(1), Device::Cpu)];
-        let places: Vec<_> = (0..3).map(|job| Place::new(job, 3, 4, &devices).unwrap()).collect();
+        let devices = device::for_jobs(devices.into(), 3, |_| Ok(Device::Cpu)).unwrap();
+        let places: Vec<_> = devices.into_iter().enumerate().map(|(job, device)| Place::new(job, 3, 4, device).unwrap()).collect();
         let shares: Vec<_> = places.iter().map(|place| (place.pool.current_num_threads(), place.device.0)).collect();
         assert_eq!(shares, [(2, DeviceName::Cuda(0)), (1, DeviceName::Cuda(1)), (1, DeviceName::Cuda(0))]);
     }

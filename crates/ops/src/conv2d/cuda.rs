@@ -21,7 +21,7 @@ use candle_core::{CudaDevice, CudaStorage, DType, Layout, Result, Shape, Storage
 use super::ConvBlockGradients;
 use super::patches::Geometry;
 use crate::cuda::Address;
-use crate::cuda::candle::{OnCard, unset_like, with_places};
+use crate::cuda::candle::{OnCard, no_room, unset_like, with_places};
 use crate::cuda::dense::{Planes, add_bias, bias_gradient};
 
 /// A number that cuDNN computes in.
@@ -41,6 +41,8 @@ pub(super) fn forward(geometry: Geometry, input: Held, weight: Held, bias: Optio
         return Ok((input.0.device.zeros_impl(&shape, card.dtype())?, shape));
     }
     let output = match card.dtype() {
+        // cuDNN takes no empty filters; the sum over no channel is zero.
+        dtype if geometry.channels == 0 => input.0.device.zeros_impl(&shape, dtype)?,
         DType::F64 => Convolution::<f64>::new(geometry, &input.0.device)?.forward(input, weight)?,
         _ => Convolution::<f32>::new(geometry, &input.0.device)?.forward(input, weight)?,
     };
@@ -59,7 +61,7 @@ pub(super) fn gradients(geometry: Geometry, [input, weight, upstream]: [&Tensor;
         return Ok(ConvBlockGradients {
             input: input_wanted.then(|| zeros(input.shape())).transpose()?,
             weight: filters_wanted.then(|| zeros(weight.shape())).transpose()?,
-            bias: filters_wanted.then(|| zeros(&bias_shape)).transpose()?,
+            bias: filters_wanted.then(|| if upstream.elem_count() == 0 { zeros(&bias_shape) } else { to_bias(geometry, upstream) }).transpose()?,
         });
     }
     let by_cudnn = |shape: &Shape, which: Gradient, from: [&Tensor; 2]| -> Result<Tensor> {
@@ -171,12 +173,12 @@ impl<T: Number> Convolution<T> {
 
     fn room(&self, bytes: usize) -> Result<CudaSlice<u8>> {
         // SAFETY: cuDNN reads nothing of its room that it did not write.
-        unsafe { self.device.alloc(bytes.max(1)) }
+        unsafe { self.device.alloc(bytes.max(1)) }.map_err(|error| no_room(bytes, &error))
     }
 
     fn unset(&self, count: usize) -> Result<CudaSlice<T>> {
         // SAFETY: the callers have cuDNN write every number.
-        unsafe { self.device.alloc(count.max(1)) }
+        unsafe { self.device.alloc(count.max(1)) }.map_err(|error| no_room(count * size_of::<T>(), &error))
     }
 }
 

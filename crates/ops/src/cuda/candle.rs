@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 
-use candle_core::backend::BackendStorage;
+use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
 use candle_core::cuda_backend::cudarc::driver::sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
-use candle_core::{CudaDevice, CudaStorage, DType, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use candle_core::{CudaDevice, CudaStorage, DType, Error, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 
 use super::{Address, Argument, Card, Launch, Program, compiled};
 
@@ -15,7 +16,7 @@ const SHARED_UNASKED: u32 = 48 * 1024;
 
 /// One of candle's cards, during one operation.
 ///
-/// All that it does goes to the one stream of its device, in order: what an operation reads has been written, and memory that is given back is free only behind what
+/// All that it does goes to the one stream of its device ([`Device::new_cuda_with_stream`](candle_core::Device::new_cuda_with_stream)), in order: what an operation reads has been written, and memory that is given back is free only behind what
 /// was launched before.
 pub(crate) struct OnCard {
     device: CudaDevice,
@@ -75,8 +76,9 @@ impl OnCard {
     }
 
     fn unset<T: DeviceRepr + candle_core::cuda_backend::CudaDType>(&self, shape: &Shape) -> Result<CudaStorage> {
+        let count = shape.elem_count().max(1);
         // SAFETY: `make` has every number written before the tensor is anyone's.
-        let slice = unsafe { self.device.alloc::<T>(shape.elem_count().max(1))? };
+        let slice = unsafe { self.device.alloc::<T>(count) }.map_err(|error| no_room(count * size_of::<T>(), &error))?;
         Ok(CudaStorage::wrap_cuda_slice(slice, self.device.clone()))
     }
 
@@ -102,10 +104,15 @@ impl OnCard {
 impl Card for OnCard {
     fn room(&self, bytes: usize) -> Result<Address> {
         // SAFETY: room for an operation holds whatever it does until a kernel writes it.
-        let slice = unsafe { self.device.alloc::<u8>(bytes.max(1))? };
+        let slice = unsafe { self.device.alloc::<u8>(bytes.max(1)) }.map_err(|error| no_room(bytes, &error))?;
         let address = self.first(&slice);
         self.rooms.borrow_mut().push(slice);
         Ok(address)
+    }
+
+    fn shared_memory(&self) -> Result<usize> {
+        let most = self.device.cuda_stream().context().attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN).w()?;
+        Ok(most as usize)
     }
 
     fn launch(&self, program: &Program, launch: &Launch) -> Result<()> {
@@ -135,6 +142,11 @@ impl Card for OnCard {
     }
 }
 
+/// That the card has no room for so many bytes.
+pub(crate) fn no_room(bytes: usize, error: &Error) -> Error {
+    Error::Msg(format!("no room for {bytes} bytes on the graphics card ({error}); use a smaller batch, or run fewer trials at once (--jobs)"))
+}
+
 /// Lends the places of contiguous tensors that lie on one card, for an operation that is none of candle's; what it writes, it writes in place.
 ///
 /// # Errors
@@ -146,7 +158,11 @@ pub(crate) fn with_places<const N: usize, R>(operation: &str, tensors: [&Tensor;
     let mut places = [Address::NONE; N];
     for ((storage, layout), place) in guards.iter().zip(&mut places) {
         let Storage::Cuda(storage) = &**storage else { bail!("{operation}: some tensors are on a graphics card and others are not; move them to one device") };
-        *place = card.get_or_insert_with(|| OnCard::of(storage)).place(storage, layout)?;
+        let card = card.get_or_insert_with(|| OnCard::of(storage));
+        if storage.dtype() != card.dtype || !storage.device.same_device(&card.device) {
+            bail!("{operation}: tensors of {:?} and {:?}, on one card or several; convert them to one type, on one device", card.dtype, storage.dtype());
+        }
+        *place = card.place(storage, layout)?;
     }
     match card {
         Some(card) => work(&card, places),
@@ -160,6 +176,7 @@ pub(crate) fn with_places<const N: usize, R>(operation: &str, tensors: [&Tensor;
 ///
 /// Where the card has no room.
 pub(crate) fn unset_like(tensor: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+    let shape = shape.into();
     // SAFETY: the operations that ask for it have it written whole by the kernels that they launch next.
-    unsafe { Tensor::empty(shape, tensor.dtype(), tensor.device()) }
+    unsafe { Tensor::empty(&shape, tensor.dtype(), tensor.device()) }.map_err(|error| no_room(shape.elem_count() * tensor.dtype().size_in_bytes(), &error))
 }

@@ -101,6 +101,10 @@ impl Card for Emulated {
         Ok(self.memory(bytes))
     }
 
+    fn shared_memory(&self) -> Result<usize> {
+        Ok(96 * 1024)
+    }
+
     fn launch(&self, program: &Program, launch: &Launch) -> Result<()> {
         if launch.blocks == 0 {
             return Ok(());

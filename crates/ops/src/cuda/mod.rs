@@ -39,6 +39,9 @@ pub(crate) trait Card {
     /// Memory until the operation ends: so many bytes, whatever they hold.
     fn room(&self, bytes: usize) -> Result<Address>;
 
+    /// The shared memory that a block may have, in bytes, besides what a kernel's text names.
+    fn shared_memory(&self) -> Result<usize>;
+
     /// Has a kernel of a program run; nothing where it has no block.
     fn launch(&self, program: &Program, launch: &Launch) -> Result<()>;
 }

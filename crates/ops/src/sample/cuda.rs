@@ -20,7 +20,7 @@ const THREADS_OF_A_CARD: usize = 1 << 17;
 /// The blocks that fill a card.
 const BLOCKS_OF_A_CARD: usize = 1 << 9;
 
-/// The shared memory of a block that adds up gradients, in bytes: on cards from 2020 on, a multiprocessor has room for two such blocks.
+/// The most shared memory of a block that adds up gradients, in bytes: a multiprocessor of a card of compute capability 9.0 has room for two such blocks.
 const SHARED: usize = 96 * 1024;
 
 /// The bits of the whole numbers that gradients are added up in, but for the sign and one that is room for rounding.
@@ -202,22 +202,35 @@ impl<'a, C: Card> OnCard<'a, C> {
 
     /// Equations 6 and 7, from the gradient to the output.
     pub(super) fn gradients(&self, input: Address, upstream: Address, to: Gradients) -> Result<()> {
-        let Call { samples, pixels, .. } = *self.call;
         let input_wanted = to.input != Address::NONE && self.call.plane_len() > 0;
         let rows_wanted = to.warp != Address::NONE || to.basis != Address::NONE;
-        let Shares { group, band, parts } = Shares::new(self.call, input_wanted);
-        let to_input = if input_wanted { to.input } else { Address::NONE };
-        let to_rows = if rows_wanted { self.warp.room(parts)? } else { Address::NONE };
-        if input_wanted || rows_wanted {
-            let terms = (pixels * self.call.sampler.kernel.support().pow(self.warp.dims as u32)).max(1);
-            let launch = self.warp.given(Launch::blocks("sample_gradients", (samples * parts) as u32).with(input)).with(upstream);
-            let launch = self.with_sizes(launch.with(to_input).with(to_rows).with_length(samples), group);
-            let mut launch = launch.with(band as i32).with((BITS - terms.next_power_of_two().ilog2()) as i32);
-            launch.threads = (pixels.next_multiple_of(32) as u32).clamp(32, 2 * BLOCK);
-            launch.shared = if input_wanted { (group * (8 * band + 8)) as u32 } else { 0 };
-            self.launch(launch)?;
+        let together = Shares::new(self.call, input_wanted.then_some(self.warp.card.shared_memory()?));
+        // A source in many bands would leave as many parts of the gradients to rows: these then come from a launch of their own.
+        let apart = Shares::new(self.call, None);
+        let at_once = together.bands <= 1;
+        if input_wanted && (!rows_wanted || !at_once) {
+            self.gradients_of(&together, [input, upstream], to.input, Address::NONE)?;
         }
-        if rows_wanted { self.warp.back(to_rows, parts, to) } else { Ok(()) }
+        if !rows_wanted {
+            return Ok(());
+        }
+        let (shares, to_input) = if at_once && input_wanted { (together, to.input) } else { (apart, Address::NONE) };
+        let to_rows = self.warp.room(shares.parts())?;
+        self.gradients_of(&shares, [input, upstream], to_input, to_rows)?;
+        self.warp.back(to_rows, shares.parts(), to)
+    }
+
+    /// One launch, for the gradients to the input, to the rows, or to both.
+    fn gradients_of(&self, shares: &Shares, [input, upstream]: [Address; 2], to_input: Address, to_rows: Address) -> Result<()> {
+        let Call { samples, pixels, .. } = *self.call;
+        let Shares { group, band, .. } = *shares;
+        let terms = (pixels * self.call.sampler.kernel.support().pow(self.warp.dims as u32)).max(1);
+        let launch = self.warp.given(Launch::blocks("sample_gradients", (samples * shares.parts()) as u32).with(input)).with(upstream);
+        let launch = self.with_sizes(launch.with(to_input).with(to_rows).with_length(samples), group);
+        let mut launch = launch.with(band as i32).with((BITS - terms.next_power_of_two().ilog2()) as i32);
+        launch.threads = (pixels.next_multiple_of(32) as u32).clamp(32, 2 * BLOCK);
+        launch.shared = if to_input == Address::NONE { 0 } else { (group * CELL * (band + 1)) as u32 };
+        self.launch(launch)
     }
 
     /// Channels, the channels of a task, the source's width, height and depth, and the target's pixels.
@@ -297,27 +310,39 @@ fn place(card: &crate::cuda::candle::OnCard, gradient: &Option<Tensor>) -> Resul
     gradient.as_ref().map_or(Ok(Address::NONE), |tensor| card.place_of(tensor))
 }
 
+/// The bytes of a whole number.
+const CELL: usize = 8;
+
 /// How the gradients of a sample are shared out among blocks.
+#[derive(Debug, Clone, Copy)]
 struct Shares {
     /// The channels of a block.
     group: usize,
+    /// The groups of channels.
+    groups: usize,
     /// The pixels of the source of a block.
     band: usize,
-    /// The blocks of a sample.
-    parts: usize,
+    /// The bands of the source.
+    bands: usize,
 }
 
 impl Shares {
-    fn new(call: &Call<'_>, input_wanted: bool) -> Self {
+    /// With the shared memory that a block may have, in bytes, where the gradient to the input is wanted.
+    fn new(call: &Call<'_>, shared: Option<usize>) -> Self {
         let plane = call.plane_len();
         // As many blocks as fill a card, no more: each finds the taps of all target pixels.
         let group = call.channels.div_ceil(BLOCKS_OF_A_CARD.div_ceil(call.samples.max(1))).max(1);
-        if !input_wanted {
-            return Self { group, band: plane, parts: call.channels.div_ceil(group) };
-        }
-        let group = group.min((SHARED / 8 / (plane + 1)).max(1));
-        let band = plane.min(SHARED / 8);
-        Self { group, band, parts: call.channels.div_ceil(group) * plane.div_ceil(band) }
+        let Some(shared) = shared else { return Self { group, groups: call.channels.div_ceil(group), band: plane, bands: 1 } };
+        // A band, and the largest number of it beside it.
+        let cells = shared.min(SHARED) / CELL;
+        let group = group.min((cells / (plane + 1)).max(1));
+        let band = plane.min(cells - 1);
+        Self { group, groups: call.channels.div_ceil(group), band, bands: plane.div_ceil(band) }
+    }
+
+    /// The blocks of a sample.
+    fn parts(&self) -> usize {
+        self.groups * self.bands
     }
 }
 
@@ -451,7 +476,7 @@ mod tests {
     fn a_source_larger_than_shared_memory_is_done_in_bands() {
         let sampler = Sampler { kernel: std::sync::Arc::new(stn_sampler_bilinear::Bilinear), boundary: Boundary::Zeros, align_corners: false };
         let drawn = Drawn { sampler, source: vec![170, 151], target: vec![9, 40], samples: 1, channels: 2 };
-        assert_eq!(Shares::new(&drawn.call(), true).parts, 2 * 3);
+        assert_eq!(Shares::new(&drawn.call(), Some(SHARED)).parts(), 2 * 3);
         let mut draws = Draws(9);
         let [input, upstream, grid] = [2 * 170 * 151, 2 * 360, 2 * 360].map(|length| draws.numbers::<f32>(length));
         let warp = warp::Grid::<f32>::new(&grid, &drawn.target);
