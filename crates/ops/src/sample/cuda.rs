@@ -464,7 +464,7 @@ mod tests {
         (upstream[2], upstream[9]) = (f32::NAN, f32::INFINITY);
         let expected = plain::input_gradient(&drawn.call(), &upstream, &warp::Grid::<f32>::new(&grid, &drawn.target));
         let kind = |numbers: &[f32]| numbers.iter().map(|number| number.classify()).collect::<Vec<_>>();
-        assert!(expected.iter().any(|number| number.is_nan()) && expected.iter().any(|number| number.is_infinite()));
+        assert!(expected[..24].chunks(12).all(|channel| channel.iter().any(|number| !number.is_finite())));
         Emulated::both(|card| {
             let [to_input, _] = gridded(card, &drawn, [&input, &upstream, &grid], [true, true]);
             assert_eq!(kind(&to_input), kind(&expected));
