@@ -9,6 +9,7 @@ use stn_nn::Plan;
 
 use super::pruning::Pruner;
 use super::{DeviceName, RunOptions};
+use crate::spec::sections::WithoutCuda;
 use crate::store::{CONFUSION, FACTS, LOG, Lease, METRICS, Store, THETAS, WARPS, WEIGHTS, WORST, checkpoint, facts, files, frame, metrics, weights};
 use crate::trainer::{Evaluation, Keeper, Measured, Objective, Stop, Trainer};
 use crate::trial_log::TrialLog;
@@ -114,6 +115,11 @@ impl TrialRun<'_> {
         for line in self.plan.describe() {
             tracing::info!(parameters = line.parameters, "{}: {} -> {}", line.name, line.layer, line.output);
         }
+        if self.device.0 != DeviceName::Cpu
+            && let Some(warning) = on_processor(&self.plan.transformers_without_cuda(), self.experiment.without_cuda())?
+        {
+            tracing::warn!("{warning}");
+        }
         facts.labels = Some(self.dataset.heads() as i64);
         facts.parameters = Some(self.plan.parameters() as i64);
         facts.width = self.plan.width().map(|width| width as i64);
@@ -181,4 +187,32 @@ impl Observer for Reporting<'_> {
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+/// Refuses transformers whose kernels have no code for graphics cards, or says that they read on the processor, as was chosen.
+fn on_processor(transformers: &[String], chosen: WithoutCuda) -> Result<Option<String>> {
+    if transformers.is_empty() {
+        return Ok(None);
+    }
+    let names = transformers.join(", ");
+    match chosen {
+        WithoutCuda::Refuse => Err(Error::Other(format!(
+            "{names}: the sampling kernel has no code for graphics cards. Use --device cpu; or let it read on the processor, which is slow, by run.without_cuda=\"processor\"; or give the kernel a `cuda_source`"
+        ))),
+        WithoutCuda::Processor => Ok(Some(format!("{names}: the sampling kernel has no code for graphics cards and reads on the processor, which is slow"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_code_for_cards_is_refused_or_reads_on_the_processor_as_chosen() {
+        let names = ["st (affine, own, zeros)".to_owned()];
+        let refused = on_processor(&names, WithoutCuda::Refuse).unwrap_err().to_string();
+        assert!(["st (affine, own, zeros)", "--device cpu", "run.without_cuda", "cuda_source"].iter().all(|part| refused.contains(part)), "{refused}");
+        assert!(on_processor(&names, WithoutCuda::Processor).unwrap().unwrap().contains("processor"));
+        assert_eq!(on_processor(&[], WithoutCuda::Refuse).unwrap(), None);
+    }
 }

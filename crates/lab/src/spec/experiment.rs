@@ -16,7 +16,7 @@ use super::findings::Findings;
 use super::overrides;
 use super::planner::Planner;
 use super::resolve::{Resolved, locate};
-use super::sections::{ModelSection, PruneSection, RunSection, SlurmSection, TopLevel};
+use super::sections::{ModelSection, PruneSection, RunSection, SlurmSection, TopLevel, WithoutCuda};
 use super::slurm;
 use super::sweep::{self, Block, Mistake};
 use super::trial::Trial;
@@ -114,6 +114,11 @@ impl Experiment {
     /// By which rule trials are stopped early, where they are.
     pub(crate) fn prune(&self) -> Option<&PruneSection> {
         self.prune.as_ref()
+    }
+
+    /// What becomes of a trial on a graphics card whose sampling kernel has no code for one.
+    pub(crate) fn without_cuda(&self) -> WithoutCuda {
+        self.run.without_cuda
     }
 
     /// How often a trial makes a checkpoint.

@@ -99,12 +99,25 @@ pub(crate) struct RunSection {
     pub retries: u64,
     /// Seconds between a trial's checkpoints; more where they would take over a hundredth of its time.
     pub checkpoint_seconds: f64,
+    /// What becomes of a trial on a graphics card whose sampling kernel has no code for one: it is refused, or the kernel reads on the processor, with a warning.
+    pub without_cuda: WithoutCuda,
 }
 
 impl Default for RunSection {
     fn default() -> Self {
-        Self { retries: 0, checkpoint_seconds: 30.0 }
+        Self { retries: 0, checkpoint_seconds: 30.0, without_cuda: WithoutCuda::default() }
     }
+}
+
+/// What becomes of a trial on a graphics card whose sampling kernel has no code for one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WithoutCuda {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// The kernel reads on the processor: images and gradients go there and back at every step.
+    Processor,
 }
 
 /// By which rule a trial is stopped early.

@@ -256,6 +256,17 @@ impl Plan {
         saved(&self.layers)
     }
 
+    /// The transformers whose sampling kernel has no code for graphics cards, and reads on the processor wherever the rest is computed.
+    pub fn transformers_without_cuda(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        each(&self.layers, &mut |layer| {
+            let Operation::Transformers(transformers) = &layer.operation else { return };
+            let without = transformers.transformers.iter().filter(|transformer| transformer.kernel.cuda_source().is_none());
+            names.extend(without.map(|transformer| format!("{} ({})", transformer.name, transformer.label)));
+        });
+        names
+    }
+
     /// A line a layer, in the order of computation: the layers of a localisation network stand before their transformer.
     pub fn describe(&self) -> Vec<LayerLine> {
         let mut lines = Vec::new();

@@ -2,14 +2,14 @@
 
 use std::slice::from_mut;
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use stn_core::TargetGrid;
 
 use super::fused::{self, Fused};
 use super::plain::{self, Call};
 use super::structured::Structured;
 use super::warp::{Coordinates, Grid};
-use super::{Sampler, check_structured, grid_target};
+use super::{Sampler, check_structured, grid_target, reads_on_processor};
 use crate::cpu::{Number, by_number, expect_numbers, numbers};
 
 /// The gradients wanted of [`sample_structured_gradients`].
@@ -50,6 +50,11 @@ pub fn sample_structured_gradients(
     expect_numbers(NAME, &[("input", input), ("matrix", matrix), ("basis", basis), ("upstream", upstream)])?;
     check_structured(NAME, input, matrix, basis, target, sampler)?;
     check_upstream(NAME, input, target.size(), upstream)?;
+    if reads_on_processor(input, sampler) {
+        let [input_here, matrix, basis, upstream] = [input, matrix, basis, upstream].map(|tensor| tensor.to_device(&Device::Cpu));
+        let gradients = sample_structured_gradients(&input_here?, &matrix?, &basis?, target, sampler, &upstream?, wanted)?;
+        return Ok((back(gradients.0, input)?, back(gradients.1, input)?, back(gradients.2, input)?));
+    }
     #[cfg(feature = "cuda")]
     if input.device().is_cuda() {
         return super::cuda::structured_gradients([input, matrix, basis, upstream], target, sampler, wanted);
@@ -82,6 +87,11 @@ pub fn sample_grid_gradients(
     expect_numbers(NAME, &[("input", input), ("grid", grid), ("upstream", upstream)])?;
     let target = grid_target(NAME, input, grid, sampler)?;
     check_upstream(NAME, input, target, upstream)?;
+    if reads_on_processor(input, sampler) {
+        let [input_here, grid, upstream] = [input, grid, upstream].map(|tensor| tensor.to_device(&Device::Cpu));
+        let gradients = sample_grid_gradients(&input_here?, &grid?, sampler, &upstream?, wanted)?;
+        return Ok((back(gradients.0, input)?, back(gradients.1, input)?));
+    }
     #[cfg(feature = "cuda")]
     if input.device().is_cuda() {
         return super::cuda::grid_gradients([input, grid, upstream], target, sampler, wanted);
@@ -101,6 +111,11 @@ pub fn sample_grid_gradients(
             Ok((tensor(wanted.input, to_input, input)?, tensor(wanted.grid, to_grid, grid)?))
         })
     })
+}
+
+/// A gradient that was computed on the processor, on the device of the input.
+fn back(gradient: Option<Tensor>, input: &Tensor) -> Result<Option<Tensor>> {
+    gradient.map(|gradient| gradient.to_device(input.device())).transpose()
 }
 
 /// The gradients to input, M and B; those that are not wanted are empty.

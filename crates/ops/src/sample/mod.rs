@@ -36,7 +36,7 @@ mod warp;
 
 use std::sync::Arc;
 
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, Device, Result, Tensor, bail};
 use stn_core::{Boundary, Sampling, TargetGrid};
 
 use crate::cpu::{elements, expect_numbers};
@@ -61,12 +61,18 @@ pub struct Sampler {
 /// divides the others, guarded near zero by [`HOMOGENEOUS_GUARD`](stn_core::transformation::HOMOGENEOUS_GUARD). Gradients flow to all three tensors, where they are
 /// tracked. A coordinate that is not finite reads zero under [`Boundary::Zeros`] and what [`Boundary::coordinate`] says elsewhere, and passes no gradient.
 ///
+/// On a graphics card a kernel without [`cuda_source`](stn_core::SamplingKernel::cuda_source) reads on the processor: the tensors go there and back.
+///
 /// # Errors
 ///
 /// Where a shape or type does not fit: every tensor f32 or all f64, the same `align_corners` for the target and the sampler; or the output is too large for any memory.
 pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target: &TargetGrid, sampler: &Sampler) -> Result<Tensor> {
     expect_numbers("sample_structured", &[("input", input), ("matrix", matrix), ("basis", basis)])?;
     check_structured("sample_structured", input, matrix, basis, target, sampler)?;
+    if reads_on_processor(input, sampler) {
+        let [input_here, matrix, basis] = [input, matrix, basis].map(|tensor| tensor.to_device(&Device::Cpu));
+        return sample_structured(&input_here?, &matrix?, &basis?, target, sampler)?.to_device(input.device());
+    }
     let op = op::SampleStructured { sampler: sampler.clone(), target: target.clone() };
     input.contiguous()?.apply_op3(&matrix.contiguous()?, &basis.contiguous()?, op)
 }
@@ -81,6 +87,9 @@ pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target
 pub fn sample_grid(input: &Tensor, grid: &Tensor, sampler: &Sampler) -> Result<Tensor> {
     expect_numbers("sample_grid", &[("input", input), ("grid", grid)])?;
     grid_target("sample_grid", input, grid, sampler)?;
+    if reads_on_processor(input, sampler) {
+        return sample_grid(&input.to_device(&Device::Cpu)?, &grid.to_device(&Device::Cpu)?, sampler)?.to_device(input.device());
+    }
     input.contiguous()?.apply_op2(&grid.contiguous()?, op::SampleGrid { sampler: sampler.clone() })
 }
 
@@ -94,6 +103,11 @@ pub fn structured_grid(matrix: &Tensor, basis: &Tensor, target: &TargetGrid) -> 
     check_structure("structured_grid", matrix, basis, target)?;
     elements("structured_grid", &[&[matrix.dim(0)?], target.size(), &[target.dims()]].concat())?;
     matrix.contiguous()?.apply_op2(&basis.contiguous()?, op::StructuredGrid { target: target.clone() })
+}
+
+/// Whether the input is on a graphics card and the kernel has no code for one.
+fn reads_on_processor(input: &Tensor, sampler: &Sampler) -> bool {
+    !input.device().is_cpu() && sampler.kernel.cuda_source().is_none()
 }
 
 /// Input, M and B that fit each other, the target and the sampler.
