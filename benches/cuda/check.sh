@@ -59,7 +59,7 @@ run() {
     local missing
     missing=$(ldd ./stn | sed -n 's/^\s*\(\S*\) => not found$/\1/p' | paste -sd' ')
     [ -z "$missing" ] || { echo "these libraries of CUDA 13 are not found: $missing; name their folders in LD_LIBRARY_PATH" >&2; exit 1; }
-    export STN_CACHE=$out/cache
+    export STN_CACHE=$out/cache STN_NEEDS_CARD=1
 
     # Twice: the second time finds every kernel on disk.
     part same_numbers ./cuda-tests --test-threads=1
