@@ -52,11 +52,10 @@ impl OnCard {
 
     /// Where the numbers of a contiguous tensor lie.
     pub(crate) fn place_of(&self, tensor: &Tensor) -> Result<Address> {
-        match tensor.storage_and_layout() {
-            (storage, layout) => match &*storage {
-                Storage::Cuda(storage) => self.place(storage, layout),
-                _ => bail!("a tensor is not on a graphics card"),
-            },
+        let (storage, layout) = tensor.storage_and_layout();
+        match &*storage {
+            Storage::Cuda(storage) => self.place(storage, layout),
+            _ => bail!("a tensor is not on a graphics card"),
         }
     }
 
