@@ -211,14 +211,12 @@ mod cuda {
     use candle_core::{DType, Result};
 
     use super::MaxPool2d;
-    use crate::cuda::{Address, Card, Launch, Program};
+    use crate::cuda::{Address, Card, Launch, Program, pooling};
 
     fn launch(card: &impl Card, dtype: DType, pool: &MaxPool2d, launch: Launch) -> Result<()> {
         let parts: &[&str] = &[include_str!("window.cuh"), include_str!("max_pool2d.cu")];
-        let launch = launch.with_length(pool.planes.iter().product());
-        let launch = pool.vertical.sizes().into_iter().chain(pool.horizontal.sizes()).fold(launch, Launch::with);
-        let count = pool.planes.iter().product::<usize>() * (pool.vertical.input * pool.horizontal.input).max(pool.vertical.output * pool.horizontal.output);
-        card.launch(&Program::new("max_pool2d", dtype, parts, &["max_pool2d", "max_pool2d_gradient"])?.for_count(count), &launch)
+        let program = Program::new("max_pool2d", dtype, parts, &["max_pool2d", "max_pool2d_gradient"])?;
+        pooling::launch(card, program, launch, pool.planes, [pool.vertical, pool.horizontal])
     }
 
     pub(super) fn forward(card: &impl Card, dtype: DType, pool: &MaxPool2d, [input, output]: [Address; 2]) -> Result<()> {

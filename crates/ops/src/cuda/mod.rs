@@ -13,6 +13,7 @@ mod compiled;
 pub(crate) mod dense;
 #[cfg(test)]
 pub(crate) mod emulated;
+pub(crate) mod pooling;
 mod program;
 
 use candle_core::{DType, Result};
