@@ -8,6 +8,12 @@ use stn_core::wide::{AVX2, AVX512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::whole;
+
+use super::quads::TwoTaps;
+#[cfg(target_arch = "x86_64")]
+use super::quads::avx512;
 
 /// Asks for the memory of a number that will be read soon. It need not be anybody's memory.
 #[inline(always)]
@@ -23,6 +29,12 @@ pub(super) fn ask_for<T>(number: *const T) {
 
 /// A number whose lanes are computed on at once.
 pub(crate) trait Lanes: Real {
+    /// The loops of quads that are written for the vectors of a level.
+    #[inline(always)]
+    fn two_taps<const LEVEL: usize>() -> Option<TwoTaps<Self>> {
+        None
+    }
+
     /// `sum + weight * values`.
     #[inline(always)]
     fn add_scaled<const L: usize, const LEVEL: usize>(sum: &mut [Self; L], weight: Self, values: &[Self; L]) {
@@ -65,17 +77,6 @@ pub(crate) trait Lanes: Real {
         plain::add_product::<Self, LEVEL>(sum, gradient, factor);
     }
 
-    /// The four numbers from each place on: `[t][i] = source[places[i] + t]`.
-    ///
-    /// # Safety
-    ///
-    /// `source` stands for so many numbers that all of them are among them.
-    #[inline(always)]
-    unsafe fn fetch<const LEVEL: usize>(source: *const Self, places: &[u32; WIDE]) -> [Wide<Self>; 4] {
-        // SAFETY: as the caller promises.
-        std::array::from_fn(|t| places.map(|place| unsafe { *source.add(place as usize + t) }))
-    }
-
     /// From four rows to sixteen columns: `to[i * stride + r] = rows[r][i]`.
     ///
     /// # Safety
@@ -102,43 +103,6 @@ pub(crate) trait Lanes: Real {
         std::array::from_fn(|r| std::array::from_fn(|i| unsafe { *from.add(i * stride + r) }))
     }
 
-    /// Each number four times.
-    #[inline(always)]
-    fn spread<const LEVEL: usize>(values: &[Self; 4]) -> Wide<Self> {
-        std::array::from_fn(|i| values[i / 4])
-    }
-
-    /// The sum of every four numbers.
-    #[inline(always)]
-    fn sums_of_quads<const LEVEL: usize>(values: &Wide<Self>) -> [Self; 4] {
-        std::array::from_fn(|i| (values[4 * i] + values[4 * i + 2]) + (values[4 * i + 1] + values[4 * i + 3]))
-    }
-
-    /// The quads at four places.
-    ///
-    /// # Safety
-    ///
-    /// `source` stands for so many quads that all of them are among them.
-    #[inline(always)]
-    unsafe fn fetch_quads<const LEVEL: usize>(source: *const [Self; 4], places: &[u32; 4]) -> Wide<Self> {
-        // SAFETY: as the caller promises.
-        std::array::from_fn(|i| unsafe { (*source.add(places[i / 4] as usize))[i % 4] })
-    }
-
-    /// Adds to the quads at four places, one after the other.
-    ///
-    /// # Safety
-    ///
-    /// `sums` stands for so many quads that all of them are among them.
-    #[inline(always)]
-    unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut [Self; 4], places: &[u32; 4], values: &Wide<Self>) {
-        for (values, &place) in values.as_chunks::<4>().0.iter().zip(places) {
-            // SAFETY: as the caller promises.
-            let sum = unsafe { &mut *sums.add(place as usize) };
-            sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
-        }
-    }
-
     /// From cells to sixteen pixels: `(cells[i][0] + above[i][2]) + (cells[i - 1][1] + above[i - 1][3])`.
     ///
     /// # Safety
@@ -150,6 +114,68 @@ pub(crate) trait Lanes: Real {
         unsafe { plain::fold(cells, above) }
     }
 
+    /// Of every four numbers the one at `PLACE`, four times: `[4 * k + t] = values[4 * k + PLACE]`.
+    #[inline(always)]
+    fn spread<const PLACE: usize, const LEVEL: usize>(values: &Wide<Self>) -> Wide<Self> {
+        std::array::from_fn(|i| values[i / 4 * 4 + PLACE])
+    }
+
+    /// Squares of four by four turned, the first four numbers of every row being one, and so on; its own way back: `[r][4 * k + c] = rows[c][4 * k + r]`.
+    #[inline(always)]
+    fn squares<const LEVEL: usize>(rows: &[Wide<Self>; 4]) -> [Wide<Self>; 4] {
+        std::array::from_fn(|r| std::array::from_fn(|i| rows[i % 4][i / 4 * 4 + r]))
+    }
+
+    /// `a + b`.
+    #[inline(always)]
+    fn plus<const LEVEL: usize>(a: &Wide<Self>, b: &Wide<Self>) -> Wide<Self> {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    /// The four numbers from each of four places on, places lying `STEP` numbers apart.
+    ///
+    /// # Safety
+    ///
+    /// `source` stands for so many numbers that all of them are among them.
+    #[inline(always)]
+    unsafe fn fetch_quads<const STEP: usize, const LEVEL: usize>(source: *const Self, places: [u32; 4]) -> Wide<Self> {
+        // SAFETY: as the caller promises.
+        std::array::from_fn(|i| unsafe { *source.add(STEP * places[i / 4] as usize + i % 4) })
+    }
+
+    /// Adds to the quads at four places, one after the other.
+    ///
+    /// # Safety
+    ///
+    /// `sums` stands for so many quads that all of them are among them.
+    #[inline(always)]
+    unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut [Self; 4], places: [u32; 4], values: &Wide<Self>) {
+        for (values, place) in values.as_chunks::<4>().0.iter().zip(places) {
+            // SAFETY: as the caller promises.
+            let sum = unsafe { &mut *sums.add(place as usize) };
+            sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += value);
+        }
+    }
+
+    /// The four numbers from each place on: `[t][i] = source[places[i] + t]`.
+    ///
+    /// # Safety
+    ///
+    /// `source` stands for so many numbers that all of them are among them.
+    #[inline(always)]
+    unsafe fn fetch<const LEVEL: usize>(source: *const Self, places: &[u32; WIDE]) -> [Wide<Self>; 4] {
+        // SAFETY: as the caller promises.
+        let quads = unsafe {
+            [
+                Self::fetch_quads::<1, LEVEL>(source, fourths::<0>(places)),
+                Self::fetch_quads::<1, LEVEL>(source, fourths::<1>(places)),
+                Self::fetch_quads::<1, LEVEL>(source, fourths::<2>(places)),
+                Self::fetch_quads::<1, LEVEL>(source, fourths::<3>(places)),
+            ]
+        };
+        Self::squares::<LEVEL>(&quads)
+    }
+
     /// `cells[places[i]][t] += parts[t][i]`.
     ///
     /// # Safety
@@ -157,10 +183,13 @@ pub(crate) trait Lanes: Real {
     /// `cells` stands for so many that all of them are among them.
     #[inline(always)]
     unsafe fn scatter<const LEVEL: usize>(cells: *mut [Self; 4], places: &[u32; WIDE], parts: &[Wide<Self>; 4]) {
-        for (i, &place) in places.iter().enumerate() {
-            // SAFETY: as the caller promises.
-            let cell = unsafe { &mut *cells.add(place as usize) };
-            cell.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part[i]);
+        let quads = Self::squares::<LEVEL>(parts);
+        // SAFETY: as the caller promises.
+        unsafe {
+            Self::scatter_quads::<LEVEL>(cells, fourths::<0>(places), &quads[0]);
+            Self::scatter_quads::<LEVEL>(cells, fourths::<1>(places), &quads[1]);
+            Self::scatter_quads::<LEVEL>(cells, fourths::<2>(places), &quads[2]);
+            Self::scatter_quads::<LEVEL>(cells, fourths::<3>(places), &quads[3]);
         }
     }
 }
@@ -170,6 +199,12 @@ pub(crate) const WIDE: usize = 16;
 
 /// Numbers of [`WIDE`] pixels.
 pub(crate) type Wide<T> = [T; WIDE];
+
+/// Every fourth place, counted from `FIRST`.
+#[inline(always)]
+pub(super) fn fourths<const FIRST: usize>(places: &[u32; WIDE]) -> [u32; 4] {
+    [places[FIRST], places[FIRST + 4], places[FIRST + 8], places[FIRST + 12]]
+}
 
 /// Numbers of [`WIDE`] pixels, zero beyond the last.
 #[inline(always)]
@@ -191,6 +226,11 @@ impl Lanes for f32 {}
 
 #[cfg(target_arch = "x86_64")]
 impl Lanes for f32 {
+    #[inline(always)]
+    fn two_taps<const LEVEL: usize>() -> Option<TwoTaps<Self>> {
+        (LEVEL == AVX512).then_some(TwoTaps { read: avx512::read, slopes: avx512::slopes, scatter: avx512::scatter })
+    }
+
     #[inline(always)]
     fn add_scaled<const L: usize, const LEVEL: usize>(sum: &mut [Self; L], weight: Self, values: &[Self; L]) {
         match x86::usable::<L, LEVEL>() {
@@ -255,12 +295,6 @@ impl Lanes for f32 {
     }
 
     #[inline(always)]
-    unsafe fn fetch<const LEVEL: usize>(source: *const Self, places: &[u32; WIDE]) -> [Wide<Self>; 4] {
-        // SAFETY: as the caller promises; and as above.
-        unsafe { x86::fetch::<LEVEL>(source, places) }
-    }
-
-    #[inline(always)]
     unsafe fn put_columns<const LEVEL: usize>(rows: [&Wide<Self>; 4], to: *mut Self, stride: usize) {
         // SAFETY: bodies of a level run only where the CPU has its instructions; and as the caller promises.
         unsafe { x86::put_columns::<LEVEL>(rows, to, stride) };
@@ -273,27 +307,37 @@ impl Lanes for f32 {
     }
 
     #[inline(always)]
-    fn spread<const LEVEL: usize>(values: &[Self; 4]) -> Wide<Self> {
-        if LEVEL < AVX2 {
-            return std::array::from_fn(|i| values[i / 4]);
+    fn spread<const PLACE: usize, const LEVEL: usize>(values: &Wide<Self>) -> Wide<Self> {
+        match LEVEL < AVX2 {
+            true => std::array::from_fn(|i| values[i / 4 * 4 + PLACE]),
+            // SAFETY: bodies of a level run only where the CPU has its instructions.
+            false => unsafe { x86::spread::<PLACE, LEVEL>(values) },
         }
-        // SAFETY: bodies of a level run only where the CPU has its instructions.
-        unsafe { x86::spread::<LEVEL>(values) }
     }
 
     #[inline(always)]
-    fn sums_of_quads<const LEVEL: usize>(values: &Wide<Self>) -> [Self; 4] {
-        x86::sums_of_quads(values)
+    fn plus<const LEVEL: usize>(a: &Wide<Self>, b: &Wide<Self>) -> Wide<Self> {
+        match LEVEL < AVX2 {
+            true => std::array::from_fn(|i| a[i] + b[i]),
+            // SAFETY: the same.
+            false => unsafe { x86::plus::<LEVEL>(a, b) },
+        }
     }
 
     #[inline(always)]
-    unsafe fn fetch_quads<const LEVEL: usize>(source: *const [Self; 4], places: &[u32; 4]) -> Wide<Self> {
+    fn squares<const LEVEL: usize>(rows: &[Wide<Self>; 4]) -> [Wide<Self>; 4] {
+        // SAFETY: the same.
+        unsafe { x86::squares::<LEVEL>(rows) }
+    }
+
+    #[inline(always)]
+    unsafe fn fetch_quads<const STEP: usize, const LEVEL: usize>(source: *const Self, places: [u32; 4]) -> Wide<Self> {
         // SAFETY: as the caller promises; and as above.
-        unsafe { x86::fetch_quads::<LEVEL>(source.cast(), places) }
+        unsafe { x86::fetch_quads::<STEP, LEVEL>(source, places) }
     }
 
     #[inline(always)]
-    unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut [Self; 4], places: &[u32; 4], values: &Wide<Self>) {
+    unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut [Self; 4], places: [u32; 4], values: &Wide<Self>) {
         // SAFETY: as the caller promises; and as above.
         unsafe { x86::scatter_quads::<LEVEL>(sums.cast(), places, values) };
     }
@@ -306,12 +350,6 @@ impl Lanes for f32 {
             // SAFETY: as the caller promises; and as above.
             false => unsafe { x86::fold(cells.cast(), above.cast()) },
         }
-    }
-
-    #[inline(always)]
-    unsafe fn scatter<const LEVEL: usize>(cells: *mut [Self; 4], places: &[u32; WIDE], parts: &[Wide<Self>; 4]) {
-        // SAFETY: as the caller promises; and as above.
-        unsafe { x86::scatter::<LEVEL>(cells.cast(), places, parts) };
     }
 }
 

@@ -11,6 +11,8 @@ use super::lanes::{self, Back};
 use super::packed::Packing;
 use super::places::Places;
 use super::plain::Call;
+use super::quads::{self, Pixels};
+use super::single;
 use super::transpose::{from_lanes, to_lanes};
 use super::warp::{Coordinates, Rows, TILE, tiles, zeros};
 use crate::cpu::{Number, with_scratch};
@@ -168,7 +170,8 @@ impl<'a> Fused<'a> {
                 coordinates.fill(first..first + samples.len(), pixels.clone(), rows);
                 for ((sample, packed), rows) in samples.iter_mut().zip(packed.chunks_mut(room)).zip(&*rows) {
                     places.place(rows, pixels.len(), false);
-                    read(places, (aligned::<T, L>(packed), &mut tile[..pixels.len()]), self.call.pixels, &mut sample.values[pixels.start..]);
+                    let values = Values { numbers: &mut sample.values[pixels.start..], stride: self.call.pixels };
+                    read(places, aligned::<T, L>(packed), &mut tile[..pixels.len()], values);
                 }
             }
         });
@@ -193,7 +196,8 @@ impl<'a> Fused<'a> {
                     for tile_pixels in tiles(&pixels, tile_len::<L>()) {
                         coordinates.fill(n..n + 1, tile_pixels.clone(), from_mut(&mut rows));
                         places.place(&rows, tile_pixels.len(), false);
-                        read(places, (packed, &mut tile[..tile_pixels.len()]), pixels.len(), &mut planes[tile_pixels.start - pixels.start..]);
+                        let values = Values { numbers: &mut planes[tile_pixels.start - pixels.start..], stride: pixels.len() };
+                        read(places, packed, &mut tile[..tile_pixels.len()], values);
                     }
                     share.into_iter().zip(planes.chunks(pixels.len())).for_each(|(part, plane)| part.copy_from_slice(plane));
                 });
@@ -233,9 +237,9 @@ impl<'a> Fused<'a> {
                 let sources = packed.chunks_mut(packed_room).zip(gathered.chunks_mut(gathered_room));
                 for (((sample, (packed, gathered)), rows), slopes) in samples.iter_mut().zip(sources).zip(&*rows).zip(&mut *slopes) {
                     places.place(rows, pixels.len(), wanted.coordinates);
-                    let upstream = tile_of(sample.upstream, self.call.pixels, &pixels, tile);
-                    let source = wanted.input.then_some(aligned::<T, L>(gathered));
-                    lanes::back(places, &mut Back { upstream, coordinates: wanted.coordinates.then_some((aligned::<T, L>(packed), slopes)), source });
+                    let upstream = Pixels { numbers: &sample.upstream[pixels.start..], stride: self.call.pixels, count: pixels.len() };
+                    let coordinates_of = wanted.coordinates.then_some((&*aligned::<T, L>(packed), &mut *slopes));
+                    back(places, upstream, tile, coordinates_of, wanted.input.then_some(aligned::<T, L>(gathered)));
                     if wanted.coordinates {
                         coordinates.store(pixels.clone(), slopes, sample.to_coordinates);
                     }
@@ -322,24 +326,54 @@ impl<'a> Fused<'a> {
     }
 }
 
-/// Reads a tile of pixels from a packed source to where it begins in the channels' planes, which lie `stride` apart.
-fn read<T: Number, const L: usize>(places: &Places<'_, T>, (packed, tile): (&[[T; L]], &mut [[T; L]]), stride: usize, planes: &mut [T]) {
-    if L == 1 {
-        // A single channel lies in its plane as in its lane.
-        return lanes::read(places, packed, planes[..tile.len()].as_chunks_mut().0);
-    }
-    lanes::read(places, packed, tile);
-    from_lanes(tile, stride, planes);
+/// Where a tile of pixels begins in the channels' planes.
+struct Values<'t, T> {
+    numbers: &'t mut [T],
+    /// From one plane to the next.
+    stride: usize,
 }
 
-/// The tile of pixels of channels' planes that lie `stride` apart.
-fn tile_of<'t, T: Number, const L: usize>(planes: &'t [T], stride: usize, pixels: &Range<usize>, tile: &'t mut [[T; L]]) -> &'t [[T; L]] {
-    if L == 1 {
-        return planes[pixels.clone()].as_chunks().0;
+/// Reads a tile of pixels from a packed source. `tile` is room for them in lanes.
+fn read<T: Number, const L: usize>(places: &Places<'_, T>, packed: &[[T; L]], tile: &mut [[T; L]], values: Values<'_, T>) {
+    let Values { numbers, stride } = values;
+    match L {
+        1 => single::read(places, packed.as_flattened(), &mut numbers[..tile.len()]),
+        4 => quads::read(places, packed.as_flattened().as_chunks().0, numbers, stride, tile.len()),
+        _ => {
+            lanes::read(places, packed, tile);
+            from_lanes(tile, stride, numbers);
+        }
     }
-    let tile = &mut tile[..pixels.len()];
-    to_lanes(&planes[pixels.start..], stride, tile);
-    tile
+}
+
+/// Brings a tile of gradients back, equations 6 and 7: from a packed source to the normalised coordinates, and to what is gathered for the source, each where it is
+/// wanted. `tile` is room for the gradients in lanes.
+fn back<T: Number, const L: usize>(
+    places: &Places<'_, T>,
+    upstream: Pixels<'_, T>,
+    tile: &mut [[T; L]],
+    coordinates: Option<(&[[T; L]], &mut Rows<T>)>,
+    source: Option<&mut [[T; L]]>,
+) {
+    if L > 4 {
+        let tile = &mut tile[..upstream.count];
+        to_lanes(upstream.numbers, upstream.stride, tile);
+        return lanes::back(places, &mut Back { upstream: tile, coordinates, source });
+    }
+    let of_one = &upstream.numbers[..upstream.count];
+    if let Some((packed, gradient)) = coordinates {
+        match L {
+            1 => single::slopes(places, packed.as_flattened(), of_one, gradient),
+            _ => quads::slopes(places, packed.as_flattened().as_chunks().0, upstream, gradient),
+        }
+    }
+    if let Some(source) = source {
+        let cells = source.as_flattened_mut().as_chunks_mut().0;
+        match L {
+            1 => single::scatter(places, of_one, cells),
+            _ => quads::scatter(places, upstream, cells),
+        }
+    }
 }
 
 /// The pixels of a tile of L lanes: its numbers and the weights of its taps stay in a core's first cache.

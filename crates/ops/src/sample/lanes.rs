@@ -4,8 +4,6 @@ use stn_core::widest;
 
 use super::arithmetic::Lanes;
 use super::places::Places;
-use super::quads;
-use super::single;
 use super::warp::{Rows, TILE};
 
 /// Runs a loop with the taps on x and y and those on z known to the compiler, where they are usual ones.
@@ -27,43 +25,17 @@ pub(super) struct Back<'a, T, const L: usize> {
     pub upstream: &'a [[T; L]],
     /// The packed source, and room for the gradient to the normalised coordinates: equation 7.
     pub coordinates: Option<(&'a [[T; L]], &'a mut Rows<T>)>,
-    /// The gradient to the packed source, to which the tile's part is added: equation 6. With one lane, the cells of it.
+    /// The gradient to the packed source, to which the tile's part is added: equation 6.
     pub source: Option<&'a mut [[T; L]]>,
 }
 
 /// Equation 3 for the pixels of a tile.
 pub(super) fn read<T: Lanes, const L: usize>(places: &Places<'_, T>, source: &[[T; L]], values: &mut [[T; L]]) {
-    if L == 1 {
-        return single::read(places, source.as_flattened(), values.as_flattened_mut());
-    }
-    if L == 4 {
-        return quads::read(places, source.as_flattened().as_chunks().0, values.as_flattened_mut().as_chunks_mut().0);
-    }
     unrolled!(places, L, read_taps(places, source, values));
 }
 
 /// Equations 6 and 7 for the pixels of a tile.
 pub(super) fn back<T: Lanes, const L: usize>(places: &Places<'_, T>, back: &mut Back<'_, T, L>) {
-    if L == 1 {
-        let upstream = back.upstream.as_flattened();
-        if let Some((source, gradient)) = &mut back.coordinates {
-            single::slopes(places, source.as_flattened(), upstream, gradient);
-        }
-        if let Some(source) = &mut back.source {
-            single::scatter(places, upstream, source.as_flattened_mut().as_chunks_mut().0);
-        }
-        return;
-    }
-    if L == 4 {
-        let (upstream, _) = back.upstream.as_flattened().as_chunks();
-        if let Some((source, gradient)) = &mut back.coordinates {
-            quads::slopes(places, source.as_flattened().as_chunks().0, upstream, gradient);
-        }
-        if let Some(source) = &mut back.source {
-            quads::scatter(places, upstream, source.as_flattened_mut().as_chunks_mut().0);
-        }
-        return;
-    }
     unrolled!(places, L, back_taps(places, back));
 }
 

@@ -1,146 +1,283 @@
-//! The loops over the pixels of a tile for up to four channels: four pixels side by side, each with its four lanes.
+//! The loops over the pixels of a tile for up to four channels: sixteen pixels at a time, four of them side by side, each with its four lanes.
 
-use stn_core::widest;
+use stn_core::{Real, widest};
 
-use super::arithmetic::{Lanes, WIDE, Wide};
+use super::arithmetic::{Lanes, WIDE, Wide, fourths, padded};
 use super::places::Places;
-use super::single::unrolled;
+use super::single::{is_image, part, unrolled};
 use super::warp::{Rows, TILE};
 
-/// The four lanes of a pixel.
-type Quad<T> = [T; 4];
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
 
-/// Equation 3 for the pixels of a tile.
-pub(super) fn read<T: Lanes>(places: &Places<'_, T>, source: &[Quad<T>], values: &mut [Quad<T>]) {
-    unrolled!(places, read_taps(places, source, values));
+/// The four lanes of a pixel.
+pub(super) type Quad<T> = [T; 4];
+
+/// [`read`], as written for some vectors.
+type Read<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], &mut [T], usize, usize);
+
+/// [`slopes`], likewise.
+type Slopes<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], Pixels<'_, T>, &mut Rows<T>);
+
+/// [`scatter`], likewise.
+type Scatter<T> = unsafe fn(&Places<'_, T>, Pixels<'_, T>, &mut [Quad<T>]);
+
+/// The loops for two taps on an axis of an image, written for some vectors. Each must only run on a CPU that has these, and with taps within the source.
+#[derive(Clone, Copy)]
+pub(crate) struct TwoTaps<T: Real> {
+    pub(super) read: Read<T>,
+    pub(super) slopes: Slopes<T>,
+    pub(super) scatter: Scatter<T>,
+}
+
+/// Some pixels of channels, each channel's from the first of them on.
+#[derive(Clone, Copy)]
+pub(super) struct Pixels<'a, T> {
+    /// From the first channel's first pixel to the last channel's last.
+    pub numbers: &'a [T],
+    /// From one channel to the next.
+    pub stride: usize,
+    /// How many of each channel.
+    pub count: usize,
+}
+
+/// Equation 3 for the `count` pixels of a tile: to where they begin in the channels' planes, which lie `stride` apart.
+pub(super) fn read<T: Lanes>(places: &Places<'_, T>, source: &[Quad<T>], values: &mut [T], stride: usize, count: usize) {
+    unrolled!(places, read_taps(places, source, values, stride, count));
 }
 
 /// Equation 7: the gradient to the normalised coordinates.
-pub(super) fn slopes<T: Lanes>(places: &Places<'_, T>, source: &[Quad<T>], upstream: &[Quad<T>], gradient: &mut Rows<T>) {
+pub(super) fn slopes<T: Lanes>(places: &Places<'_, T>, source: &[Quad<T>], upstream: Pixels<'_, T>, gradient: &mut Rows<T>) {
     unrolled!(places, slopes_of_taps(places, source, upstream, gradient));
 }
 
 /// Equation 6: adds the tile's part to the gradient to the packed source.
-pub(super) fn scatter<T: Lanes>(places: &Places<'_, T>, upstream: &[Quad<T>], source: &mut [Quad<T>]) {
+pub(super) fn scatter<T: Lanes>(places: &Places<'_, T>, upstream: Pixels<'_, T>, source: &mut [Quad<T>]) {
     unrolled!(places, scatter_taps(places, upstream, source));
 }
 
 widest! {
-    fn read_taps[T: Lanes; S, Z](places: &Places<'_, T>, source: &[Quad<T>], values: &mut [Quad<T>]) = read_body
+    fn read_taps[T: Lanes; S, Z](places: &Places<'_, T>, source: &[Quad<T>], values: &mut [T], stride: usize, count: usize) = read_body
 }
 
 widest! {
-    fn slopes_of_taps[T: Lanes; S, Z](places: &Places<'_, T>, source: &[Quad<T>], upstream: &[Quad<T>], gradient: &mut Rows<T>) = slopes_body
+    fn slopes_of_taps[T: Lanes; S, Z](places: &Places<'_, T>, source: &[Quad<T>], upstream: Pixels<'_, T>, gradient: &mut Rows<T>) = slopes_body
 }
 
 widest! {
-    fn scatter_taps[T: Lanes; S, Z](places: &Places<'_, T>, upstream: &[Quad<T>], source: &mut [Quad<T>]) = scatter_body
+    fn scatter_taps[T: Lanes; S, Z](places: &Places<'_, T>, upstream: Pixels<'_, T>, source: &mut [Quad<T>]) = scatter_body
 }
 
 #[inline(always)]
-fn read_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[Quad<T>], values: &mut [Quad<T>]) {
-    let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
+fn read_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
+    places: &Places<'_, T>,
+    source: &[Quad<T>],
+    values: &mut [T],
+    stride: usize,
+    count: usize,
+) {
     assert!(places.reach() <= source.len());
-    for (i, values) in values.chunks_mut(4).enumerate().take(TILE / 4) {
-        let mut sum = [T::zero(); WIDE];
-        for (z, wz) in wz.iter().enumerate() {
-            let mut plane = [T::zero(); WIDE];
-            for (y, wy) in wy.iter().enumerate() {
-                let mut line = [T::zero(); WIDE];
-                for (x, wx) in wx.iter().enumerate() {
-                    // SAFETY: no tap lies beyond `reach`, which is within the source.
-                    let tap = unsafe { T::fetch_quads::<LEVEL>(source.as_ptr().add(places.offset([x, y, z])), part(&places.first, i)) };
-                    gather::<T, LEVEL>(&mut line, &spread::<T, LEVEL>(wx, i), &tap, x);
-                }
-                gather::<T, LEVEL>(&mut plane, &spread::<T, LEVEL>(wy, i), &line, y);
+    if let (2, 1, Some(two_taps)) = (S, Z, T::two_taps::<LEVEL>()) {
+        // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loops are those of the level.
+        return unsafe { (two_taps.read)(places, source, values, stride, count) };
+    }
+    for i in 0..count.div_ceil(WIDE).min(TILE / WIDE) {
+        // SAFETY: no tap lies beyond `reach`, which is within the source.
+        let quads = unsafe {
+            [
+                read_four::<T, 0, S, Z, LEVEL>(places, source, i),
+                read_four::<T, 1, S, Z, LEVEL>(places, source, i),
+                read_four::<T, 2, S, Z, LEVEL>(places, source, i),
+                read_four::<T, 3, S, Z, LEVEL>(places, source, i),
+            ]
+        };
+        for (values, channel) in values.chunks_mut(stride).zip(&T::squares::<LEVEL>(&quads)) {
+            let values = &mut values[WIDE * i..count];
+            match values.first_chunk_mut() {
+                Some(all) => *all = *channel,
+                None => values.copy_from_slice(&channel[..values.len()]),
             }
-            gather::<T, LEVEL>(&mut sum, &spread::<T, LEVEL>(wz, i), &plane, z);
-        }
-        match <&mut Wide<T>>::try_from(values.as_flattened_mut()) {
-            Ok(all) => *all = sum,
-            Err(_) => values.iter_mut().zip(sum.as_chunks().0).for_each(|(value, sum)| *value = *sum),
         }
     }
+}
+
+/// Every fourth of the pixels from `WIDE * i` on, counted from `FIRST`.
+///
+/// # Safety
+///
+/// The taps lie within the source.
+#[inline(always)]
+unsafe fn read_four<T: Lanes, const FIRST: usize, const S: usize, const Z: usize, const LEVEL: usize>(
+    places: &Places<'_, T>,
+    source: &[Quad<T>],
+    i: usize,
+) -> Wide<T> {
+    let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
+    let at = fourths::<FIRST>(part(&places.first, i));
+    let mut sum = [T::zero(); WIDE];
+    for (z, wz) in wz.iter().enumerate() {
+        let mut plane = [T::zero(); WIDE];
+        for (y, wy) in wy.iter().enumerate() {
+            let mut line = [T::zero(); WIDE];
+            for (x, wx) in wx.iter().enumerate() {
+                // SAFETY: as the caller promises.
+                let tap = unsafe { fetch::<T, LEVEL>(places, source, at, [x, y, z]) };
+                gather::<T, LEVEL>(&mut line, &T::spread::<FIRST, LEVEL>(part(wx, i)), &tap, x);
+            }
+            gather::<T, LEVEL>(&mut plane, &T::spread::<FIRST, LEVEL>(part(wy, i)), &line, y);
+        }
+        if is_image(S, Z) {
+            return plane;
+        }
+        gather::<T, LEVEL>(&mut sum, &T::spread::<FIRST, LEVEL>(part(wz, i)), &plane, z);
+    }
+    sum
 }
 
 #[inline(always)]
 fn slopes_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
     places: &Places<'_, T>,
     source: &[Quad<T>],
-    upstream: &[Quad<T>],
+    upstream: Pixels<'_, T>,
     gradient: &mut Rows<T>,
 ) {
+    assert!(places.reach() <= source.len());
+    if let (2, 1, Some(two_taps)) = (S, Z, T::two_taps::<LEVEL>()) {
+        // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loops are those of the level.
+        return unsafe { (two_taps.slopes)(places, source, upstream, gradient) };
+    }
+    // An image needs no gradient to z.
+    let axes = if is_image(S, Z) { 2 } else { 3 };
+    for i in 0..upstream.count.div_ceil(WIDE).min(TILE / WIDE) {
+        let upstream = T::squares::<LEVEL>(&upstream.channels(i));
+        // SAFETY: no tap lies beyond `reach`, which is within the source.
+        let slopes = unsafe {
+            [
+                slopes_of_four::<T, 0, S, Z, LEVEL>(places, source, i),
+                slopes_of_four::<T, 1, S, Z, LEVEL>(places, source, i),
+                slopes_of_four::<T, 2, S, Z, LEVEL>(places, source, i),
+                slopes_of_four::<T, 3, S, Z, LEVEL>(places, source, i),
+            ]
+        };
+        for (axis, (row, jacobian)) in gradient.iter_mut().zip(&places.jacobian).enumerate().take(axes) {
+            let mut products = upstream;
+            for (product, slopes) in products.iter_mut().zip(&slopes) {
+                *product = T::times::<LEVEL>(&slopes[axis], product);
+            }
+            let [a, b, c, d] = T::squares::<LEVEL>(&products);
+            let sum = T::plus::<LEVEL>(&T::plus::<LEVEL>(&a, &c), &T::plus::<LEVEL>(&b, &d));
+            row.as_chunks_mut().0[i] = T::times::<LEVEL>(&sum, part(jacobian, i));
+        }
+    }
+}
+
+/// The slopes on x, y (and z) of every fourth of the pixels from `WIDE * i` on, counted from `FIRST`.
+///
+/// # Safety
+///
+/// The taps lie within the source.
+#[inline(always)]
+unsafe fn slopes_of_four<T: Lanes, const FIRST: usize, const S: usize, const Z: usize, const LEVEL: usize>(
+    places: &Places<'_, T>,
+    source: &[Quad<T>],
+    i: usize,
+) -> [Wide<T>; 3] {
     let ([wx, wy, wz], [sx, sy, sz]) = (places.taps::<S, Z>(&places.weights), places.taps::<S, Z>(&places.slopes));
-    assert!(places.reach() <= source.len());
-    for (i, upstream) in upstream.chunks(4).enumerate().take(TILE / 4) {
-        let [mut to_x, mut to_y, mut to_z] = [[T::zero(); WIDE]; 3];
-        for (z, (wz, sz)) in wz.iter().zip(sz).enumerate() {
-            let [mut plane, mut plane_x, mut plane_y] = [[T::zero(); WIDE]; 3];
-            for (y, (wy, sy)) in wy.iter().zip(sy).enumerate() {
-                let [mut line, mut line_x] = [[T::zero(); WIDE]; 2];
-                for (x, (wx, sx)) in wx.iter().zip(sx).enumerate() {
-                    // SAFETY: no tap lies beyond `reach`, which is within the source.
-                    let tap = unsafe { T::fetch_quads::<LEVEL>(source.as_ptr().add(places.offset([x, y, z])), part(&places.first, i)) };
-                    gather::<T, LEVEL>(&mut line, &spread::<T, LEVEL>(wx, i), &tap, x);
-                    gather::<T, LEVEL>(&mut line_x, &spread::<T, LEVEL>(sx, i), &tap, x);
-                }
-                let (wy, sy) = (spread::<T, LEVEL>(wy, i), spread::<T, LEVEL>(sy, i));
-                gather::<T, LEVEL>(&mut plane, &wy, &line, y);
-                gather::<T, LEVEL>(&mut plane_x, &wy, &line_x, y);
-                gather::<T, LEVEL>(&mut plane_y, &sy, &line, y);
+    let at = fourths::<FIRST>(part(&places.first, i));
+    let [mut to_x, mut to_y, mut to_z] = [[T::zero(); WIDE]; 3];
+    for (z, (wz, sz)) in wz.iter().zip(sz).enumerate() {
+        let [mut plane, mut plane_x, mut plane_y] = [[T::zero(); WIDE]; 3];
+        for (y, (wy, sy)) in wy.iter().zip(sy).enumerate() {
+            let [mut line, mut line_x] = [[T::zero(); WIDE]; 2];
+            for (x, (wx, sx)) in wx.iter().zip(sx).enumerate() {
+                // SAFETY: as the caller promises.
+                let tap = unsafe { fetch::<T, LEVEL>(places, source, at, [x, y, z]) };
+                gather::<T, LEVEL>(&mut line, &T::spread::<FIRST, LEVEL>(part(wx, i)), &tap, x);
+                gather::<T, LEVEL>(&mut line_x, &T::spread::<FIRST, LEVEL>(part(sx, i)), &tap, x);
             }
-            let (wz, sz) = (spread::<T, LEVEL>(wz, i), spread::<T, LEVEL>(sz, i));
-            gather::<T, LEVEL>(&mut to_x, &wz, &plane_x, z);
-            gather::<T, LEVEL>(&mut to_y, &wz, &plane_y, z);
-            gather::<T, LEVEL>(&mut to_z, &sz, &plane, z);
+            let (wy, sy) = (T::spread::<FIRST, LEVEL>(part(wy, i)), T::spread::<FIRST, LEVEL>(part(sy, i)));
+            gather::<T, LEVEL>(&mut plane, &wy, &line, y);
+            gather::<T, LEVEL>(&mut plane_x, &wy, &line_x, y);
+            gather::<T, LEVEL>(&mut plane_y, &sy, &line, y);
         }
-        let upstream = padded(upstream);
-        // An image needs no gradient to z.
-        let axes = if S > 1 && Z == 1 { 2 } else { 3 };
-        for ((row, jacobian), to) in gradient.iter_mut().zip(&places.jacobian).zip([to_x, to_y, to_z]).take(axes) {
-            let mut sums = T::sums_of_quads::<LEVEL>(&T::times::<LEVEL>(&to, &upstream));
-            sums.iter_mut().zip(part(jacobian, i)).for_each(|(sum, &jacobian)| *sum *= jacobian);
-            row.as_chunks_mut().0[i] = sums;
+        if is_image(S, Z) {
+            return [plane_x, plane_y, to_z];
+        }
+        let (wz, sz) = (T::spread::<FIRST, LEVEL>(part(wz, i)), T::spread::<FIRST, LEVEL>(part(sz, i)));
+        gather::<T, LEVEL>(&mut to_x, &wz, &plane_x, z);
+        gather::<T, LEVEL>(&mut to_y, &wz, &plane_y, z);
+        gather::<T, LEVEL>(&mut to_z, &sz, &plane, z);
+    }
+    [to_x, to_y, to_z]
+}
+
+#[inline(always)]
+fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: Pixels<'_, T>, source: &mut [Quad<T>]) {
+    assert!(places.reach() <= source.len());
+    if let (2, 1, Some(two_taps)) = (S, Z, T::two_taps::<LEVEL>()) {
+        // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loops are those of the level.
+        return unsafe { (two_taps.scatter)(places, upstream, source) };
+    }
+    for i in 0..upstream.count.div_ceil(WIDE).min(TILE / WIDE) {
+        let upstream = T::squares::<LEVEL>(&upstream.channels(i));
+        // SAFETY: no tap lies beyond `reach`, which is within the source.
+        unsafe {
+            scatter_four::<T, 0, S, Z, LEVEL>(places, &upstream[0], i, source);
+            scatter_four::<T, 1, S, Z, LEVEL>(places, &upstream[1], i, source);
+            scatter_four::<T, 2, S, Z, LEVEL>(places, &upstream[2], i, source);
+            scatter_four::<T, 3, S, Z, LEVEL>(places, &upstream[3], i, source);
         }
     }
 }
 
+/// The part of every fourth of the pixels from `WIDE * i` on, counted from `FIRST`.
+///
+/// # Safety
+///
+/// The taps lie within the source.
 #[inline(always)]
-fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: &[Quad<T>], source: &mut [Quad<T>]) {
+unsafe fn scatter_four<T: Lanes, const FIRST: usize, const S: usize, const Z: usize, const LEVEL: usize>(
+    places: &Places<'_, T>,
+    upstream: &Wide<T>,
+    i: usize,
+    source: &mut [Quad<T>],
+) {
     let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
-    assert!(places.reach() <= source.len());
-    for (i, upstream) in upstream.chunks(4).enumerate().take(TILE / 4) {
-        let upstream = padded(upstream);
-        for (z, wz) in wz.iter().enumerate() {
-            let plane = T::times::<LEVEL>(&spread::<T, LEVEL>(wz, i), &upstream);
-            for (y, wy) in wy.iter().enumerate() {
-                let line = T::times::<LEVEL>(&spread::<T, LEVEL>(wy, i), &plane);
-                for (x, wx) in wx.iter().enumerate() {
-                    let values = T::times::<LEVEL>(&spread::<T, LEVEL>(wx, i), &line);
-                    // SAFETY: no tap lies beyond `reach`, which is within the source.
-                    unsafe { T::scatter_quads::<LEVEL>(source.as_mut_ptr().add(places.offset([x, y, z])), part(&places.first, i), &values) };
-                }
+    let at = fourths::<FIRST>(part(&places.first, i));
+    for (z, wz) in wz.iter().enumerate() {
+        let plane = if is_image(S, Z) { *upstream } else { T::times::<LEVEL>(&T::spread::<FIRST, LEVEL>(part(wz, i)), upstream) };
+        for (y, wy) in wy.iter().enumerate() {
+            let line = T::times::<LEVEL>(&T::spread::<FIRST, LEVEL>(part(wy, i)), &plane);
+            for (x, wx) in wx.iter().enumerate() {
+                let values = T::times::<LEVEL>(&T::spread::<FIRST, LEVEL>(part(wx, i)), &line);
+                // SAFETY: as the caller promises.
+                unsafe { T::scatter_quads::<LEVEL>(source.as_mut_ptr().add(places.offset([x, y, z])), at, &values) };
             }
         }
     }
 }
 
-/// The numbers of the pixels from `4 * i` on.
-#[inline(always)]
-fn part<T>(row: &[T; TILE], i: usize) -> &[T; 4] {
-    &row.as_chunks().0[i]
+impl<T: Lanes> Pixels<'_, T> {
+    /// Of every channel the pixels from `WIDE * i` on, zero beyond the last; without a channel all zero.
+    #[inline(always)]
+    fn channels(&self, i: usize) -> [Wide<T>; 4] {
+        let mut channels = [[T::zero(); WIDE]; 4];
+        for (channel, numbers) in channels.iter_mut().zip(self.numbers.chunks(self.stride)) {
+            *channel = padded(&numbers[WIDE * i..self.count.min(WIDE * (i + 1))]);
+        }
+        channels
+    }
 }
 
-/// The numbers of the pixels from `4 * i` on, each for all lanes of its pixel.
+/// A tap of four pixels, whose first taps are at these places.
+///
+/// # Safety
+///
+/// The tap lies within the source.
 #[inline(always)]
-fn spread<T: Lanes, const LEVEL: usize>(row: &[T; TILE], i: usize) -> Wide<T> {
-    T::spread::<LEVEL>(part(row, i))
-}
-
-/// Four pixels, zero beyond the last.
-#[inline(always)]
-fn padded<T: Lanes>(values: &[Quad<T>]) -> Wide<T> {
-    super::arithmetic::padded(values.as_flattened())
+unsafe fn fetch<T: Lanes, const LEVEL: usize>(places: &Places<'_, T>, source: &[Quad<T>], at: [u32; 4], tap: [usize; 3]) -> Wide<T> {
+    // SAFETY: as the caller promises.
+    unsafe { T::fetch_quads::<4, LEVEL>(source.as_ptr().add(places.offset(tap)).cast(), at) }
 }
 
 /// `sum + weight * values`; the first of a sum is not added to anything.

@@ -160,7 +160,7 @@ fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pl
 
 /// Whether so many taps known to the compiler say that the source is an image: its one plane has weight one, and no gradient goes to z.
 #[inline(always)]
-const fn is_image(taps: usize, taps_on_z: usize) -> bool {
+pub(super) const fn is_image(taps: usize, taps_on_z: usize) -> bool {
     taps > 1 && taps_on_z == 1
 }
 
@@ -196,7 +196,7 @@ pub(super) fn fold_first<T: Lanes>(cells: &[[T; 4]], below: usize, pixels: &mut 
 
 /// The numbers of the pixels from `WIDE * i` on.
 #[inline(always)]
-fn part<T>(row: &[T; TILE], i: usize) -> &[T; WIDE] {
+pub(super) fn part<T>(row: &[T; TILE], i: usize) -> &[T; WIDE] {
     &row.as_chunks().0[i]
 }
 

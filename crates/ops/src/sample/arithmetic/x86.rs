@@ -2,6 +2,7 @@
 //!
 //! No closures here: one that the compiler does not inline is compiled without the instructions, and each of them becomes a call.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use stn_core::wide::{AVX2, AVX512};
@@ -105,74 +106,160 @@ pub(super) unsafe fn add_product<const LEVEL: usize>(sum: *mut f32, gradient: *c
 
 /// # Safety
 ///
-/// The CPU has the instructions of the level, and `source` stands for the four numbers from each place on.
+/// The CPU has the instructions of the level.
 #[inline(always)]
-pub(super) unsafe fn fetch<const LEVEL: usize>(source: *const f32, places: &[u32; WIDE]) -> [Wide<f32>; 4] {
-    let mut taps = [[0.0; WIDE]; 4];
+pub(super) unsafe fn squares<const LEVEL: usize>(rows: &[Wide<f32>; 4]) -> [Wide<f32>; 4] {
+    let mut squares = [[0.0; WIDE]; 4];
+    let [a, b, c, d] = rows.each_ref().map(|row| row.as_ptr());
+    // SAFETY: the caller promises the instructions, and there are sixteen numbers of each.
+    unsafe {
+        if LEVEL == AVX512 {
+            let (a, b, c, d) = (_mm512_loadu_ps(a), _mm512_loadu_ps(b), _mm512_loadu_ps(c), _mm512_loadu_ps(d));
+            let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+            let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+            _mm512_storeu_ps(squares[0].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd));
+            _mm512_storeu_ps(squares[1].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd));
+            _mm512_storeu_ps(squares[2].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
+            _mm512_storeu_ps(squares[3].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
+            return squares;
+        }
+        for i in [0, 4, 8, 12] {
+            let (mut a, mut b) = (_mm_loadu_ps(a.add(i)), _mm_loadu_ps(b.add(i)));
+            let (mut c, mut d) = (_mm_loadu_ps(c.add(i)), _mm_loadu_ps(d.add(i)));
+            _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+            _mm_storeu_ps(squares[0].as_mut_ptr().add(i), a);
+            _mm_storeu_ps(squares[1].as_mut_ptr().add(i), b);
+            _mm_storeu_ps(squares[2].as_mut_ptr().add(i), c);
+            _mm_storeu_ps(squares[3].as_mut_ptr().add(i), d);
+        }
+    }
+    squares
+}
+
+/// # Safety
+///
+/// The CPU has the instructions of the level, AVX2 or better.
+#[inline(always)]
+pub(super) unsafe fn spread<const PLACE: usize, const LEVEL: usize>(values: &Wide<f32>) -> Wide<f32> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match PLACE {
+            0 => spread_place::<0b00_00_00_00, LEVEL>(values),
+            1 => spread_place::<0b01_01_01_01, LEVEL>(values),
+            2 => spread_place::<0b10_10_10_10, LEVEL>(values),
+            _ => spread_place::<0b11_11_11_11, LEVEL>(values),
+        }
+    }
+}
+
+/// # Safety
+///
+/// See [`spread`].
+#[inline(always)]
+unsafe fn spread_place<const ORDER: i32, const LEVEL: usize>(values: &Wide<f32>) -> Wide<f32> {
+    let mut spread = [0.0; WIDE];
+    let (from, to) = (values.as_ptr(), spread.as_mut_ptr());
     // SAFETY: as the caller promises.
     unsafe {
         if LEVEL == AVX512 {
-            // Pixels 4 apart beside each other, so that turning squares within them puts all in order.
-            let (a, b, c, d) = (sixteen(source, places, 0), sixteen(source, places, 1), sixteen(source, places, 2), sixteen(source, places, 3));
-            let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-            let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-            _mm512_storeu_ps(taps[0].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd));
-            _mm512_storeu_ps(taps[1].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd));
-            _mm512_storeu_ps(taps[2].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
-            _mm512_storeu_ps(taps[3].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
-        } else if LEVEL == AVX2 {
-            for i in [0, 8] {
-                let (a, b, c, d) = (eight(source, places, i), eight(source, places, i + 1), eight(source, places, i + 2), eight(source, places, i + 3));
-                let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
-                let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
-                _mm256_storeu_ps(taps[0].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd));
-                _mm256_storeu_ps(taps[1].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd));
-                _mm256_storeu_ps(taps[2].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
-                _mm256_storeu_ps(taps[3].as_mut_ptr().add(i), _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
-            }
+            _mm512_storeu_ps(to, _mm512_permute_ps::<ORDER>(_mm512_loadu_ps(from)));
         } else {
-            for i in [0, 4, 8, 12] {
-                let (mut a, mut b) = (_mm_loadu_ps(source.add(places[i] as usize)), _mm_loadu_ps(source.add(places[i + 1] as usize)));
-                let (mut c, mut d) = (_mm_loadu_ps(source.add(places[i + 2] as usize)), _mm_loadu_ps(source.add(places[i + 3] as usize)));
-                _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-                _mm_storeu_ps(taps[0].as_mut_ptr().add(i), a);
-                _mm_storeu_ps(taps[1].as_mut_ptr().add(i), b);
-                _mm_storeu_ps(taps[2].as_mut_ptr().add(i), c);
-                _mm_storeu_ps(taps[3].as_mut_ptr().add(i), d);
-            }
+            _mm256_storeu_ps(to, _mm256_permute_ps::<ORDER>(_mm256_loadu_ps(from)));
+            _mm256_storeu_ps(to.add(8), _mm256_permute_ps::<ORDER>(_mm256_loadu_ps(from.add(8))));
         }
     }
-    taps
+    spread
+}
+
+/// # Safety
+///
+/// The CPU has the instructions of the level, AVX2 or better.
+#[inline(always)]
+pub(super) unsafe fn plus<const LEVEL: usize>(a: &Wide<f32>, b: &Wide<f32>) -> Wide<f32> {
+    let mut sum = [0.0; WIDE];
+    let (to, a, b) = (sum.as_mut_ptr(), a.as_ptr(), b.as_ptr());
+    // SAFETY: as the caller promises.
+    unsafe {
+        if LEVEL == AVX512 {
+            _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(a), _mm512_loadu_ps(b)));
+        } else {
+            _mm256_storeu_ps(to, _mm256_add_ps(_mm256_loadu_ps(a), _mm256_loadu_ps(b)));
+            _mm256_storeu_ps(to.add(8), _mm256_add_ps(_mm256_loadu_ps(a.add(8)), _mm256_loadu_ps(b.add(8))));
+        }
+    }
+    sum
+}
+
+/// # Safety
+///
+/// The CPU has the instructions of the level, and `source` stands for the four numbers from each place on.
+#[inline(always)]
+pub(super) unsafe fn fetch_quads<const STEP: usize, const LEVEL: usize>(source: *const f32, places: [u32; 4]) -> Wide<f32> {
+    let mut quads = [0.0; WIDE];
+    let to = quads.as_mut_ptr();
+    // SAFETY: as the caller promises.
+    unsafe {
+        let (a, b) = (_mm_loadu_ps(source.add(STEP * places[0] as usize)), _mm_loadu_ps(source.add(STEP * places[1] as usize)));
+        let (c, d) = (_mm_loadu_ps(source.add(STEP * places[2] as usize)), _mm_loadu_ps(source.add(STEP * places[3] as usize)));
+        if LEVEL == AVX512 {
+            let two = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(a), b);
+            let all = _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(two, c), d);
+            _mm512_storeu_ps(to, if STEP == 1 { whole(all) } else { all });
+        } else {
+            _mm_storeu_ps(to, a);
+            _mm_storeu_ps(to.add(4), b);
+            _mm_storeu_ps(to.add(8), c);
+            _mm_storeu_ps(to.add(12), d);
+        }
+    }
+    quads
 }
 
 /// # Safety
 ///
 /// The CPU has the instructions of the level, and there are four numbers at four times each place.
 #[inline(always)]
-pub(super) unsafe fn scatter<const LEVEL: usize>(cells: *mut f32, places: &[u32; WIDE], parts: &[Wide<f32>; 4]) {
+pub(super) unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut f32, places: [u32; 4], values: &Wide<f32>) {
+    let from = values.as_ptr();
     // SAFETY: as the caller promises.
     unsafe {
         if LEVEL == AVX512 {
-            let (a, b) = (_mm512_loadu_ps(parts[0].as_ptr()), _mm512_loadu_ps(parts[1].as_ptr()));
-            let (c, d) = (_mm512_loadu_ps(parts[2].as_ptr()), _mm512_loadu_ps(parts[3].as_ptr()));
-            let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-            let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-            add_sixteen(cells, places, 0, _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd));
-            add_sixteen(cells, places, 1, _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd));
-            add_sixteen(cells, places, 2, _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
-            add_sixteen(cells, places, 3, _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
+            let values = whole(_mm512_loadu_ps(from));
+            add_four(sums, places[0], _mm512_castps512_ps128(values));
+            add_four(sums, places[1], _mm512_extractf32x4_ps::<1>(values));
+            add_four(sums, places[2], _mm512_extractf32x4_ps::<2>(values));
+            add_four(sums, places[3], _mm512_extractf32x4_ps::<3>(values));
         } else {
-            for i in [0, 4, 8, 12] {
-                let (mut a, mut b) = (_mm_loadu_ps(parts[0].as_ptr().add(i)), _mm_loadu_ps(parts[1].as_ptr().add(i)));
-                let (mut c, mut d) = (_mm_loadu_ps(parts[2].as_ptr().add(i)), _mm_loadu_ps(parts[3].as_ptr().add(i)));
-                _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-                add_four(cells, places[i], a);
-                add_four(cells, places[i + 1], b);
-                add_four(cells, places[i + 2], c);
-                add_four(cells, places[i + 3], d);
-            }
+            add_four(sums, places[0], _mm_loadu_ps(from));
+            add_four(sums, places[1], _mm_loadu_ps(from.add(4)));
+            add_four(sums, places[2], _mm_loadu_ps(from.add(8)));
+            add_four(sums, places[3], _mm_loadu_ps(from.add(12)));
         }
     }
+}
+
+/// Adds to a quad.
+///
+/// # Safety
+///
+/// See [`scatter_quads`].
+#[inline(always)]
+unsafe fn add_four(quads: *mut f32, place: u32, values: __m128) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let quad = quads.add(4 * place as usize);
+        _mm_storeu_ps(quad, _mm_add_ps(_mm_loadu_ps(quad), values));
+    }
+}
+
+/// A vector as it is, and for the compiler one whole. It would turn squares quarter by quarter, and fetch halves of quads, if it saw what becomes of them; both take
+/// more instructions.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(in super::super) fn whole(mut values: __m512) -> __m512 {
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {0} */", inout(zmm_reg) values, options(pure, nomem, nostack, preserves_flags)) };
+    values
 }
 
 /// # Safety
@@ -207,22 +294,6 @@ unsafe fn eight_folded(cells: *const f32, above: *const f32) -> __m512 {
         let (a, b) = (_mm512_loadu_pd(cells.cast()), _mm512_loadu_pd(cells.add(16).cast()));
         let (c, d) = (_mm512_loadu_pd(above.cast()), _mm512_loadu_pd(above.add(16).cast()));
         _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(c, d)))
-    }
-}
-
-/// Adds to the cells of the places `i`, `i + 4`, `i + 8` and `i + 12`.
-///
-/// # Safety
-///
-/// See [`scatter`].
-#[inline(always)]
-unsafe fn add_sixteen(cells: *mut f32, places: &[u32; WIDE], i: usize, values: __m512) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        add_four(cells, places[i], _mm512_castps512_ps128(values));
-        add_four(cells, places[i + 4], _mm512_extractf32x4_ps::<1>(values));
-        add_four(cells, places[i + 8], _mm512_extractf32x4_ps::<2>(values));
-        add_four(cells, places[i + 12], _mm512_extractf32x4_ps::<3>(values));
     }
 }
 
@@ -277,136 +348,15 @@ unsafe fn put_quarters(to: *mut f32, stride: usize, values: __m512) {
 /// The CPU has the instructions of the level, and `from` stands for the sixteen columns, `stride` apart.
 #[inline(always)]
 pub(super) unsafe fn take_columns<const LEVEL: usize>(from: *const f32, stride: usize) -> [Wide<f32>; 4] {
-    let mut places = [0; WIDE];
-    for (i, place) in places.iter_mut().enumerate() {
-        *place = (i * stride) as u32;
-    }
-    // SAFETY: as the caller promises.
-    unsafe { fetch::<LEVEL>(from, &places) }
-}
-
-/// # Safety
-///
-/// The CPU has the instructions of the level, AVX2 or better.
-#[inline(always)]
-pub(super) unsafe fn spread<const LEVEL: usize>(values: &[f32; 4]) -> Wide<f32> {
-    let mut spread = [0.0; WIDE];
     // SAFETY: as the caller promises.
     unsafe {
-        let four = _mm_loadu_ps(values.as_ptr());
-        if LEVEL == AVX512 {
-            let order = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-            _mm512_storeu_ps(spread.as_mut_ptr(), _mm512_permutexvar_ps(order, _mm512_castps128_ps512(four)));
-        } else {
-            _mm_storeu_ps(spread.as_mut_ptr(), _mm_shuffle_ps::<0b00_00_00_00>(four, four));
-            _mm_storeu_ps(spread.as_mut_ptr().add(4), _mm_shuffle_ps::<0b01_01_01_01>(four, four));
-            _mm_storeu_ps(spread.as_mut_ptr().add(8), _mm_shuffle_ps::<0b10_10_10_10>(four, four));
-            _mm_storeu_ps(spread.as_mut_ptr().add(12), _mm_shuffle_ps::<0b11_11_11_11>(four, four));
-        }
-    }
-    spread
-}
-
-/// The sum of every four numbers.
-#[inline(always)]
-pub(super) fn sums_of_quads(values: &Wide<f32>) -> [f32; 4] {
-    let mut sums = [0.0; 4];
-    // SAFETY: every x86-64 CPU has SSE, and there are sixteen numbers.
-    unsafe {
-        let (mut a, mut b) = (_mm_loadu_ps(values.as_ptr()), _mm_loadu_ps(values.as_ptr().add(4)));
-        let (mut c, mut d) = (_mm_loadu_ps(values.as_ptr().add(8)), _mm_loadu_ps(values.as_ptr().add(12)));
-        _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
-        _mm_storeu_ps(sums.as_mut_ptr(), _mm_add_ps(_mm_add_ps(a, c), _mm_add_ps(b, d)));
-    }
-    sums
-}
-
-/// # Safety
-///
-/// The CPU has the instructions of the level, and there are four numbers at four times each place.
-#[inline(always)]
-pub(super) unsafe fn fetch_quads<const LEVEL: usize>(source: *const f32, places: &[u32; 4]) -> Wide<f32> {
-    let mut quads = [0.0; WIDE];
-    // SAFETY: as the caller promises.
-    unsafe {
-        let (a, b) = (_mm_loadu_ps(source.add(4 * places[0] as usize)), _mm_loadu_ps(source.add(4 * places[1] as usize)));
-        let (c, d) = (_mm_loadu_ps(source.add(4 * places[2] as usize)), _mm_loadu_ps(source.add(4 * places[3] as usize)));
-        if LEVEL == AVX512 {
-            let two = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(a), b);
-            _mm512_storeu_ps(quads.as_mut_ptr(), _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(two, c), d));
-        } else {
-            _mm_storeu_ps(quads.as_mut_ptr(), a);
-            _mm_storeu_ps(quads.as_mut_ptr().add(4), b);
-            _mm_storeu_ps(quads.as_mut_ptr().add(8), c);
-            _mm_storeu_ps(quads.as_mut_ptr().add(12), d);
-        }
-    }
-    quads
-}
-
-/// # Safety
-///
-/// See [`fetch_quads`].
-#[inline(always)]
-pub(super) unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut f32, places: &[u32; 4], values: &Wide<f32>) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if LEVEL == AVX512 {
-            let values = _mm512_loadu_ps(values.as_ptr());
-            add_four(sums, places[0], _mm512_castps512_ps128(values));
-            add_four(sums, places[1], _mm512_extractf32x4_ps::<1>(values));
-            add_four(sums, places[2], _mm512_extractf32x4_ps::<2>(values));
-            add_four(sums, places[3], _mm512_extractf32x4_ps::<3>(values));
-        } else {
-            add_four(sums, places[0], _mm_loadu_ps(values.as_ptr()));
-            add_four(sums, places[1], _mm_loadu_ps(values.as_ptr().add(4)));
-            add_four(sums, places[2], _mm_loadu_ps(values.as_ptr().add(8)));
-            add_four(sums, places[3], _mm_loadu_ps(values.as_ptr().add(12)));
-        }
-    }
-}
-
-/// Adds to a cell.
-///
-/// # Safety
-///
-/// See [`scatter`].
-#[inline(always)]
-unsafe fn add_four(cells: *mut f32, place: u32, values: __m128) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let cell = cells.add(4 * place as usize);
-        _mm_storeu_ps(cell, _mm_add_ps(_mm_loadu_ps(cell), values));
-    }
-}
-
-/// The four numbers from the places `i`, `i + 4`, `i + 8` and `i + 12` on.
-///
-/// # Safety
-///
-/// See [`fetch`].
-#[inline(always)]
-unsafe fn sixteen(source: *const f32, places: &[u32; WIDE], i: usize) -> __m512 {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let first = _mm512_castps128_ps512(_mm_loadu_ps(source.add(places[i] as usize)));
-        let two = _mm512_insertf32x4::<1>(first, _mm_loadu_ps(source.add(places[i + 4] as usize)));
-        let three = _mm512_insertf32x4::<2>(two, _mm_loadu_ps(source.add(places[i + 8] as usize)));
-        _mm512_insertf32x4::<3>(three, _mm_loadu_ps(source.add(places[i + 12] as usize)))
-    }
-}
-
-/// The four numbers from the places `i` and `i + 4` on.
-///
-/// # Safety
-///
-/// See [`fetch`].
-#[inline(always)]
-unsafe fn eight(source: *const f32, places: &[u32; WIDE], i: usize) -> __m256 {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let first = _mm256_castps128_ps256(_mm_loadu_ps(source.add(places[i] as usize)));
-        _mm256_insertf128_ps::<1>(first, _mm_loadu_ps(source.add(places[i + 4] as usize)))
+        let four = |first: u32| [first, first + 4, first + 8, first + 12].map(|i| i * stride as u32);
+        squares::<LEVEL>(&[
+            fetch_quads::<1, LEVEL>(from, four(0)),
+            fetch_quads::<1, LEVEL>(from, four(1)),
+            fetch_quads::<1, LEVEL>(from, four(2)),
+            fetch_quads::<1, LEVEL>(from, four(3)),
+        ])
     }
 }
 

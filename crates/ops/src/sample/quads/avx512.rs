@@ -1,0 +1,297 @@
+//! The loops of [`quads`](super) for two taps on an axis of an image, in the instructions of AVX-512: the vectors stay in registers, where the compiler takes the general
+//! loops through memory. The sums have the same order.
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::{Pixels, Quad};
+use crate::sample::arithmetic::{WIDE, whole};
+use crate::sample::places::Places;
+use crate::sample::warp::{Rows, TILE};
+
+/// [`read`](super::read).
+///
+/// # Safety
+///
+/// The CPU has AVX-512, there are two taps on x and y and one on z, of weight one, and they lie within the source.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(crate) unsafe fn read(places: &Places<'_, f32>, source: &[Quad<f32>], values: &mut [f32], stride: usize, count: usize) {
+    let (square, weights) = (Square::new(places, source.as_ptr()), Weights::of(places, false));
+    for start in (0..count.min(TILE)).step_by(WIDE) {
+        // SAFETY: a tile has so many pixels and more; as the caller promises.
+        unsafe {
+            let [x, x_right, y, y_below] = weights.at(start);
+            macro_rules! four {
+                ($g:literal) => {{
+                    let [a, b, c, d] = square.taps::<$g>(start);
+                    let (x, x_right) = (spread::<$g>(x), spread::<$g>(x_right));
+                    let line = _mm512_fmadd_ps(x_right, b, _mm512_mul_ps(x, a));
+                    let below = _mm512_fmadd_ps(x_right, d, _mm512_mul_ps(x, c));
+                    _mm512_fmadd_ps(spread::<$g>(y_below), below, _mm512_mul_ps(spread::<$g>(y), line))
+                }};
+            }
+            let channels = squares([four!(0), four!(1), four!(2), four!(3)]);
+            put(values, stride, start..count, channels);
+        }
+    }
+}
+
+/// [`slopes`](super::slopes).
+///
+/// # Safety
+///
+/// See [`read`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[Quad<f32>], upstream: Pixels<'_, f32>, gradient: &mut Rows<f32>) {
+    let (square, weights, slopes) = (Square::new(places, source.as_ptr()), Weights::of(places, false), Weights::of(places, true));
+    for start in (0..upstream.count.min(TILE)).step_by(WIDE) {
+        // SAFETY: a tile has so many pixels and more; as the caller promises.
+        unsafe {
+            let ([x, x_right, y, y_below], [sx, sx_right, sy, sy_below]) = (weights.at(start), slopes.at(start));
+            let upstream = channels(&upstream, start);
+            macro_rules! four {
+                ($g:literal) => {{
+                    let [a, b, c, d] = square.taps::<$g>(start);
+                    let (x, x_right) = (spread::<$g>(x), spread::<$g>(x_right));
+                    let line = _mm512_fmadd_ps(x_right, b, _mm512_mul_ps(x, a));
+                    let below = _mm512_fmadd_ps(x_right, d, _mm512_mul_ps(x, c));
+                    let (sx, sx_right) = (spread::<$g>(sx), spread::<$g>(sx_right));
+                    let line_x = _mm512_fmadd_ps(sx_right, b, _mm512_mul_ps(sx, a));
+                    let below_x = _mm512_fmadd_ps(sx_right, d, _mm512_mul_ps(sx, c));
+                    let along_x = _mm512_fmadd_ps(spread::<$g>(y_below), below_x, _mm512_mul_ps(spread::<$g>(y), line_x));
+                    let along_y = _mm512_fmadd_ps(spread::<$g>(sy_below), below, _mm512_mul_ps(spread::<$g>(sy), line));
+                    (_mm512_mul_ps(along_x, upstream[$g]), _mm512_mul_ps(along_y, upstream[$g]))
+                }};
+            }
+            let ((x0, y0), (x1, y1), (x2, y2), (x3, y3)) = (four!(0), four!(1), four!(2), four!(3));
+            let (to_x, to_y) = (sum_of_squares([x0, x1, x2, x3]), sum_of_squares([y0, y1, y2, y3]));
+            let jacobian = |axis: usize| places.jacobian[axis][start..start + WIDE].as_ptr();
+            let (by_x, by_y) = (_mm512_loadu_ps(jacobian(0)), _mm512_loadu_ps(jacobian(1)));
+            _mm512_storeu_ps(gradient[0][start..start + WIDE].as_mut_ptr(), _mm512_mul_ps(to_x, by_x));
+            _mm512_storeu_ps(gradient[1][start..start + WIDE].as_mut_ptr(), _mm512_mul_ps(to_y, by_y));
+        }
+    }
+}
+
+/// [`scatter`](super::scatter).
+///
+/// # Safety
+///
+/// See [`read`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(crate) unsafe fn scatter(places: &Places<'_, f32>, upstream: Pixels<'_, f32>, source: &mut [Quad<f32>]) {
+    let (square, weights) = (Square::new(places, source.as_mut_ptr()), Weights::of(places, false));
+    for start in (0..upstream.count.min(TILE)).step_by(WIDE) {
+        // SAFETY: a tile has so many pixels and more; as the caller promises.
+        unsafe {
+            let [x, x_right, y, y_below] = weights.at(start);
+            let upstream = channels(&upstream, start);
+            macro_rules! four {
+                ($g:literal) => {
+                    let (line, below) = (_mm512_mul_ps(spread::<$g>(y), upstream[$g]), _mm512_mul_ps(spread::<$g>(y_below), upstream[$g]));
+                    let (x, x_right) = (spread::<$g>(x), spread::<$g>(x_right));
+                    let parts = [_mm512_mul_ps(x, line), _mm512_mul_ps(x_right, line), _mm512_mul_ps(x, below), _mm512_mul_ps(x_right, below)];
+                    square.add::<$g>(start, parts);
+                };
+            }
+            four!(0);
+            four!(1);
+            four!(2);
+            four!(3);
+        }
+    }
+}
+
+/// Where the taps of a tile's pixels are.
+struct Square<'a> {
+    first: &'a [u32; TILE],
+    /// The quads of the first pixel's four taps on x and y.
+    corners: [*mut f32; 4],
+}
+
+impl<'a> Square<'a> {
+    fn new(places: &'a Places<'_, f32>, source: *const Quad<f32>) -> Self {
+        let corner = |x: usize, y: usize| source.wrapping_add(places.offset([x, y, 0])).cast_mut().cast();
+        Self { first: &places.first, corners: [corner(0, 0), corner(1, 0), corner(0, 1), corner(1, 1)] }
+    }
+
+    /// How far behind the corners, in numbers, every fourth pixel's taps are, counted from `start + G`.
+    #[inline(always)]
+    fn at<const G: usize>(&self, start: usize) -> [usize; 4] {
+        let first: &[u32; WIDE] = self.first[start..].first_chunk().expect("sixteen pixels of a tile");
+        // SAFETY: a reference may be read. Each is read by itself: the compiler would otherwise multiply them in a vector, and take that apart again.
+        let at = |i: usize| 4 * unsafe { std::ptr::read_volatile(&first[G + i]) } as usize;
+        [at(0), at(4), at(8), at(12)]
+    }
+
+    /// The four taps of every fourth pixel, counted from `start + G`.
+    ///
+    /// # Safety
+    ///
+    /// They are the source's.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    unsafe fn taps<const G: usize>(&self, start: usize) -> [__m512; 4] {
+        let (at, [a, b, c, d]) = (self.at::<G>(start), self.corners);
+        // SAFETY: as the caller promises.
+        unsafe { [quads(a, at), quads(b, at), quads(c, at), quads(d, at)] }
+    }
+
+    /// Adds to the four taps of every fourth pixel, counted from `start + G`.
+    ///
+    /// # Safety
+    ///
+    /// They are the source's.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    unsafe fn add<const G: usize>(&self, start: usize, parts: [__m512; 4]) {
+        let (at, [a, b, c, d]) = (self.at::<G>(start), self.corners);
+        // SAFETY: as the caller promises.
+        unsafe {
+            add_quads(a, at, parts[0]);
+            add_quads(b, at, parts[1]);
+            add_quads(c, at, parts[2]);
+            add_quads(d, at, parts[3]);
+        }
+    }
+}
+
+/// The weights of the taps of a tile's pixels, or their slopes: of both on x, and of both on y.
+struct Weights<'a>([&'a [f32; TILE]; 4]);
+
+impl<'a> Weights<'a> {
+    fn of(places: &'a Places<'_, f32>, slopes: bool) -> Self {
+        let [x, y, _] = places.taps::<2, 1>(if slopes { &places.slopes } else { &places.weights });
+        Self([&x[0], &x[1], &y[0], &y[1]])
+    }
+
+    /// Those of sixteen pixels.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    fn at(&self, start: usize) -> [__m512; 4] {
+        let [a, b, c, d] = self.0.map(|weights| weights[start..start + WIDE].as_ptr());
+        // SAFETY: sixteen numbers of each.
+        unsafe { [_mm512_loadu_ps(a), _mm512_loadu_ps(b), _mm512_loadu_ps(c), _mm512_loadu_ps(d)] }
+    }
+}
+
+/// The quads of four pixels, so far behind a corner.
+///
+/// # Safety
+///
+/// They are the source's.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn quads(corner: *const f32, [a, b, c, d]: [usize; 4]) -> __m512 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let two = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(_mm_loadu_ps(corner.add(a))), _mm_loadu_ps(corner.add(b)));
+        _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(two, _mm_loadu_ps(corner.add(c))), _mm_loadu_ps(corner.add(d)))
+    }
+}
+
+/// Adds to the quads of four pixels, so far behind a corner.
+///
+/// # Safety
+///
+/// They are the source's.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn add_quads(corner: *mut f32, [a, b, c, d]: [usize; 4], values: __m512) {
+    let values = whole(values);
+    // SAFETY: as the caller promises.
+    unsafe {
+        add_four(corner.add(a), _mm512_castps512_ps128(values));
+        add_four(corner.add(b), _mm512_extractf32x4_ps::<1>(values));
+        add_four(corner.add(c), _mm512_extractf32x4_ps::<2>(values));
+        add_four(corner.add(d), _mm512_extractf32x4_ps::<3>(values));
+    }
+}
+
+/// The channels of sixteen pixels, turned to quads; zero beyond the last pixel.
+///
+/// # Safety
+///
+/// There is a pixel at `start`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn channels(upstream: &Pixels<'_, f32>, start: usize) -> [__m512; 4] {
+    let count = WIDE.min(upstream.count - start);
+    let pixels = left(count);
+    let channel = |c: usize| match upstream.numbers.get(c * upstream.stride + start..c * upstream.stride + start + count) {
+        Some(numbers) => (numbers.as_ptr(), pixels),
+        None => (upstream.numbers.as_ptr(), 0),
+    };
+    let (a, b, c, d) = (channel(0), channel(1), channel(2), channel(3));
+    // SAFETY: so many pixels are left of every channel; without one nothing is read.
+    unsafe { squares([_mm512_maskz_loadu_ps(a.1, a.0), _mm512_maskz_loadu_ps(b.1, b.0), _mm512_maskz_loadu_ps(c.1, c.0), _mm512_maskz_loadu_ps(d.1, d.0)]) }
+}
+
+/// The sum of the numbers of every quad, in halves, in the order of the pixels.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn sum_of_squares(quads: [__m512; 4]) -> __m512 {
+    let [a, b, c, d] = squares(quads);
+    _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d))
+}
+
+/// Stores sixteen pixels of the channels that there are, but for those beyond the last pixel.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn put(values: &mut [f32], stride: usize, pixels: Range<usize>, channels: [__m512; 4]) {
+    let [a, b, c, d] = channels;
+    let left = left(pixels.len());
+    macro_rules! channel {
+        ($c:literal, $values:expr) => {
+            if let Some(to) = values.get_mut($c * stride + pixels.start..$c * stride + pixels.start + WIDE.min(pixels.len())) {
+                // SAFETY: so many pixels are left of every channel.
+                unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), left, $values) };
+            }
+        };
+    }
+    channel!(0, a);
+    channel!(1, b);
+    channel!(2, c);
+    channel!(3, d);
+}
+
+/// The first of sixteen pixels, where so many are left.
+fn left(count: usize) -> __mmask16 {
+    ((1_u32 << count.min(WIDE)) - 1) as __mmask16
+}
+
+/// Of every four numbers the one at place `G`, four times.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn spread<const G: usize>(values: __m512) -> __m512 {
+    match G {
+        0 => _mm512_permute_ps::<0b00_00_00_00>(values),
+        1 => _mm512_permute_ps::<0b01_01_01_01>(values),
+        2 => _mm512_permute_ps::<0b10_10_10_10>(values),
+        _ => _mm512_permute_ps::<0b11_11_11_11>(values),
+    }
+}
+
+/// Squares of four by four turned.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn squares([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+    let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+    let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+    [
+        whole(_mm512_shuffle_ps::<0b01_00_01_00>(ab, cd)),
+        whole(_mm512_shuffle_ps::<0b11_10_11_10>(ab, cd)),
+        whole(_mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high)),
+        whole(_mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high)),
+    ]
+}
+
+/// # Safety
+///
+/// There is a quad.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn add_four(quad: *mut f32, values: __m128) {
+    // SAFETY: as the caller promises.
+    unsafe { _mm_storeu_ps(quad, _mm_add_ps(_mm_loadu_ps(quad), values)) };
+}
