@@ -289,3 +289,54 @@ fn gather<T: Lanes, const LEVEL: usize>(sum: &mut Wide<T>, weight: &Wide<T>, val
         T::add_times::<LEVEL>(sum, weight, values);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use candle_core::Result;
+    use stn_core::Boundary;
+    use stn_sampler_bilinear::Bilinear;
+
+    use super::super::Sampler;
+    use super::super::packed::Packing;
+    use super::super::plain::Call;
+    use super::super::tests::Draws;
+    use super::super::warp::zeros;
+    use super::*;
+
+    #[test]
+    fn the_loops_for_two_taps_give_the_bits_of_the_general_ones() -> Result<()> {
+        let mut draws = Draws(5);
+        let sampler = Sampler { kernel: Arc::new(Bilinear), boundary: Boundary::Zeros, align_corners: false };
+        for (channels, count) in (2..=4).flat_map(|channels| [1, 15, 16, 17, 100, TILE].map(|count| (channels, count))) {
+            let call = Call::new(&sampler, &[1, channels, 9, 11], &[1, count])?;
+            let packing = Packing::new(&call).unwrap();
+            let mut places = Places::<f32>::new(&sampler, &packing, &[11, 9]);
+            let mut rows = zeros();
+            rows[..2].iter_mut().flatten().zip(draws.numbers(2 * TILE)).for_each(|(row, x): (_, f32)| *row = 1.3 * x);
+            places.place(&rows, count, true);
+            let source: Vec<Quad<f32>> = draws.numbers(4 * packing.pixels).as_chunks().0.to_vec();
+            // A few numbers between the channels: nothing may be written there.
+            let stride = count + 3;
+            let numbers: Vec<f32> = draws.numbers(channels * stride);
+            let upstream = Pixels { numbers: &numbers, stride, count };
+
+            let (mut read, mut read_generally) = (numbers.clone(), numbers.clone());
+            read_taps::<f32, 2, 1>(&places, &source, &mut read, stride, count);
+            read_taps::<f32, 0, 0>(&places, &source, &mut read_generally, stride, count);
+            assert_eq!(read, read_generally, "{channels} channels, {count} pixels");
+
+            let (mut slopes, mut slopes_generally) = (zeros(), zeros());
+            slopes_of_taps::<f32, 2, 1>(&places, &source, upstream, &mut slopes);
+            slopes_of_taps::<f32, 0, 0>(&places, &source, upstream, &mut slopes_generally);
+            assert_eq!(slopes[..2], slopes_generally[..2], "{channels} channels, {count} pixels");
+
+            let (mut gathered, mut gathered_generally) = (source.clone(), source);
+            scatter_taps::<f32, 2, 1>(&places, upstream, &mut gathered);
+            scatter_taps::<f32, 0, 0>(&places, upstream, &mut gathered_generally);
+            assert_eq!(gathered, gathered_generally, "{channels} channels, {count} pixels");
+        }
+        Ok(())
+    }
+}

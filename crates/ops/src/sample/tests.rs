@@ -104,7 +104,8 @@ fn compare<T: Number>(draws: &mut Draws, tolerance: f64) -> Result<()> {
     let axes = 2 + draws.below(2);
     let most = if axes == 2 { 23 } else { 7 };
     let (source, target, sampler) = (draws.sizes(axes, most), draws.sizes(axes, most), draws.sampler());
-    let (samples, channels) = (draws.below(4), 1 + draws.below(40));
+    let (samples, most) = (draws.below(4), [4, 40][draws.below(2)]);
+    let channels = 1 + draws.below(most);
     let call = Call::new(&sampler, &[&[samples, channels], source.as_slice()].concat(), &target)?;
     let what = format!("{sampler:?}: {samples} x {channels} x {source:?} to {target:?}");
     let Some(fused) = Fused::new(&call) else { return Ok(()) };
