@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every check and timing on a graphics card, in less than ten minutes.
 #
-#   check.sh pack DIR         where there are Rust and a CUDA toolkit: builds the program and its tests, and puts them with all else that is needed into DIR
+#   check.sh pack DIR         where there are Rust and a CUDA toolkit: builds the program and its tests, and puts them with all else that is needed into DIR, and into
+#                             DIR.tar.xz to be carried; `tar -xf` or `python3 -m tarfile -e` unpacks it
 #   check.sh run [DIR [OUT]]  where there is a card: needs no Rust and no network. Results go to OUT, which is DIR/results unless given
 #
 # The peers are timed where python3 has torch and numpy; compute-sanitizer checks the kernels where it is installed.
@@ -21,7 +22,9 @@ pack() {
     strip -o "$to/cuda-tests" "$tests"
     cp -r benches/peers/*.py "$to/benches/"
     cp "$here/check.sh" "$to/"
-    du -sh "$to"
+    # The results of an earlier run are nobody else's.
+    tar -C "$(dirname "$to")" --exclude="$(basename "$to")/results" -cJf "$to.tar.xz" "$(basename "$to")"
+    du -sh "$to" "$to.tar.xz"
 }
 
 # CUDA's libraries: those that are installed, or those that came with torch.
@@ -82,5 +85,5 @@ run() {
 case "${1:-}" in
     pack) pack "${2:?a folder}" ;;
     run) run "${2:-$here}" "${3:-}" ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
