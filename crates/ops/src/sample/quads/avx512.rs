@@ -24,10 +24,7 @@ pub(crate) unsafe fn read(places: &Places<'_, f32>, source: &[Quad<f32>], values
             macro_rules! four {
                 ($g:literal) => {{
                     let [a, b, c, d] = square.taps::<$g>(start);
-                    let (x, x_right) = (spread::<$g>(x), spread::<$g>(x_right));
-                    let line = _mm512_fmadd_ps(x_right, b, _mm512_mul_ps(x, a));
-                    let below = _mm512_fmadd_ps(x_right, d, _mm512_mul_ps(x, c));
-                    _mm512_fmadd_ps(spread::<$g>(y_below), below, _mm512_mul_ps(spread::<$g>(y), line))
+                    weighted::<$g>(weighted::<$g>(a, b, x, x_right), weighted::<$g>(c, d, x, x_right), y, y_below)
                 }};
             }
             let channels = squares([four!(0), four!(1), four!(2), four!(3)]);
@@ -52,14 +49,8 @@ pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[Quad<f32>], upst
             macro_rules! four {
                 ($g:literal) => {{
                     let [a, b, c, d] = square.taps::<$g>(start);
-                    let (x, x_right) = (spread::<$g>(x), spread::<$g>(x_right));
-                    let line = _mm512_fmadd_ps(x_right, b, _mm512_mul_ps(x, a));
-                    let below = _mm512_fmadd_ps(x_right, d, _mm512_mul_ps(x, c));
-                    let (sx, sx_right) = (spread::<$g>(sx), spread::<$g>(sx_right));
-                    let line_x = _mm512_fmadd_ps(sx_right, b, _mm512_mul_ps(sx, a));
-                    let below_x = _mm512_fmadd_ps(sx_right, d, _mm512_mul_ps(sx, c));
-                    let along_x = _mm512_fmadd_ps(spread::<$g>(y_below), below_x, _mm512_mul_ps(spread::<$g>(y), line_x));
-                    let along_y = _mm512_fmadd_ps(spread::<$g>(sy_below), below, _mm512_mul_ps(spread::<$g>(sy), line));
+                    let along_x = weighted::<$g>(weighted::<$g>(a, b, sx, sx_right), weighted::<$g>(c, d, sx, sx_right), y, y_below);
+                    let along_y = weighted::<$g>(weighted::<$g>(a, b, x, x_right), weighted::<$g>(c, d, x, x_right), sy, sy_below);
                     (_mm512_mul_ps(along_x, upstream[$g]), _mm512_mul_ps(along_y, upstream[$g]))
                 }};
             }
@@ -270,6 +261,13 @@ fn spread<const G: usize>(values: __m512) -> __m512 {
         2 => _mm512_permute_ps::<0b10_10_10_10>(values),
         _ => _mm512_permute_ps::<0b11_11_11_11>(values),
     }
+}
+
+/// The sum of the quads `a` and `b` of four pixels with their weights, of which those of the four pixels stand at every place `G`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn weighted<const G: usize>(a: __m512, b: __m512, weight_a: __m512, weight_b: __m512) -> __m512 {
+    _mm512_fmadd_ps(spread::<G>(weight_b), b, _mm512_mul_ps(spread::<G>(weight_a), a))
 }
 
 /// Squares of four by four turned.
