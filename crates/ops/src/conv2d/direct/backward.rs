@@ -22,7 +22,7 @@ const LARGE: usize = 1 << 20;
 impl Direct {
     /// The gradients to the input, where it is wanted, and to filters and bias, where they are.
     ///
-    /// Every sum has an order that depends on the sizes only: see [`Self::by_parts`] and [`Self::by_channels`], of which the second is taken where it needs less memory and that counts.
+    /// Every sum has an order that depends on the sizes only: see [`Pass::by_parts`] and [`Pass::by_channels`], of which the second is taken where it needs less memory and that counts.
     pub fn backward(&self, saved: Saved<'_>, input_wanted: bool, filters_wanted: bool) -> Result<Gradients> {
         let Geometry { samples, filters, .. } = self.geometry;
         let back = input_wanted.then(|| Back::new(self, saved.weight));
