@@ -9,7 +9,7 @@ use stn_core::wide::{AVX2, AVX512};
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::whole;
+pub(super) use x86::{squares_of, whole};
 
 use super::quads::TwoTaps;
 #[cfg(target_arch = "x86_64")]

@@ -114,13 +114,12 @@ pub(super) unsafe fn squares<const LEVEL: usize>(rows: &[Wide<f32>; 4]) -> [Wide
     // SAFETY: the caller promises the instructions, and there are sixteen numbers of each.
     unsafe {
         if LEVEL == AVX512 {
-            let (a, b, c, d) = (_mm512_loadu_ps(a), _mm512_loadu_ps(b), _mm512_loadu_ps(c), _mm512_loadu_ps(d));
-            let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-            let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-            _mm512_storeu_ps(squares[0].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd));
-            _mm512_storeu_ps(squares[1].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd));
-            _mm512_storeu_ps(squares[2].as_mut_ptr(), _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
-            _mm512_storeu_ps(squares[3].as_mut_ptr(), _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
+            let [to_a, to_b, to_c, to_d] = squares.each_mut().map(|row| row.as_mut_ptr());
+            let [a, b, c, d] = squares_of([_mm512_loadu_ps(a), _mm512_loadu_ps(b), _mm512_loadu_ps(c), _mm512_loadu_ps(d)]);
+            _mm512_storeu_ps(to_a, a);
+            _mm512_storeu_ps(to_b, b);
+            _mm512_storeu_ps(to_c, c);
+            _mm512_storeu_ps(to_d, d);
             return squares;
         }
         for i in [0, 4, 8, 12] {
@@ -252,6 +251,20 @@ unsafe fn add_four(quads: *mut f32, place: u32, values: __m128) {
     }
 }
 
+/// Squares of four by four turned: see [`Lanes::squares`](super::Lanes::squares).
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(in super::super) fn squares_of([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+    let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+    let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+    [
+        whole(_mm512_shuffle_ps::<0b01_00_01_00>(ab, cd)),
+        whole(_mm512_shuffle_ps::<0b11_10_11_10>(ab, cd)),
+        whole(_mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high)),
+        whole(_mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high)),
+    ]
+}
+
 /// A vector as it is, and for the compiler one whole. It would turn squares quarter by quarter, and fetch halves of quads, if it saw what becomes of them; both take
 /// more instructions.
 #[inline]
@@ -305,14 +318,12 @@ pub(super) unsafe fn put_columns<const LEVEL: usize>(rows: [&Wide<f32>; 4], to: 
     // SAFETY: as the caller promises.
     unsafe {
         if LEVEL == AVX512 {
-            let (a, b) = (_mm512_loadu_ps(rows[0].as_ptr()), _mm512_loadu_ps(rows[1].as_ptr()));
-            let (c, d) = (_mm512_loadu_ps(rows[2].as_ptr()), _mm512_loadu_ps(rows[3].as_ptr()));
-            let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-            let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-            put_quarters(to, 4 * stride, _mm512_shuffle_ps::<0b01_00_01_00>(ab, cd));
-            put_quarters(to.add(stride), 4 * stride, _mm512_shuffle_ps::<0b11_10_11_10>(ab, cd));
-            put_quarters(to.add(2 * stride), 4 * stride, _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high));
-            put_quarters(to.add(3 * stride), 4 * stride, _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high));
+            let load = rows.map(|row| row.as_ptr());
+            let [a, b, c, d] = squares_of([_mm512_loadu_ps(load[0]), _mm512_loadu_ps(load[1]), _mm512_loadu_ps(load[2]), _mm512_loadu_ps(load[3])]);
+            put_quarters(to, 4 * stride, a);
+            put_quarters(to.add(stride), 4 * stride, b);
+            put_quarters(to.add(2 * stride), 4 * stride, c);
+            put_quarters(to.add(3 * stride), 4 * stride, d);
         } else {
             for i in [0, 4, 8, 12] {
                 let (mut a, mut b) = (_mm_loadu_ps(rows[0].as_ptr().add(i)), _mm_loadu_ps(rows[1].as_ptr().add(i)));

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{Pixels, Quad};
-use crate::sample::arithmetic::{WIDE, whole};
+use crate::sample::arithmetic::{WIDE, squares_of, whole};
 use crate::sample::places::Places;
 use crate::sample::warp::{Rows, TILE};
 
@@ -27,7 +27,7 @@ pub(crate) unsafe fn read(places: &Places<'_, f32>, source: &[Quad<f32>], values
                     weighted::<$g>(weighted::<$g>(a, b, x, x_right), weighted::<$g>(c, d, x, x_right), y, y_below)
                 }};
             }
-            let channels = squares([four!(0), four!(1), four!(2), four!(3)]);
+            let channels = squares_of([four!(0), four!(1), four!(2), four!(3)]);
             put(values, stride, start..count, channels);
         }
     }
@@ -55,7 +55,7 @@ pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[Quad<f32>], upst
                 }};
             }
             let ((x0, y0), (x1, y1), (x2, y2), (x3, y3)) = (four!(0), four!(1), four!(2), four!(3));
-            let (to_x, to_y) = (sum_of_squares([x0, x1, x2, x3]), sum_of_squares([y0, y1, y2, y3]));
+            let (to_x, to_y) = (sum_of_quads([x0, x1, x2, x3]), sum_of_quads([y0, y1, y2, y3]));
             let jacobian = |axis: usize| places.jacobian[axis][start..start + WIDE].as_ptr();
             let (by_x, by_y) = (_mm512_loadu_ps(jacobian(0)), _mm512_loadu_ps(jacobian(1)));
             _mm512_storeu_ps(gradient[0][start..start + WIDE].as_mut_ptr(), _mm512_mul_ps(to_x, by_x));
@@ -215,14 +215,14 @@ unsafe fn channels(upstream: &Pixels<'_, f32>, start: usize) -> [__m512; 4] {
     };
     let (a, b, c, d) = (channel(0), channel(1), channel(2), channel(3));
     // SAFETY: so many pixels are left of every channel; without one nothing is read.
-    unsafe { squares([_mm512_maskz_loadu_ps(a.1, a.0), _mm512_maskz_loadu_ps(b.1, b.0), _mm512_maskz_loadu_ps(c.1, c.0), _mm512_maskz_loadu_ps(d.1, d.0)]) }
+    unsafe { squares_of([_mm512_maskz_loadu_ps(a.1, a.0), _mm512_maskz_loadu_ps(b.1, b.0), _mm512_maskz_loadu_ps(c.1, c.0), _mm512_maskz_loadu_ps(d.1, d.0)]) }
 }
 
 /// The sum of the numbers of every quad, in halves, in the order of the pixels.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn sum_of_squares(quads: [__m512; 4]) -> __m512 {
-    let [a, b, c, d] = squares(quads);
+fn sum_of_quads(quads: [__m512; 4]) -> __m512 {
+    let [a, b, c, d] = squares_of(quads);
     _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d))
 }
 
@@ -268,20 +268,6 @@ fn spread<const G: usize>(values: __m512) -> __m512 {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 fn weighted<const G: usize>(a: __m512, b: __m512, weight_a: __m512, weight_b: __m512) -> __m512 {
     _mm512_fmadd_ps(spread::<G>(weight_b), b, _mm512_mul_ps(spread::<G>(weight_a), a))
-}
-
-/// Squares of four by four turned.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn squares([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
-    let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-    let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-    [
-        whole(_mm512_shuffle_ps::<0b01_00_01_00>(ab, cd)),
-        whole(_mm512_shuffle_ps::<0b11_10_11_10>(ab, cd)),
-        whole(_mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high)),
-        whole(_mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high)),
-    ]
 }
 
 /// # Safety
