@@ -13,19 +13,7 @@ pub(super) use x86::{squares_of, whole};
 
 use super::quads::TwoTaps;
 #[cfg(target_arch = "x86_64")]
-use super::quads::avx512;
-
-/// Asks for the memory of a number that will be read soon. It need not be anybody's memory.
-#[inline(always)]
-pub(super) fn ask_for<T>(number: *const T) {
-    // SAFETY: a hint, which every x86-64 CPU knows and which reads nothing.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(number.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = number;
-}
+use super::{lanes, quads::avx512};
 
 /// A number whose lanes are computed on at once.
 pub(crate) trait Lanes: Real {
@@ -89,6 +77,19 @@ pub(crate) trait Lanes: Real {
                 // SAFETY: as the caller promises.
                 unsafe { *to.add(i * stride + r) = row[i] };
             }
+        }
+    }
+
+    /// From sixteen rows to sixteen columns: `to[i * 16 + r] = from[r * stride + i]`.
+    ///
+    /// # Safety
+    ///
+    /// All of these are among the numbers that the pointers stand for.
+    #[inline(always)]
+    unsafe fn put_square<const LEVEL: usize>(from: *const Self, stride: usize, to: *mut Self) {
+        for i in 0..WIDE * WIDE {
+            // SAFETY: as the caller promises.
+            unsafe { *to.add(i) = *from.add(i % WIDE * stride + i / WIDE) };
         }
     }
 
@@ -228,7 +229,7 @@ impl Lanes for f32 {}
 impl Lanes for f32 {
     #[inline(always)]
     fn two_taps<const LEVEL: usize>() -> Option<TwoTaps<Self>> {
-        (LEVEL == AVX512).then_some(TwoTaps { read: avx512::read, slopes: avx512::slopes, scatter: avx512::scatter })
+        (LEVEL == AVX512).then_some(TwoTaps { read: avx512::read, slopes: avx512::slopes, scatter: avx512::scatter, slopes_of_lanes: lanes::avx512::slopes })
     }
 
     #[inline(always)]
@@ -298,6 +299,12 @@ impl Lanes for f32 {
     unsafe fn put_columns<const LEVEL: usize>(rows: [&Wide<Self>; 4], to: *mut Self, stride: usize) {
         // SAFETY: bodies of a level run only where the CPU has its instructions; and as the caller promises.
         unsafe { x86::put_columns::<LEVEL>(rows, to, stride) };
+    }
+
+    #[inline(always)]
+    unsafe fn put_square<const LEVEL: usize>(from: *const Self, stride: usize, to: *mut Self) {
+        // SAFETY: the same.
+        unsafe { x86::put_square::<LEVEL>(from, stride, to) };
     }
 
     #[inline(always)]

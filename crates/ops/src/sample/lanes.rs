@@ -2,9 +2,12 @@
 
 use stn_core::widest;
 
-use super::arithmetic::Lanes;
+use super::arithmetic::{Lanes, WIDE};
 use super::places::Places;
 use super::warp::{Rows, TILE};
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
 
 /// Runs a loop with the taps on x and y and those on z known to the compiler, where they are usual ones.
 macro_rules! unrolled {
@@ -102,7 +105,14 @@ fn slopes<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL:
     gradient: &mut Rows<T>,
 ) {
     let ([wx, wy, wz], [sx, sy, sz]) = (places.taps::<S, Z>(&places.weights), places.taps::<S, Z>(&places.slopes));
-    for (i, upstream) in upstream.iter().enumerate().take(TILE) {
+    let mut done = 0;
+    if let (WIDE, 2, 1, Some(two_taps)) = (L, S, Z, T::two_taps::<LEVEL>()) {
+        assert!(places.reach() <= source.len());
+        let (source, upstream) = (source.as_flattened().as_chunks().0, upstream.as_flattened().as_chunks().0);
+        // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loop is that of the level.
+        done = unsafe { (two_taps.slopes_of_lanes)(places, source, upstream, gradient) };
+    }
+    for (i, upstream) in upstream.iter().enumerate().take(TILE).skip(done) {
         let [mut to_x, mut to_y, mut to_z] = [[T::zero(); L]; 3];
         for (z, (wz, sz)) in wz.iter().zip(sz).enumerate() {
             let [mut plane, mut plane_x, mut plane_y] = [[T::zero(); L]; 3];

@@ -22,12 +22,16 @@ type Slopes<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], Pixels<'_, T>, &mut Rows<
 /// [`scatter`], likewise.
 type Scatter<T> = unsafe fn(&Places<'_, T>, Pixels<'_, T>, &mut [Quad<T>]);
 
+/// [`lanes::slopes`](super::lanes), of the first pixels of a tile and of how many, likewise.
+type SlopesOfLanes<T> = unsafe fn(&Places<'_, T>, &[Wide<T>], &[Wide<T>], &mut Rows<T>) -> usize;
+
 /// The loops for two taps on an axis of an image, written for some vectors. Each must only run on a CPU that has these, and with taps within the source.
 #[derive(Clone, Copy)]
 pub(crate) struct TwoTaps<T: Real> {
     pub(super) read: Read<T>,
     pub(super) slopes: Slopes<T>,
     pub(super) scatter: Scatter<T>,
+    pub(super) slopes_of_lanes: SlopesOfLanes<T>,
 }
 
 /// Some pixels of channels, each channel's from the first of them on.

@@ -2,7 +2,7 @@
 
 use stn_core::widest;
 
-use super::arithmetic::{Lanes, WIDE, ask_for};
+use super::arithmetic::{Lanes, WIDE};
 
 widest! {
     /// Gathers a run of pixels: `lanes[i][c] = planes[c * stride + i]`, zero where the planes end before channel `c`.
@@ -24,8 +24,12 @@ pub(super) fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes
     }
     let pixels = lanes.len();
     let (squares, rest) = lanes.as_chunks_mut::<SIDE>();
-    // What is read next lies behind these planes. No processor finds that out by itself where reading jumps among many of them.
-    let ahead = (L > SIDE).then(|| planes.len().div_ceil(stride) * stride);
+    // Where no lane is without a channel, all of them at once; below then only what is left of the pixels.
+    let squared = if L == WIDE && planes.len() >= (L - 1) * stride + pixels { pixels / WIDE } else { 0 };
+    for i in 0..squared {
+        // SAFETY: sixteen pixels of every channel, and as many lanes.
+        unsafe { T::put_square::<LEVEL>(planes.as_ptr().add(i * WIDE), stride, squares.as_mut_ptr().cast::<T>().add(i * WIDE * L)) };
+    }
     let mut channels = planes.chunks(stride);
     for first in (0..L).step_by(SIDE) {
         // A row without a channel is empty.
@@ -34,11 +38,8 @@ pub(super) fn to_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(planes
         let runs = rows.map(|row| row.as_chunks::<WIDE>().0);
         let none = [T::zero(); WIDE];
         let whole = pixels / WIDE;
-        for i in 0..whole {
+        for i in squared..whole {
             let run = runs.map(|row| row.get(i).unwrap_or(&none));
-            if let Some(ahead) = ahead {
-                run.iter().for_each(|run| ask_for(run.as_ptr().wrapping_add(ahead)));
-            }
             // SAFETY: lane `first` and three more of the sixteen pixels from `WIDE * i` on.
             unsafe { T::put_columns::<LEVEL>(run, squares.as_mut_ptr().cast::<T>().add(i * WIDE * L + first), L) };
         }

@@ -338,6 +338,82 @@ pub(super) unsafe fn put_columns<const LEVEL: usize>(rows: [&Wide<f32>; 4], to: 
     }
 }
 
+/// See [`Lanes::put_square`](super::Lanes::put_square).
+///
+/// # Safety
+///
+/// The CPU has the instructions of the level, and the pointers stand for sixteen times sixteen numbers, `from`'s rows being `stride` apart.
+#[inline(always)]
+pub(super) unsafe fn put_square<const LEVEL: usize>(from: *const f32, stride: usize, to: *mut f32) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if LEVEL == AVX512 {
+            return put_square_avx512(from, stride, to);
+        }
+        for first in [0, 4, 8, 12] {
+            let row = |r: usize| &*from.add((first + r) * stride).cast();
+            put_columns::<LEVEL>([row(0), row(1), row(2), row(3)], to.add(first), WIDE);
+        }
+    }
+}
+
+/// [`put_square`]. What is turned is every fourth row, so that whole columns come of it; each row is read at once, for sixteen of them may share a place in the first cache.
+///
+/// # Safety
+///
+/// See [`put_square`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn put_square_avx512(from: *const f32, stride: usize, to: *mut f32) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        macro_rules! every_fourth_row {
+            ($first:literal) => {{
+                let at = |column: usize| std::array::from_fn(|r| from.add(($first + 4 * r) * stride + column));
+                [whole(quarters(at(0))), whole(quarters(at(4))), whole(quarters(at(8))), whole(quarters(at(12)))]
+            }};
+        }
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (every_fourth_row!(0), every_fourth_row!(1));
+        let ([c0, c1, c2, c3], [d0, d1, d2, d3]) = (every_fourth_row!(2), every_fourth_row!(3));
+        put_four(to, squares_of([a0, b0, c0, d0]));
+        put_four(to.add(4 * WIDE), squares_of([a1, b1, c1, d1]));
+        put_four(to.add(8 * WIDE), squares_of([a2, b2, c2, d2]));
+        put_four(to.add(12 * WIDE), squares_of([a3, b3, c3, d3]));
+    }
+}
+
+/// Stores four vectors, one after the other.
+///
+/// # Safety
+///
+/// There is room for them.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn put_four(to: *mut f32, [a, b, c, d]: [__m512; 4]) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        _mm512_storeu_ps(to, a);
+        _mm512_storeu_ps(to.add(WIDE), b);
+        _mm512_storeu_ps(to.add(2 * WIDE), c);
+        _mm512_storeu_ps(to.add(3 * WIDE), d);
+    }
+}
+
+/// The four numbers at each of four places.
+///
+/// # Safety
+///
+/// They are there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+pub(in super::super) unsafe fn quarters([a, b, c, d]: [*const f32; 4]) -> __m512 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let two = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(_mm_loadu_ps(a)), _mm_loadu_ps(b));
+        _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(two, _mm_loadu_ps(c)), _mm_loadu_ps(d))
+    }
+}
+
 /// Stores the quarters of a vector `stride` numbers apart.
 ///
 /// # Safety

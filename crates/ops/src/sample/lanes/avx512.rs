@@ -1,0 +1,112 @@
+//! The loop of [`lanes`](super) for the slopes of two taps on an axis of an image, in the instructions of AVX-512: the sums over the channels of sixteen pixels are taken
+//! together. They have the order of single ones.
+
+use std::arch::x86_64::*;
+
+use crate::sample::arithmetic::WIDE;
+use crate::sample::places::Places;
+use crate::sample::warp::{Rows, TILE};
+
+/// [`slopes`](super::slopes) for sixteen lanes; of all whole sixteens of pixels, and gives how many pixels these are.
+///
+/// # Safety
+///
+/// The CPU has AVX-512, there are two taps on x and y and one on z, of weight one, and they lie within the source.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[[f32; WIDE]], upstream: &[[f32; WIDE]], gradient: &mut Rows<f32>) -> usize {
+    let taps = Taps::new(places, source);
+    let (sixteens, _) = upstream.as_chunks::<WIDE>();
+    for (upstream, start) in sixteens.iter().zip((0..TILE).step_by(WIDE)) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            macro_rules! four {
+                ($first:literal) => {{
+                    let (x0, y0) = taps.slopes(start + $first, &upstream[$first]);
+                    let (x4, y4) = taps.slopes(start + $first + 4, &upstream[$first + 4]);
+                    let (x8, y8) = taps.slopes(start + $first + 8, &upstream[$first + 8]);
+                    let (x12, y12) = taps.slopes(start + $first + 12, &upstream[$first + 12]);
+                    (in_quarters(x0, x4, x8, x12), in_quarters(y0, y4, y8, y12))
+                }};
+            }
+            let ((x0, y0), (x1, y1), (x2, y2), (x3, y3)) = (four!(0), four!(1), four!(2), four!(3));
+            let (to_x, to_y) = (sums_of_quarters(x0, x1, x2, x3), sums_of_quarters(y0, y1, y2, y3));
+            let jacobian = |axis: usize| places.jacobian[axis][start..start + WIDE].as_ptr();
+            let (by_x, by_y) = (_mm512_loadu_ps(jacobian(0)), _mm512_loadu_ps(jacobian(1)));
+            _mm512_storeu_ps(gradient[0][start..start + WIDE].as_mut_ptr(), _mm512_mul_ps(to_x, by_x));
+            _mm512_storeu_ps(gradient[1][start..start + WIDE].as_mut_ptr(), _mm512_mul_ps(to_y, by_y));
+        }
+    }
+    (sixteens.len() * WIDE).min(TILE)
+}
+
+/// The taps of a tile's pixels.
+struct Taps<'a> {
+    first: &'a [u32; TILE],
+    source: *const f32,
+    /// From a tap to the one below, in numbers.
+    below: usize,
+    /// The weights of both taps on x, and of both on y.
+    weights: [&'a [f32; TILE]; 4],
+    /// Their slopes.
+    slopes: [&'a [f32; TILE]; 4],
+}
+
+impl<'a> Taps<'a> {
+    fn new(places: &'a Places<'_, f32>, source: &[[f32; WIDE]]) -> Self {
+        let ([wx, wy, _], [sx, sy, _]) = (places.taps::<2, 1>(&places.weights), places.taps::<2, 1>(&places.slopes));
+        Self {
+            first: &places.first,
+            source: source.as_ptr().cast(),
+            below: WIDE * places.offset([0, 1, 0]),
+            weights: [&wx[0], &wx[1], &wy[0], &wy[1]],
+            slopes: [&sx[0], &sx[1], &sy[0], &sy[1]],
+        }
+    }
+
+    /// Of each channel of a pixel the slopes on x and y, times its upstream.
+    ///
+    /// # Safety
+    ///
+    /// There is such a pixel, and its taps lie within the source.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    unsafe fn slopes(&self, pixel: usize, upstream: &[f32; WIDE]) -> (__m512, __m512) {
+        let [x, x_right, y, y_below] = self.weights.map(|weights| _mm512_set1_ps(weights[pixel]));
+        let [sx, sx_right, sy, sy_below] = self.slopes.map(|slopes| _mm512_set1_ps(slopes[pixel]));
+        // SAFETY: as the caller promises.
+        unsafe {
+            let (above, upstream) = (self.source.add(WIDE * self.first[pixel] as usize), _mm512_loadu_ps(upstream.as_ptr()));
+            let (a, b) = (_mm512_loadu_ps(above), _mm512_loadu_ps(above.add(WIDE)));
+            let below = above.add(self.below);
+            let (c, d) = (_mm512_loadu_ps(below), _mm512_loadu_ps(below.add(WIDE)));
+            let along_x = weighted(weighted(a, b, sx, sx_right), weighted(c, d, sx, sx_right), y, y_below);
+            let along_y = weighted(weighted(a, b, x, x_right), weighted(c, d, x, x_right), sy, sy_below);
+            (_mm512_mul_ps(upstream, along_x), _mm512_mul_ps(upstream, along_y))
+        }
+    }
+}
+
+/// `a` and `b` with their weights.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn weighted(a: __m512, b: __m512, weight_a: __m512, weight_b: __m512) -> __m512 {
+    _mm512_fmadd_ps(weight_b, b, _mm512_mul_ps(weight_a, a))
+}
+
+/// Four vectors, each added up to a quarter: the halves, then their halves.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn in_quarters(a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {
+    let ab = _mm512_add_ps(_mm512_shuffle_f32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b));
+    let cd = _mm512_add_ps(_mm512_shuffle_f32x4::<0b01_00_01_00>(c, d), _mm512_shuffle_f32x4::<0b11_10_11_10>(c, d));
+    _mm512_add_ps(_mm512_shuffle_f32x4::<0b10_00_10_00>(ab, cd), _mm512_shuffle_f32x4::<0b11_01_11_01>(ab, cd))
+}
+
+/// The sums of the quarters of four vectors, in halves: of the first quarter of each, then of the second of each, and so on.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sums_of_quarters(a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {
+    let ab = _mm512_add_ps(_mm512_shuffle_ps::<0b01_00_01_00>(a, b), _mm512_shuffle_ps::<0b11_10_11_10>(a, b));
+    let cd = _mm512_add_ps(_mm512_shuffle_ps::<0b01_00_01_00>(c, d), _mm512_shuffle_ps::<0b11_10_11_10>(c, d));
+    _mm512_add_ps(_mm512_shuffle_ps::<0b10_00_10_00>(ab, cd), _mm512_shuffle_ps::<0b11_01_11_01>(ab, cd))
+}
