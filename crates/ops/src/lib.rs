@@ -7,6 +7,7 @@ mod cpu;
 mod cross_entropy;
 #[cfg(any(feature = "cuda", test))]
 mod cuda;
+mod deal;
 mod deinterleave;
 mod dropout;
 mod fresh;

@@ -16,6 +16,7 @@ use super::single;
 use super::transpose::{from_lanes, to_lanes};
 use super::warp::{Coordinates, Rows, TILE, tiles, zeros};
 use crate::cpu::{Number, with_scratch};
+use crate::deal::deal;
 use crate::fresh::Fresh;
 
 /// The channels of a task, by what they are packed in: the widest first.
@@ -112,7 +113,9 @@ impl<'a> Fused<'a> {
             }
             return output.finish();
         }
-        parts.into_par_iter().zip(self.tasks().collect::<Vec<_>>()).chunks(self.samples_of_task::<T>()).with_min_len(self.tasks_of_run::<T>()).for_each_init(
+        deal(
+            parts.into_iter().zip(self.tasks()).collect(),
+            self.samples_of_task::<T>(),
             || self.memory(),
             |memory, tasks| {
                 let group = tasks[0].1.1;
@@ -134,25 +137,21 @@ impl<'a> Fused<'a> {
         let mut sums = Fresh::new(self.call.samples * self.groups.len() * length);
         let parts = to_input.parts(self.tasks().map(|(_, group)| group.len() * plane));
         let partial = sums.parts(self.tasks().map(|_| length));
-        parts
-            .into_par_iter()
-            .zip(partial)
-            .zip(self.tasks().collect::<Vec<_>>())
-            .chunks(self.samples_of_task::<T>())
-            .with_min_len(self.tasks_of_run::<T>())
-            .for_each_init(
-                || self.memory(),
-                |memory, tasks| {
-                    let group = tasks[0].1.1;
-                    let samples = tasks.into_iter().map(|((part, sums), (n, group))| {
-                        let (source, upstream) = (self.planes(input, n, group), self.pixels(upstream, n, group));
-                        // SAFETY: a gradient to the source that is wanted is unpacked to every pixel of every channel; the part of another is empty.
-                        Bringing { n, source, upstream, to_source: unsafe { part.unset() }, to_coordinates: sums.zeroed() }
-                    });
-                    let mut samples: Vec<_> = samples.collect();
-                    by_lanes!(group, self.gradients_group(memory, &mut samples, coordinates, wanted));
-                },
-            );
+        deal(
+            parts.into_iter().zip(partial).zip(self.tasks()).collect(),
+            self.samples_of_task::<T>(),
+            || self.memory(),
+            |memory, tasks| {
+                let group = tasks[0].1.1;
+                let samples = tasks.into_iter().map(|((part, sums), (n, group))| {
+                    let (source, upstream) = (self.planes(input, n, group), self.pixels(upstream, n, group));
+                    // SAFETY: a gradient to the source that is wanted is unpacked to every pixel of every channel; the part of another is empty.
+                    Bringing { n, source, upstream, to_source: unsafe { part.unset() }, to_coordinates: sums.zeroed() }
+                });
+                let mut samples: Vec<_> = samples.collect();
+                by_lanes!(group, self.gradients_group(memory, &mut samples, coordinates, wanted));
+            },
+        );
         (to_input.finish(), self.sum_of_groups(sums.finish(), length))
     }
 
@@ -292,14 +291,6 @@ impl<'a> Fused<'a> {
         if small && self.call.samples >= 4 * TOGETHER * rayon::current_num_threads() { TOGETHER } else { 1 }
     }
 
-    /// The tasks that a thread takes one after the other: as many as are worth being woken for, but some runs for each thread, for those that come late.
-    fn tasks_of_run<T>(&self) -> usize {
-        let samples = self.samples_of_task::<T>();
-        let lanes = self.groups.first().map_or(1, |group| lanes_for(group.len()));
-        let tasks = (self.call.samples * self.groups.len()).div_ceil(samples);
-        (LEAST_RUN / (samples * lanes * self.call.pixels).max(1)).min(tasks / (2 * rayon::current_num_threads())).max(1)
-    }
-
     /// Every sample and group of its channels.
     fn tasks(&self) -> impl Iterator<Item = (usize, &Range<usize>)> {
         (0..self.call.samples).flat_map(|n| self.groups.iter().map(move |group| (n, group)))
@@ -386,9 +377,6 @@ const TOGETHER: usize = 2;
 
 /// The bytes of the packed sources of a task of more than one sample: with their gradients they take half of a core's second cache.
 const MOST_TOGETHER: usize = 1 << 18;
-
-/// The numbers that a thread reads or brings back at least before it looks for more, where there are enough for all.
-const LEAST_RUN: usize = 1 << 15;
 
 /// The pixels that a thread takes at a time where there are few samples.
 const SHARE: usize = 16 * TILE;

@@ -54,7 +54,8 @@ impl<'a, T: Number> Structured<'a, T> {
     /// The numbers of M, `N x R x K`, and B, `K x P`.
     pub(super) fn of_numbers(matrix: &'a [T], (samples, rows, terms): (usize, usize, usize), basis: &[T], target: &[usize]) -> Self {
         let pixels = target.iter().product();
-        let finite = basis.iter().all(|value| value.is_finite());
+        // Without leaving early, so that it is done in vectors.
+        let finite = basis.iter().fold(true, |finite, value| finite & value.is_finite());
         Self { matrix, basis: in_chunks(basis, terms, pixels), finite, samples, rows, terms, dims: target.len(), pixels, basis_wanted: false }
     }
 }
