@@ -11,13 +11,11 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{squares_of, whole};
 
-use super::quads::TwoTaps;
-#[cfg(target_arch = "x86_64")]
-use super::{lanes, quads::avx512};
+use super::two_taps::TwoTaps;
 
 /// A number whose lanes are computed on at once.
 pub(crate) trait Lanes: Real {
-    /// The loops of quads that are written for the vectors of a level.
+    /// The loops for two taps that are written for the vectors of a level.
     #[inline(always)]
     fn two_taps<const LEVEL: usize>() -> Option<TwoTaps<Self>> {
         None
@@ -229,7 +227,7 @@ impl Lanes for f32 {}
 impl Lanes for f32 {
     #[inline(always)]
     fn two_taps<const LEVEL: usize>() -> Option<TwoTaps<Self>> {
-        (LEVEL == AVX512).then_some(TwoTaps { read: avx512::read, slopes: avx512::slopes, scatter: avx512::scatter, slopes_of_lanes: lanes::avx512::slopes })
+        (LEVEL == AVX512).then(TwoTaps::of_avx512)
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 //! Every number written is one task's own, and every sum has one order, so that results are the same to the bit at any number of threads.
 
 use std::ops::Range;
-use std::slice::from_mut;
+use std::slice::{from_mut, from_ref};
 
 use rayon::prelude::*;
 
@@ -55,8 +55,8 @@ struct Memory<'a, T> {
     /// The gradients to them.
     slopes: [Rows<T>; TOGETHER],
     places: Places<'a, T>,
-    /// The packed single channels of a task's samples, zero at first.
-    packed: Vec<T>,
+    /// The packed groups of a task, by their lanes, zero at first: what is around a source is not written again.
+    packed: [Vec<T>; LANES.len()],
     /// The cells that single channels gather their gradients in, zero between tasks.
     cells: Vec<T>,
 }
@@ -115,7 +115,7 @@ impl<'a> Fused<'a> {
         }
         deal(
             parts.into_iter().zip(self.tasks()).collect(),
-            self.samples_of_task::<T>(),
+            self.samples_together::<T>(),
             || self.memory(),
             |memory, tasks| {
                 let group = tasks[0].1.1;
@@ -139,7 +139,7 @@ impl<'a> Fused<'a> {
         let partial = sums.parts(self.tasks().map(|_| length));
         deal(
             parts.into_iter().zip(partial).zip(self.tasks()).collect(),
-            self.samples_of_task::<T>(),
+            self.brought_together::<T>(),
             || self.memory(),
             |memory, tasks| {
                 let group = tasks[0].1.1;
@@ -158,8 +158,8 @@ impl<'a> Fused<'a> {
     fn sample_group<T: Number, const L: usize>(&self, memory: &mut Memory<'_, T>, samples: &mut [Reading<'_, T>], coordinates: &impl Coordinates<T>) {
         let (room, first) = (self.room::<L>(), samples[0].n);
         let Memory { rows, places, packed: kept, .. } = memory;
-        with_scratch([if L == 1 { 0 } else { samples.len() * room }, L * TILE + ALIGN], |[packed, tile]| {
-            let packed = if L == 1 { zeros_at_first(kept, samples.len() * room) } else { packed };
+        let packed = zeros_at_first(of_lanes::<T, L>(kept), samples.len() * room);
+        with_scratch([L * TILE + ALIGN], |[tile]| {
             let tile = aligned::<T, L>(tile);
             for (sample, packed) in samples.iter().zip(packed.chunks_mut(room)) {
                 self.packing.pack(sample.source, aligned::<T, L>(packed));
@@ -217,33 +217,46 @@ impl<'a> Fused<'a> {
         let (packed_room, gathered_room) = (room(wanted.coordinates), if L == 1 { 4 } else { 1 } * room(wanted.input));
         let (packed_len, gathered_len) = (count * packed_room, count * gathered_room);
         let of_many = |length: usize| if L == 1 { 0 } else { length };
-        let lengths = [of_many(packed_len), of_many(gathered_len), room(wanted.input), L * TILE + ALIGN, 16 * count * coordinates.sums_len() + ALIGN];
+        let lengths = [of_many(gathered_len), room(wanted.input), L * TILE + ALIGN, 16 * count * coordinates.sums_len() + ALIGN];
         let Memory { rows, slopes, places, packed: kept, cells } = memory;
-        with_scratch(lengths, |[packed, gathered, unfolded, tile, sums]| {
+        let packed = zeros_at_first(of_lanes::<T, L>(kept), packed_len);
+        with_scratch(lengths, |[gathered, unfolded, tile, sums]| {
             let tile = aligned::<T, L>(tile);
             let sums = &mut aligned::<T, 16>(sums)[..count * coordinates.sums_len()];
             sums.fill([T::zero(); 16]);
             gathered.fill(T::zero());
-            let (packed, gathered) = if L == 1 { (zeros_at_first(kept, packed_len), zeros_at_first(cells, gathered_len)) } else { (packed, gathered) };
+            let gathered = if L == 1 { zeros_at_first(cells, gathered_len) } else { gathered };
             if wanted.coordinates {
                 for (sample, packed) in samples.iter().zip(packed.chunks_mut(packed_room)) {
                     self.packing.pack(sample.source, aligned::<T, L>(packed));
                 }
             }
-            let (rows, slopes) = (&mut rows[..count], &mut slopes[..count]);
+            let end = samples[count - 1].n + 1;
+            let (rows, slopes) = (&mut rows[..end - first], &mut slopes[..end - first]);
             for pixels in tiles(&(0..self.call.pixels), tile_len::<L>()) {
-                coordinates.fill(first..first + count, pixels.clone(), rows);
+                coordinates.fill(first..end, pixels.clone(), rows);
                 let sources = packed.chunks_mut(packed_room).zip(gathered.chunks_mut(gathered_room));
-                for (((sample, (packed, gathered)), rows), slopes) in samples.iter_mut().zip(sources).zip(&*rows).zip(&mut *slopes) {
-                    places.place(rows, pixels.len(), wanted.coordinates);
+                let mut placed = None;
+                for (i, (sample, (packed, gathered))) in samples.iter_mut().zip(sources).enumerate() {
+                    let of_sample = sample.n - first;
+                    // The next group of the same sample reads at the same places.
+                    if placed.replace(sample.n) != Some(sample.n) {
+                        places.place(&rows[of_sample], pixels.len(), wanted.coordinates);
+                    }
+                    let slopes = &mut slopes[of_sample];
                     let upstream = Pixels { numbers: &sample.upstream[pixels.start..], stride: self.call.pixels, count: pixels.len() };
                     let coordinates_of = wanted.coordinates.then_some((&*aligned::<T, L>(packed), &mut *slopes));
                     back(places, upstream, tile, coordinates_of, wanted.input.then_some(aligned::<T, L>(gathered)));
                     if wanted.coordinates {
                         coordinates.store(pixels.clone(), slopes, sample.to_coordinates);
                     }
+                    if wanted.coordinates && rows.len() < count {
+                        // Each group's by itself, for their sums to be the same wherever they are done.
+                        let sums = &mut sums[i * coordinates.sums_len()..][..coordinates.sums_len()];
+                        coordinates.pass_back(pixels.clone(), from_ref(&rows[of_sample]), from_mut(slopes), sums);
+                    }
                 }
-                if wanted.coordinates {
+                if wanted.coordinates && rows.len() == count {
                     coordinates.pass_back(pixels, rows, slopes, sums);
                 }
             }
@@ -284,11 +297,23 @@ impl<'a> Fused<'a> {
         L * self.packing.pixels + ALIGN
     }
 
-    /// The samples of a task: more than one where they are small and many.
-    fn samples_of_task<T>(&self) -> usize {
+    /// The samples that a thread takes together: more than one where they are small and many.
+    fn samples_together<T>(&self) -> usize {
+        if self.groups.len() == 1 && self.fit_together::<T>(TOGETHER) { TOGETHER } else { 1 }
+    }
+
+    /// The samples that a thread brings gradients back of together, or else the groups of one: they share the weights of their taps and their slopes.
+    fn brought_together<T>(&self) -> usize {
+        let groups = self.groups.len();
+        let alike = self.groups.first().map(|group| lanes_for(group.len())) == self.groups.last().map(|group| lanes_for(group.len()));
+        if groups > 1 && alike && self.fit_together::<T>(groups) { groups } else { self.samples_together::<T>() }
+    }
+
+    /// Whether so many groups of channels are small enough, and all of them many enough, to be taken together.
+    fn fit_together<T>(&self, most: usize) -> bool {
         let lanes = self.groups.first().map_or(1, |group| lanes_for(group.len()));
-        let small = self.groups.len() == 1 && TOGETHER * lanes * self.packing.pixels * size_of::<T>() <= MOST_TOGETHER;
-        if small && self.call.samples >= 4 * TOGETHER * rayon::current_num_threads() { TOGETHER } else { 1 }
+        let small = most * lanes * self.packing.pixels * size_of::<T>() <= MOST_TOGETHER;
+        small && self.call.samples * self.groups.len() >= 4 * most * rayon::current_num_threads()
     }
 
     /// Every sample and group of its channels.
@@ -301,7 +326,7 @@ impl<'a> Fused<'a> {
     }
 
     fn memory<T: Number>(&self) -> Memory<'_, T> {
-        Memory { places: self.places(), rows: [zeros(); TOGETHER], slopes: [zeros(); TOGETHER], packed: Vec::new(), cells: Vec::new() }
+        Memory { places: self.places(), rows: [zeros(); TOGETHER], slopes: [zeros(); TOGETHER], packed: Default::default(), cells: Vec::new() }
     }
 
     /// The channels of a task in the input.
@@ -372,10 +397,10 @@ const fn tile_len<const L: usize>() -> usize {
     if L > 4 { TILE / 2 } else { TILE }
 }
 
-/// The samples that a task may take together: they share what they read of B.
+/// The samples that a thread may take together: they share what they read of B.
 const TOGETHER: usize = 2;
 
-/// The bytes of the packed sources of a task of more than one sample: with their gradients they take half of a core's second cache.
+/// The bytes of the packed sources that are taken together: with their gradients they take half of a core's second cache.
 const MOST_TOGETHER: usize = 1 << 18;
 
 /// The pixels that a thread takes at a time where there are few samples.
@@ -383,6 +408,11 @@ const SHARE: usize = 16 * TILE;
 
 /// Numbers to spare for [`aligned`], and for loops that read a few beyond the last tap.
 const ALIGN: usize = 32;
+
+/// What a thread keeps for groups of so many lanes.
+fn of_lanes<T, const L: usize>(kept: &mut [Vec<T>; LANES.len()]) -> &mut Vec<T> {
+    &mut kept[LANES.iter().position(|&lanes| lanes == L).unwrap_or_default()]
+}
 
 /// So many numbers of what a thread keeps: zero when they are first asked for.
 fn zeros_at_first<T: Number>(kept: &mut Vec<T>, length: usize) -> &mut [T] {

@@ -52,6 +52,12 @@ widest! {
 
 #[inline(always)]
 fn read_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, source: &[[T; L]], values: &mut [[T; L]]) {
+    if let (WIDE, 2, 1, Some(two_taps)) = (L, S, Z, T::two_taps::<LEVEL>()) {
+        assert!(places.reach() <= source.len());
+        let (source, values) = (source.as_flattened().as_chunks().0, values.as_flattened_mut().as_chunks_mut().0);
+        // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loop is that of the level.
+        return unsafe { (two_taps.read_lanes)(places, source, values) };
+    }
     let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
     for (i, value) in values.iter_mut().enumerate().take(TILE) {
         let mut sum = [T::zero(); L];
@@ -83,6 +89,12 @@ fn back_body<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEV
 
 #[inline(always)]
 fn scatter<T: Lanes, const L: usize, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: &[[T; L]], gradient: &mut [[T; L]]) {
+    if let (WIDE, 2, 1, Some(two_taps)) = (L, S, Z, T::two_taps::<LEVEL>()) {
+        assert!(places.reach() <= gradient.len());
+        let (upstream, gradient) = (upstream.as_flattened().as_chunks().0, gradient.as_flattened_mut().as_chunks_mut().0);
+        // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the gradient; and the loop is that of the level.
+        return unsafe { (two_taps.scatter_lanes)(places, upstream, gradient) };
+    }
     let [wx, wy, wz] = places.taps::<S, Z>(&places.weights);
     for (i, upstream) in upstream.iter().enumerate().take(TILE) {
         for (z, wz) in wz.iter().enumerate() {

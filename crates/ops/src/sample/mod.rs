@@ -32,6 +32,7 @@ mod taps;
 #[cfg(test)]
 mod tests;
 mod transpose;
+mod two_taps;
 mod warp;
 
 use std::sync::Arc;

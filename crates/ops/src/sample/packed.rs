@@ -113,7 +113,7 @@ impl Packing {
 
     /// Packs channels, one plane after the other. Lanes without a channel are zero.
     ///
-    /// With one lane, `packed` must be zero or what this packing has left of another plane: where nothing around the source repeats it, that is left as it is.
+    /// `packed` must be zero or what this packing has left of other channels: where nothing around the source repeats it, that is left as it is.
     pub(super) fn pack<T: Lanes, const L: usize>(&self, planes: &[T], packed: &mut [[T; L]]) {
         pack(self, planes, packed);
     }
@@ -170,9 +170,9 @@ fn pack_body<T: Lanes, const L: usize, const LEVEL: usize>(packing: &Packing, pl
     if length == 0 {
         return packed[..packing.pixels].fill([T::zero(); L]);
     }
-    if L == 1 && packing.repeats_nothing() {
+    if packing.repeats_nothing() {
         for (packed_row, row) in packing.rows() {
-            to_lanes_body::<T, L, LEVEL>(&planes[row..row + packing.width], length, &mut packed[packed_row..packed_row + packing.width]);
+            to_lanes_body::<T, L, LEVEL>(&planes[row..], length, &mut packed[packed_row..packed_row + packing.width]);
         }
         return;
     }

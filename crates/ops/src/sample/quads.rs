@@ -1,6 +1,6 @@
 //! The loops over the pixels of a tile for up to four channels: sixteen pixels at a time, four of them side by side, each with its four lanes.
 
-use stn_core::{Real, widest};
+use stn_core::widest;
 
 use super::arithmetic::{Lanes, WIDE, Wide, fourths, padded};
 use super::places::Places;
@@ -12,27 +12,6 @@ pub(super) mod avx512;
 
 /// The four lanes of a pixel.
 pub(super) type Quad<T> = [T; 4];
-
-/// [`read`], as written for some vectors.
-type Read<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], &mut [T], usize, usize);
-
-/// [`slopes`], likewise.
-type Slopes<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], Pixels<'_, T>, &mut Rows<T>);
-
-/// [`scatter`], likewise.
-type Scatter<T> = unsafe fn(&Places<'_, T>, Pixels<'_, T>, &mut [Quad<T>]);
-
-/// [`lanes::slopes`](super::lanes), of the first pixels of a tile and of how many, likewise.
-type SlopesOfLanes<T> = unsafe fn(&Places<'_, T>, &[Wide<T>], &[Wide<T>], &mut Rows<T>) -> usize;
-
-/// The loops for two taps on an axis of an image, written for some vectors. Each must only run on a CPU that has these, and with taps within the source.
-#[derive(Clone, Copy)]
-pub(crate) struct TwoTaps<T: Real> {
-    pub(super) read: Read<T>,
-    pub(super) slopes: Slopes<T>,
-    pub(super) scatter: Scatter<T>,
-    pub(super) slopes_of_lanes: SlopesOfLanes<T>,
-}
 
 /// Some pixels of channels, each channel's from the first of them on.
 #[derive(Clone, Copy)]

@@ -1,5 +1,5 @@
-//! The loop of [`lanes`](super) for the slopes of two taps on an axis of an image, in the instructions of AVX-512: the sums over the channels of sixteen pixels are taken
-//! together. They have the order of single ones.
+//! The loops of [`lanes`](super) for sixteen lanes and two taps on an axis of an image, in the instructions of AVX-512: the sums over the channels of sixteen pixels are
+//! taken together. All sums have the order of the general loops.
 
 use std::arch::x86_64::*;
 
@@ -7,14 +7,53 @@ use crate::sample::arithmetic::WIDE;
 use crate::sample::places::Places;
 use crate::sample::warp::{Rows, TILE};
 
-/// [`slopes`](super::slopes) for sixteen lanes; of all whole sixteens of pixels, and gives how many pixels these are.
+/// [`read`](super::read).
 ///
 /// # Safety
 ///
 /// The CPU has AVX-512, there are two taps on x and y and one on z, of weight one, and they lie within the source.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(crate) unsafe fn read(places: &Places<'_, f32>, source: &[[f32; WIDE]], values: &mut [[f32; WIDE]]) {
+    let taps = Taps::new(places, source.as_ptr());
+    for (pixel, value) in values.iter_mut().enumerate().take(TILE) {
+        let [x, x_right, y, y_below] = taps.weights.map(|weights| _mm512_set1_ps(weights[pixel]));
+        // SAFETY: as the caller promises.
+        unsafe {
+            let [a, b, c, d] = taps.at(pixel).map(|tap| _mm512_loadu_ps(tap));
+            _mm512_storeu_ps(value.as_mut_ptr(), weighted(weighted(a, b, x, x_right), weighted(c, d, x, x_right), y, y_below));
+        }
+    }
+}
+
+/// [`scatter`](super::scatter).
+///
+/// # Safety
+///
+/// See [`read`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(crate) unsafe fn scatter(places: &Places<'_, f32>, upstream: &[[f32; WIDE]], gradient: &mut [[f32; WIDE]]) {
+    let taps = Taps::new(places, gradient.as_mut_ptr());
+    for (pixel, upstream) in upstream.iter().enumerate().take(TILE) {
+        let [x, x_right, y, y_below] = taps.weights.map(|weights| _mm512_set1_ps(weights[pixel]));
+        // SAFETY: as the caller promises.
+        unsafe {
+            let upstream = _mm512_loadu_ps(upstream.as_ptr());
+            let (line, below) = (_mm512_mul_ps(y, upstream), _mm512_mul_ps(y_below, upstream));
+            for (tap, (weight, line)) in taps.at(pixel).into_iter().zip([(x, line), (x_right, line), (x, below), (x_right, below)]) {
+                _mm512_storeu_ps(tap.cast_mut(), _mm512_fmadd_ps(weight, line, _mm512_loadu_ps(tap)));
+            }
+        }
+    }
+}
+
+/// [`slopes`](super::slopes), of all whole sixteens of pixels, and gives how many pixels these are.
+///
+/// # Safety
+///
+/// See [`read`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[[f32; WIDE]], upstream: &[[f32; WIDE]], gradient: &mut Rows<f32>) -> usize {
-    let taps = Taps::new(places, source);
+    let taps = Taps::new(places, source.as_ptr());
     let (sixteens, _) = upstream.as_chunks::<WIDE>();
     for (upstream, start) in sixteens.iter().zip((0..TILE).step_by(WIDE)) {
         // SAFETY: as the caller promises.
@@ -42,8 +81,8 @@ pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[[f32; WIDE]], up
 /// The taps of a tile's pixels.
 struct Taps<'a> {
     first: &'a [u32; TILE],
-    source: *const f32,
-    /// From a tap to the one below, in numbers.
+    source: *const [f32; WIDE],
+    /// From a tap to the one below, in pixels.
     below: usize,
     /// The weights of both taps on x, and of both on y.
     weights: [&'a [f32; TILE]; 4],
@@ -52,22 +91,35 @@ struct Taps<'a> {
 }
 
 impl<'a> Taps<'a> {
-    fn new(places: &'a Places<'_, f32>, source: &[[f32; WIDE]]) -> Self {
+    fn new(places: &'a Places<'_, f32>, source: *const [f32; WIDE]) -> Self {
         let ([wx, wy, _], [sx, sy, _]) = (places.taps::<2, 1>(&places.weights), places.taps::<2, 1>(&places.slopes));
         Self {
             first: &places.first,
-            source: source.as_ptr().cast(),
-            below: WIDE * places.offset([0, 1, 0]),
+            source,
+            below: places.offset([0, 1, 0]),
             weights: [&wx[0], &wx[1], &wy[0], &wy[1]],
             slopes: [&sx[0], &sx[1], &sy[0], &sy[1]],
         }
+    }
+
+    /// Where a pixel's four taps are.
+    ///
+    /// # Safety
+    ///
+    /// There is such a pixel, and its taps lie within the source.
+    #[inline(always)]
+    unsafe fn at(&self, pixel: usize) -> [*const f32; 4] {
+        // SAFETY: as the caller promises.
+        let (above, below) = unsafe { (self.source.add(self.first[pixel] as usize), self.source.add(self.first[pixel] as usize + self.below)) };
+        // SAFETY: the same.
+        unsafe { [above.cast(), above.add(1).cast(), below.cast(), below.add(1).cast()] }
     }
 
     /// Of each channel of a pixel the slopes on x and y, times its upstream.
     ///
     /// # Safety
     ///
-    /// There is such a pixel, and its taps lie within the source.
+    /// See [`at`](Self::at).
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     unsafe fn slopes(&self, pixel: usize, upstream: &[f32; WIDE]) -> (__m512, __m512) {
@@ -75,10 +127,7 @@ impl<'a> Taps<'a> {
         let [sx, sx_right, sy, sy_below] = self.slopes.map(|slopes| _mm512_set1_ps(slopes[pixel]));
         // SAFETY: as the caller promises.
         unsafe {
-            let (above, upstream) = (self.source.add(WIDE * self.first[pixel] as usize), _mm512_loadu_ps(upstream.as_ptr()));
-            let (a, b) = (_mm512_loadu_ps(above), _mm512_loadu_ps(above.add(WIDE)));
-            let below = above.add(self.below);
-            let (c, d) = (_mm512_loadu_ps(below), _mm512_loadu_ps(below.add(WIDE)));
+            let ([a, b, c, d], upstream) = (self.at(pixel).map(|tap| _mm512_loadu_ps(tap)), _mm512_loadu_ps(upstream.as_ptr()));
             let along_x = weighted(weighted(a, b, sx, sx_right), weighted(c, d, sx, sx_right), y, y_below);
             let along_y = weighted(weighted(a, b, x, x_right), weighted(c, d, x, x_right), sy, sy_below);
             (_mm512_mul_ps(upstream, along_x), _mm512_mul_ps(upstream, along_y))
