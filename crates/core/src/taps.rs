@@ -4,7 +4,7 @@ use crate::kernel::{BoundaryRule, Real, SamplingKernel};
 use crate::{Boundary, widest};
 
 /// The most coordinates of a run.
-pub const RUN: usize = 256;
+pub const RUN: usize = 512;
 
 /// A coordinate, in pixels, that is outside every source and that every kernel can take.
 pub const FAR: f64 = (1 << 29) as f64;

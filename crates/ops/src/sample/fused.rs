@@ -394,7 +394,7 @@ fn back<T: Number, const L: usize>(
 
 /// The pixels of a tile of L lanes: its numbers and the weights of its taps stay in a core's first cache.
 const fn tile_len<const L: usize>() -> usize {
-    if L > 4 { TILE / 2 } else { TILE }
+    if L > 4 { 128 } else { TILE }
 }
 
 /// The samples that a thread may take together: they share what they read of B.
