@@ -56,6 +56,12 @@ pub trait SamplingKernel: Debug + Send + Sync + 'static {
     /// Fills the derivative of every tap's weight with respect to `x` (`support * n` long); all zero for a kernel that is flat between jumps.
     fn derivatives<T: Real>(&self, x: &[T], derivatives: &mut [T]);
 
+    /// Whether this is linear interpolation: two taps, the pixel at or before `x` and the next, with weights `1 - t` and `t` for `t = x - floor(x)`, derivatives -1 and 1,
+    /// and no other. The sampler has a loop for that, which does not ask the kernel.
+    fn is_linear(&self) -> bool {
+        false
+    }
+
     /// The same two functions as CUDA C, or `None` where the kernel runs on the CPU only:
     ///
     /// ```c
@@ -77,6 +83,8 @@ pub trait Sampling: Debug + Send + Sync {
     fn support(&self) -> usize;
     /// See [`SamplingKernel::boundary_rule`].
     fn boundary_rule(&self) -> BoundaryRule;
+    /// See [`SamplingKernel::is_linear`].
+    fn is_linear(&self) -> bool;
     /// See [`SamplingKernel::weights`].
     fn weights_f32(&self, x: &[f32], first: &mut [i32], weights: &mut [f32]);
     /// See [`SamplingKernel::weights`].
@@ -120,6 +128,10 @@ impl<K: SamplingKernel> Sampling for K {
 
     fn boundary_rule(&self) -> BoundaryRule {
         SamplingKernel::boundary_rule(self)
+    }
+
+    fn is_linear(&self) -> bool {
+        SamplingKernel::is_linear(self)
     }
 
     fn weights_f32(&self, x: &[f32], first: &mut [i32], weights: &mut [f32]) {

@@ -78,8 +78,14 @@ impl PackedAxis {
     /// How far along the packed source the pixel of a first tap lies, where the boundary does not repeat itself.
     #[inline(always)]
     pub(super) fn along(&self, first: i32) -> u32 {
-        let low = -self.support;
-        ((first.clamp(low, self.size as i32) - low) * self.stride as i32) as u32
+        let (low, high) = self.ends();
+        ((first.clamp(low, high) - low) * self.stride as i32) as u32
+    }
+
+    /// Before and beyond which pixels a first tap reads the same as there, where the boundary does not repeat itself; the first of these is the first that is packed.
+    #[inline(always)]
+    pub(super) fn ends(&self) -> (i32, i32) {
+        (-self.support, self.size as i32)
     }
 
     /// The packed pixels that repeat another one, each with that.

@@ -1,12 +1,15 @@
 //! Where the pixels of a tile read a packed source, and with what weights.
 
 use stn_core::taps::{AxisTaps, SourceAxis};
-use stn_core::{Real, widest};
+use stn_core::{Boundary, Real, widest};
 
 use super::Sampler;
-use super::arithmetic::WIDE;
+use super::arithmetic::{Lanes, WIDE};
 use super::packed::Packing;
 use super::warp::{Rows, TILE, zeros};
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
 
 /// The taps of a tile of target pixels in a packed source. Places are filled in vectors, those beyond the target's last pixel with some place or other that is within it.
 #[repr(C, align(64))]
@@ -24,6 +27,8 @@ pub(super) struct Places<'a, T> {
     packing: &'a Packing,
     /// The axes of the source.
     axes: Vec<SourceAxis>,
+    /// Whether the kernel is linear, and zeros lie around an image.
+    linear: bool,
     /// The highest of `first`.
     highest: u32,
     /// How far the last tap lies behind the first.
@@ -55,6 +60,12 @@ impl<T: Real> Table<T> {
         &self.memory[self.start..].as_chunks().0[..self.rows]
     }
 
+    /// The rows of two taps.
+    #[cfg(target_arch = "x86_64")]
+    fn pair_mut(&mut self) -> &mut [[T; TILE]; 2] {
+        self.rows_mut().first_chunk_mut().expect("a linear kernel has two taps")
+    }
+
     fn rows_mut(&mut self) -> &mut [[T; TILE]] {
         &mut self.memory[self.start..].as_chunks_mut().0[..self.rows]
     }
@@ -63,13 +74,20 @@ impl<T: Real> Table<T> {
 /// Numbers to spare for a cache line to begin among.
 const ALIGN: usize = 16;
 
-impl<'a, T: Real> Places<'a, T> {
+impl<'a, T: Lanes> Places<'a, T> {
     /// Room for a tile's taps. `sizes` are those of the source's x, y (, z).
     pub(super) fn new(sampler: &'a Sampler, packing: &'a Packing, sizes: &[usize]) -> Self {
         let support = sampler.kernel.support();
         let taps = [support, support, if sizes.len() == 3 { support } else { 1 }];
         let [_, row, plane] = &packing.axes;
+        let linear = sampler.kernel.is_linear() && sampler.boundary == Boundary::Zeros && sizes.len() == 2 && packing.ends();
+        let mut slopes = taps.map(|taps| Table::new(taps, T::zero()));
+        if linear {
+            // They stay as they are where the vectors have a loop for linear kernels.
+            slopes.iter_mut().take(2).for_each(|slopes| slopes.rows_mut().iter_mut().zip([-T::one(), T::one()]).for_each(|(row, slope)| row.fill(slope)));
+        }
         Self {
+            linear,
             highest: 0,
             last: (taps[0].max(1) - 1) * (1 + row.stride) + (taps[2].max(1) - 1) * plane.stride,
             sampler,
@@ -78,7 +96,7 @@ impl<'a, T: Real> Places<'a, T> {
             first: [0; TILE],
             // An image has one tap on z, of weight one.
             weights: taps.map(|taps| Table::new(taps, T::one())),
-            slopes: taps.map(|taps| Table::new(taps, T::zero())),
+            slopes,
             jacobian: zeros(),
             firsts: [[0; TILE]; 3],
         }
@@ -112,12 +130,37 @@ impl<'a, T: Real> Places<'a, T> {
     /// Finds the taps at the normalised coordinates of a tile of so many pixels; with their slopes where a gradient is wanted.
     pub(super) fn place(&mut self, rows: &Rows<T>, pixels: usize, slopes: bool) {
         let pixels = pixels.next_multiple_of(WIDE).min(TILE);
+        let mut placed = false;
+        if self.linear {
+            place_linear(self, rows, pixels, slopes, &mut placed);
+        }
+        if !placed {
+            self.place_axes(rows, pixels, slopes);
+        }
+    }
+
+    /// [`place`](Self::place), an axis after the other.
+    fn place_axes(&mut self, rows: &Rows<T>, pixels: usize, slopes: bool) {
         for (a, axis) in self.axes.iter().enumerate() {
             let (first, weights, jacobian) = (&mut self.firsts[a], self.weights[a].rows_mut(), &mut self.jacobian[a]);
             let slopes = if slopes { Some(self.slopes[a].rows_mut()) } else { None };
             T::taps(self.sampler.kernel.as_ref(), axis, &rows[a][..pixels], AxisTaps { first, weights, slopes, jacobian });
         }
         place(self.packing, self.axes.len(), pixels, &self.firsts, &mut self.first, &mut self.highest);
+    }
+}
+
+widest! {
+    /// [`Places::place`] for a linear kernel, where it is written for the vectors at hand, and whether it is.
+    fn place_linear[T: Lanes;](places: &mut Places<'_, T>, rows: &Rows<T>, pixels: usize, slopes: bool, placed: &mut bool) = place_linear_body
+}
+
+#[inline(always)]
+fn place_linear_body<T: Lanes, const LEVEL: usize>(places: &mut Places<'_, T>, rows: &Rows<T>, pixels: usize, slopes: bool, placed: &mut bool) {
+    if let Some(two_taps) = T::two_taps::<LEVEL>() {
+        // SAFETY: the loop is that of the level.
+        unsafe { (two_taps.place_linear)(places, rows, pixels, slopes) };
+        *placed = true;
     }
 }
 

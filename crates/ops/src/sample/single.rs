@@ -1,6 +1,6 @@
 //! The loops over the pixels of a tile for a single channel: tap by tap, all pixels of the tile side by side.
 
-use stn_core::{Real, widest};
+use stn_core::widest;
 
 use super::arithmetic::{Lanes, WIDE, Wide, padded};
 use super::places::Places;
@@ -211,7 +211,7 @@ fn fetch<T: Lanes, const LEVEL: usize>(places: &Places<'_, T>, window: Window<'_
 #[derive(Clone, Copy)]
 struct Window<'a, T>(&'a [T]);
 
-impl<T: Real> Places<'_, T> {
+impl<T: Lanes> Places<'_, T> {
     #[inline(always)]
     fn window<'a>(&self, source: &'a [T]) -> Window<'a, T> {
         assert!(self.reach() + 3 <= source.len());

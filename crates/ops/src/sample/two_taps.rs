@@ -25,6 +25,9 @@ type SlopesOfLanes<T> = unsafe fn(&Places<'_, T>, &[Wide<T>], &[Wide<T>], &mut R
 /// The gradient to the source of [`lanes::back`](super::lanes::back).
 type ScatterLanes<T> = unsafe fn(&Places<'_, T>, &[Wide<T>], &mut [Wide<T>]);
 
+/// [`Places::place`] for a linear kernel.
+type PlaceLinear<T> = unsafe fn(&mut Places<'_, T>, &Rows<T>, usize, bool);
+
 /// The loops of a level. Each must only run on a CPU that has its vectors, and with taps within the source.
 #[derive(Clone, Copy)]
 pub(crate) struct TwoTaps<T: Real> {
@@ -34,6 +37,7 @@ pub(crate) struct TwoTaps<T: Real> {
     pub(super) read_lanes: ReadLanes<T>,
     pub(super) slopes_of_lanes: SlopesOfLanes<T>,
     pub(super) scatter_lanes: ScatterLanes<T>,
+    pub(super) place_linear: PlaceLinear<T>,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -41,7 +45,7 @@ impl TwoTaps<f32> {
     /// Those of AVX-512.
     #[inline(always)]
     pub(super) fn of_avx512() -> Self {
-        use super::{lanes, quads};
+        use super::{lanes, places, quads};
 
         Self {
             read: quads::avx512::read,
@@ -50,6 +54,7 @@ impl TwoTaps<f32> {
             read_lanes: lanes::avx512::read,
             slopes_of_lanes: lanes::avx512::slopes,
             scatter_lanes: lanes::avx512::scatter,
+            place_linear: places::avx512::place_linear,
         }
     }
 }

@@ -33,6 +33,10 @@ impl SamplingKernel for Bilinear {
         right.fill(T::one());
     }
 
+    fn is_linear(&self) -> bool {
+        true
+    }
+
     fn cuda_source(&self) -> Option<String> {
         Some(include_str!("bilinear.cu").into())
     }
