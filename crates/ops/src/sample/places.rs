@@ -27,8 +27,8 @@ pub(super) struct Places<'a, T> {
     packing: &'a Packing,
     /// The axes of the source.
     axes: Vec<SourceAxis>,
-    /// Whether the kernel is linear, and zeros lie around an image.
-    linear: bool,
+    /// Whether the kernel is linear, and zeros lie around an image: the slopes of its weights are -1 and 1.
+    pub linear: bool,
     /// The highest of `first`.
     highest: u32,
     /// How far the last tap lies behind the first.

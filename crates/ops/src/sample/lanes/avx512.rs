@@ -53,6 +53,22 @@ pub(crate) unsafe fn scatter(places: &Places<'_, f32>, upstream: &[[f32; WIDE]],
 /// See [`read`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[[f32; WIDE]], upstream: &[[f32; WIDE]], gradient: &mut Rows<f32>) -> usize {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match places.linear {
+            true => slopes_of::<true>(places, source, upstream, gradient),
+            false => slopes_of::<false>(places, source, upstream, gradient),
+        }
+    }
+}
+
+/// [`slopes`], with its weights' own known to be -1 and 1, or not.
+///
+/// # Safety
+///
+/// See [`read`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn slopes_of<const LINEAR: bool>(places: &Places<'_, f32>, source: &[[f32; WIDE]], upstream: &[[f32; WIDE]], gradient: &mut Rows<f32>) -> usize {
     let taps = Taps::new(places, source.as_ptr());
     let (sixteens, _) = upstream.as_chunks::<WIDE>();
     for (upstream, start) in sixteens.iter().zip((0..TILE).step_by(WIDE)) {
@@ -60,10 +76,10 @@ pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[[f32; WIDE]], up
         unsafe {
             macro_rules! four {
                 ($first:literal) => {{
-                    let (x0, y0) = taps.slopes(start + $first, &upstream[$first]);
-                    let (x4, y4) = taps.slopes(start + $first + 4, &upstream[$first + 4]);
-                    let (x8, y8) = taps.slopes(start + $first + 8, &upstream[$first + 8]);
-                    let (x12, y12) = taps.slopes(start + $first + 12, &upstream[$first + 12]);
+                    let (x0, y0) = taps.slopes::<LINEAR>(start + $first, &upstream[$first]);
+                    let (x4, y4) = taps.slopes::<LINEAR>(start + $first + 4, &upstream[$first + 4]);
+                    let (x8, y8) = taps.slopes::<LINEAR>(start + $first + 8, &upstream[$first + 8]);
+                    let (x12, y12) = taps.slopes::<LINEAR>(start + $first + 12, &upstream[$first + 12]);
                     (in_quarters(x0, x4, x8, x12), in_quarters(y0, y4, y8, y12))
                 }};
             }
@@ -122,14 +138,18 @@ impl<'a> Taps<'a> {
     /// See [`at`](Self::at).
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    unsafe fn slopes(&self, pixel: usize, upstream: &[f32; WIDE]) -> (__m512, __m512) {
+    unsafe fn slopes<const LINEAR: bool>(&self, pixel: usize, upstream: &[f32; WIDE]) -> (__m512, __m512) {
         let [x, x_right, y, y_below] = self.weights.map(|weights| _mm512_set1_ps(weights[pixel]));
         let [sx, sx_right, sy, sy_below] = self.slopes.map(|slopes| _mm512_set1_ps(slopes[pixel]));
         // SAFETY: as the caller promises.
         unsafe {
             let ([a, b, c, d], upstream) = (self.at(pixel).map(|tap| _mm512_loadu_ps(tap)), _mm512_loadu_ps(upstream.as_ptr()));
-            let along_x = weighted(weighted(a, b, sx, sx_right), weighted(c, d, sx, sx_right), y, y_below);
-            let along_y = weighted(weighted(a, b, x, x_right), weighted(c, d, x, x_right), sy, sy_below);
+            let (line, below) = (weighted(a, b, x, x_right), weighted(c, d, x, x_right));
+            let (line_x, below_x, along_y) = match LINEAR {
+                true => (_mm512_sub_ps(b, a), _mm512_sub_ps(d, c), _mm512_sub_ps(below, line)),
+                false => (weighted(a, b, sx, sx_right), weighted(c, d, sx, sx_right), weighted(line, below, sy, sy_below)),
+            };
+            let along_x = weighted(line_x, below_x, y, y_below);
             (_mm512_mul_ps(upstream, along_x), _mm512_mul_ps(upstream, along_y))
         }
     }

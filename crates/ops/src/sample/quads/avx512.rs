@@ -40,6 +40,22 @@ pub(crate) unsafe fn read(places: &Places<'_, f32>, source: &[Quad<f32>], values
 /// See [`read`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[Quad<f32>], upstream: Pixels<'_, f32>, gradient: &mut Rows<f32>) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match places.linear {
+            true => slopes_of::<true>(places, source, upstream, gradient),
+            false => slopes_of::<false>(places, source, upstream, gradient),
+        }
+    }
+}
+
+/// [`slopes`], with its weights' own known to be -1 and 1, or not.
+///
+/// # Safety
+///
+/// See [`read`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn slopes_of<const LINEAR: bool>(places: &Places<'_, f32>, source: &[Quad<f32>], upstream: Pixels<'_, f32>, gradient: &mut Rows<f32>) {
     let (square, weights, slopes) = (Square::new(places, source.as_ptr()), Weights::of(places, false), Weights::of(places, true));
     for start in (0..upstream.count.min(TILE)).step_by(WIDE) {
         // SAFETY: a tile has so many pixels and more; as the caller promises.
@@ -49,8 +65,14 @@ pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[Quad<f32>], upst
             macro_rules! four {
                 ($g:literal) => {{
                     let [a, b, c, d] = square.taps::<$g>(start);
-                    let along_x = weighted::<$g>(weighted::<$g>(a, b, sx, sx_right), weighted::<$g>(c, d, sx, sx_right), y, y_below);
-                    let along_y = weighted::<$g>(weighted::<$g>(a, b, x, x_right), weighted::<$g>(c, d, x, x_right), sy, sy_below);
+                    let (line, below) = (weighted::<$g>(a, b, x, x_right), weighted::<$g>(c, d, x, x_right));
+                    let (line_x, below_x, along_y) = match LINEAR {
+                        true => (_mm512_sub_ps(b, a), _mm512_sub_ps(d, c), _mm512_sub_ps(below, line)),
+                        false => {
+                            (weighted::<$g>(a, b, sx, sx_right), weighted::<$g>(c, d, sx, sx_right), weighted::<$g>(line, below, sy, sy_below))
+                        }
+                    };
+                    let along_x = weighted::<$g>(line_x, below_x, y, y_below);
                     (_mm512_mul_ps(along_x, upstream[$g]), _mm512_mul_ps(along_y, upstream[$g]))
                 }};
             }
