@@ -7,9 +7,9 @@ use stn_core::wide::mul_add;
 use stn_core::wide::{AVX2, AVX512};
 
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(super) mod avx512;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{squares_of, whole};
+mod x86;
 
 use super::two_taps::TwoTaps;
 
@@ -353,7 +353,7 @@ impl Lanes for f32 {
             // SAFETY: as the caller promises.
             true => unsafe { plain::fold(cells, above) },
             // SAFETY: as the caller promises; and as above.
-            false => unsafe { x86::fold(cells.cast(), above.cast()) },
+            false => unsafe { avx512::fold(cells.cast(), above.cast()) },
         }
     }
 }

@@ -62,7 +62,7 @@ fn read_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
     assert!(places.reach() <= source.len());
     if let (2, 1, Some(two_taps)) = (S, Z, T::two_taps::<LEVEL>()) {
         // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loops are those of the level.
-        return unsafe { (two_taps.read)(places, source, values, stride, count) };
+        return unsafe { (two_taps.read_quads)(places, source, values, stride, count) };
     }
     for i in 0..count.div_ceil(WIDE).min(TILE / WIDE) {
         // SAFETY: no tap lies beyond `reach`, which is within the source.
@@ -127,7 +127,7 @@ fn slopes_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
     assert!(places.reach() <= source.len());
     if let (2, 1, Some(two_taps)) = (S, Z, T::two_taps::<LEVEL>()) {
         // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loops are those of the level.
-        return unsafe { (two_taps.slopes)(places, source, upstream, gradient) };
+        return unsafe { (two_taps.slopes_of_quads)(places, source, upstream, gradient) };
     }
     // An image needs no gradient to z.
     let axes = if is_image(S, Z) { 2 } else { 3 };
@@ -199,7 +199,7 @@ fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(pl
     assert!(places.reach() <= source.len());
     if let (2, 1, Some(two_taps)) = (S, Z, T::two_taps::<LEVEL>()) {
         // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loops are those of the level.
-        return unsafe { (two_taps.scatter)(places, upstream, source) };
+        return unsafe { (two_taps.scatter_quads)(places, upstream, source) };
     }
     for i in 0..upstream.count.div_ceil(WIDE).min(TILE / WIDE) {
         let upstream = T::squares::<LEVEL>(&upstream.channels(i));

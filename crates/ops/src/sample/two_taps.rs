@@ -8,13 +8,13 @@ use super::quads::{Pixels, Quad};
 use super::warp::Rows;
 
 /// [`quads::read`](super::quads::read).
-type Read<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], &mut [T], usize, usize);
+type ReadQuads<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], &mut [T], usize, usize);
 
 /// [`quads::slopes`](super::quads::slopes).
-type Slopes<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], Pixels<'_, T>, &mut Rows<T>);
+type SlopesOfQuads<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], Pixels<'_, T>, &mut Rows<T>);
 
 /// [`quads::scatter`](super::quads::scatter).
-type Scatter<T> = unsafe fn(&Places<'_, T>, Pixels<'_, T>, &mut [Quad<T>]);
+type ScatterQuads<T> = unsafe fn(&Places<'_, T>, Pixels<'_, T>, &mut [Quad<T>]);
 
 /// [`lanes::read`](super::lanes::read).
 type ReadLanes<T> = unsafe fn(&Places<'_, T>, &[Wide<T>], &mut [Wide<T>]);
@@ -31,9 +31,9 @@ type PlaceLinear<T> = unsafe fn(&mut Places<'_, T>, &Rows<T>, usize, bool);
 /// The loops of a level. Each must only run on a CPU that has its vectors, and with taps within the source.
 #[derive(Clone, Copy)]
 pub(crate) struct TwoTaps<T: Real> {
-    pub(super) read: Read<T>,
-    pub(super) slopes: Slopes<T>,
-    pub(super) scatter: Scatter<T>,
+    pub(super) read_quads: ReadQuads<T>,
+    pub(super) slopes_of_quads: SlopesOfQuads<T>,
+    pub(super) scatter_quads: ScatterQuads<T>,
     pub(super) read_lanes: ReadLanes<T>,
     pub(super) slopes_of_lanes: SlopesOfLanes<T>,
     pub(super) scatter_lanes: ScatterLanes<T>,
@@ -48,9 +48,9 @@ impl TwoTaps<f32> {
         use super::{lanes, places, quads};
 
         Self {
-            read: quads::avx512::read,
-            slopes: quads::avx512::slopes,
-            scatter: quads::avx512::scatter,
+            read_quads: quads::avx512::read,
+            slopes_of_quads: quads::avx512::slopes,
+            scatter_quads: quads::avx512::scatter,
             read_lanes: lanes::avx512::read,
             slopes_of_lanes: lanes::avx512::slopes,
             scatter_lanes: lanes::avx512::scatter,

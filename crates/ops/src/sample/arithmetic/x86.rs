@@ -2,11 +2,11 @@
 //!
 //! No closures here: one that the compiler does not inline is compiled without the instructions, and each of them becomes a call.
 
-use std::arch::asm;
 use std::arch::x86_64::*;
 
 use stn_core::wide::{AVX2, AVX512};
 
+use super::avx512::{self, squares_of, whole};
 use super::{WIDE, Wide};
 
 /// Whether the functions below serve so many lanes at a level.
@@ -251,65 +251,6 @@ unsafe fn add_four(quads: *mut f32, place: u32, values: __m128) {
     }
 }
 
-/// Squares of four by four turned: see [`Lanes::squares`](super::Lanes::squares).
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(in super::super) fn squares_of([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
-    let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-    let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-    [
-        whole(_mm512_shuffle_ps::<0b01_00_01_00>(ab, cd)),
-        whole(_mm512_shuffle_ps::<0b11_10_11_10>(ab, cd)),
-        whole(_mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high)),
-        whole(_mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high)),
-    ]
-}
-
-/// A vector as it is, and for the compiler one whole. It would turn squares quarter by quarter, and fetch halves of quads, if it saw what becomes of them; both take
-/// more instructions.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(in super::super) fn whole(mut values: __m512) -> __m512 {
-    // SAFETY: no instruction at all.
-    unsafe { asm!("/* {0} */", inout(zmm_reg) values, options(pure, nomem, nostack, preserves_flags)) };
-    values
-}
-
-/// # Safety
-///
-/// The CPU has the instructions of AVX-512, and both pointers stand for sixteen cells of four numbers, and the one before these.
-#[inline(always)]
-pub(super) unsafe fn fold(cells: *const f32, above: *const f32) -> Wide<f32> {
-    let mut sums = [0.0; WIDE];
-    // SAFETY: as the caller promises.
-    unsafe {
-        // Of each cell two sums, beside each other; those of cells 4 apart in a quarter of a vector.
-        let (first, second) = (eight_folded(cells, above), eight_folded(cells.add(32), above.add(32)));
-        let order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 16, 20, 24, 28, 18, 22, 26, 30);
-        let own = _mm512_permutex2var_ps(first, order, second);
-        let for_next = _mm512_castps_si512(_mm512_permutex2var_ps(first, _mm512_add_epi32(order, _mm512_set1_epi32(1)), second));
-        let before = _mm512_castps_si512(_mm512_set1_ps(*cells.sub(3) + *above.sub(1)));
-        let of_previous = _mm512_castsi512_ps(_mm512_alignr_epi32::<15>(for_next, before));
-        _mm512_storeu_ps(sums.as_mut_ptr(), _mm512_add_ps(own, of_previous));
-    }
-    sums
-}
-
-/// The first half of eight cells and the second of those above, added.
-///
-/// # Safety
-///
-/// See [`fold`].
-#[inline(always)]
-unsafe fn eight_folded(cells: *const f32, above: *const f32) -> __m512 {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let (a, b) = (_mm512_loadu_pd(cells.cast()), _mm512_loadu_pd(cells.add(16).cast()));
-        let (c, d) = (_mm512_loadu_pd(above.cast()), _mm512_loadu_pd(above.add(16).cast()));
-        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(c, d)))
-    }
-}
-
 /// # Safety
 ///
 /// The CPU has the instructions of the level, and `to` stands for the sixteen columns, `stride` apart.
@@ -348,69 +289,12 @@ pub(super) unsafe fn put_square<const LEVEL: usize>(from: *const f32, stride: us
     // SAFETY: as the caller promises.
     unsafe {
         if LEVEL == AVX512 {
-            return put_square_avx512(from, stride, to);
+            return avx512::put_square(from, stride, to);
         }
         for first in [0, 4, 8, 12] {
             let row = |r: usize| &*from.add((first + r) * stride).cast();
             put_columns::<LEVEL>([row(0), row(1), row(2), row(3)], to.add(first), WIDE);
         }
-    }
-}
-
-/// [`put_square`]. What is turned is every fourth row, so that whole columns come of it; each row is read at once, for sixteen of them may share a place in the first cache.
-///
-/// # Safety
-///
-/// See [`put_square`].
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn put_square_avx512(from: *const f32, stride: usize, to: *mut f32) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        macro_rules! every_fourth_row {
-            ($first:literal) => {{
-                let at = |column: usize| std::array::from_fn(|r| from.add(($first + 4 * r) * stride + column));
-                [whole(quarters(at(0))), whole(quarters(at(4))), whole(quarters(at(8))), whole(quarters(at(12)))]
-            }};
-        }
-        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (every_fourth_row!(0), every_fourth_row!(1));
-        let ([c0, c1, c2, c3], [d0, d1, d2, d3]) = (every_fourth_row!(2), every_fourth_row!(3));
-        put_four(to, squares_of([a0, b0, c0, d0]));
-        put_four(to.add(4 * WIDE), squares_of([a1, b1, c1, d1]));
-        put_four(to.add(8 * WIDE), squares_of([a2, b2, c2, d2]));
-        put_four(to.add(12 * WIDE), squares_of([a3, b3, c3, d3]));
-    }
-}
-
-/// Stores four vectors, one after the other.
-///
-/// # Safety
-///
-/// There is room for them.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn put_four(to: *mut f32, [a, b, c, d]: [__m512; 4]) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        _mm512_storeu_ps(to, a);
-        _mm512_storeu_ps(to.add(WIDE), b);
-        _mm512_storeu_ps(to.add(2 * WIDE), c);
-        _mm512_storeu_ps(to.add(3 * WIDE), d);
-    }
-}
-
-/// The four numbers at each of four places.
-///
-/// # Safety
-///
-/// They are there.
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq")]
-pub(in super::super) unsafe fn quarters([a, b, c, d]: [*const f32; 4]) -> __m512 {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let two = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(_mm_loadu_ps(a)), _mm_loadu_ps(b));
-        _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(two, _mm_loadu_ps(c)), _mm_loadu_ps(d))
     }
 }
 

@@ -4,6 +4,7 @@
 use std::arch::x86_64::*;
 
 use crate::sample::arithmetic::WIDE;
+use crate::sample::arithmetic::avx512::weighted;
 use crate::sample::places::Places;
 use crate::sample::warp::{Rows, TILE};
 
@@ -153,13 +154,6 @@ impl<'a> Taps<'a> {
             (_mm512_mul_ps(upstream, along_x), _mm512_mul_ps(upstream, along_y))
         }
     }
-}
-
-/// `a` and `b` with their weights.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn weighted(a: __m512, b: __m512, weight_a: __m512, weight_b: __m512) -> __m512 {
-    _mm512_fmadd_ps(weight_b, b, _mm512_mul_ps(weight_a, a))
 }
 
 /// Four vectors, each added up to a quarter: the halves, then their halves.

@@ -5,7 +5,8 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{Pixels, Quad};
-use crate::sample::arithmetic::{WIDE, squares_of, whole};
+use crate::sample::arithmetic::WIDE;
+use crate::sample::arithmetic::avx512::{add_quads, fourths, left, quarters, squares_of};
 use crate::sample::places::Places;
 use crate::sample::warp::{Rows, TILE};
 
@@ -68,9 +69,7 @@ unsafe fn slopes_of<const LINEAR: bool>(places: &Places<'_, f32>, source: &[Quad
                     let (line, below) = (weighted::<$g>(a, b, x, x_right), weighted::<$g>(c, d, x, x_right));
                     let (line_x, below_x, along_y) = match LINEAR {
                         true => (_mm512_sub_ps(b, a), _mm512_sub_ps(d, c), _mm512_sub_ps(below, line)),
-                        false => {
-                            (weighted::<$g>(a, b, sx, sx_right), weighted::<$g>(c, d, sx, sx_right), weighted::<$g>(line, below, sy, sy_below))
-                        }
+                        false => (weighted::<$g>(a, b, sx, sx_right), weighted::<$g>(c, d, sx, sx_right), weighted::<$g>(line, below, sy, sy_below)),
                     };
                     let along_x = weighted::<$g>(line_x, below_x, y, y_below);
                     (_mm512_mul_ps(along_x, upstream[$g]), _mm512_mul_ps(along_y, upstream[$g]))
@@ -131,10 +130,8 @@ impl<'a> Square<'a> {
     /// How far behind the corners, in numbers, every fourth pixel's taps are, counted from `start + G`.
     #[inline(always)]
     fn at<const G: usize>(&self, start: usize) -> [usize; 4] {
-        let first: &[u32; WIDE] = self.first[start..].first_chunk().expect("sixteen pixels of a tile");
-        // SAFETY: a reference may be read. Each is read by itself: the compiler would otherwise multiply them in a vector, and take that apart again.
-        let at = |i: usize| 4 * unsafe { std::ptr::read_volatile(&first[G + i]) } as usize;
-        [at(0), at(4), at(8), at(12)]
+        let [a, b, c, d] = fourths::<G>(self.first[start..].first_chunk().expect("sixteen pixels of a tile"));
+        [4 * a, 4 * b, 4 * c, 4 * d]
     }
 
     /// The four taps of every fourth pixel, counted from `start + G`.
@@ -147,7 +144,7 @@ impl<'a> Square<'a> {
     unsafe fn taps<const G: usize>(&self, start: usize) -> [__m512; 4] {
         let (at, [a, b, c, d]) = (self.at::<G>(start), self.corners);
         // SAFETY: as the caller promises.
-        unsafe { [quads(a, at), quads(b, at), quads(c, at), quads(d, at)] }
+        unsafe { [quarters(a, at), quarters(b, at), quarters(c, at), quarters(d, at)] }
     }
 
     /// Adds to the four taps of every fourth pixel, counted from `start + G`.
@@ -185,39 +182,6 @@ impl<'a> Weights<'a> {
         let [a, b, c, d] = self.0.map(|weights| weights[start..start + WIDE].as_ptr());
         // SAFETY: sixteen numbers of each.
         unsafe { [_mm512_loadu_ps(a), _mm512_loadu_ps(b), _mm512_loadu_ps(c), _mm512_loadu_ps(d)] }
-    }
-}
-
-/// The quads of four pixels, so far behind a corner.
-///
-/// # Safety
-///
-/// They are the source's.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn quads(corner: *const f32, [a, b, c, d]: [usize; 4]) -> __m512 {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let two = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(_mm_loadu_ps(corner.add(a))), _mm_loadu_ps(corner.add(b)));
-        _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(two, _mm_loadu_ps(corner.add(c))), _mm_loadu_ps(corner.add(d)))
-    }
-}
-
-/// Adds to the quads of four pixels, so far behind a corner.
-///
-/// # Safety
-///
-/// They are the source's.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn add_quads(corner: *mut f32, [a, b, c, d]: [usize; 4], values: __m512) {
-    let values = whole(values);
-    // SAFETY: as the caller promises.
-    unsafe {
-        add_four(corner.add(a), _mm512_castps512_ps128(values));
-        add_four(corner.add(b), _mm512_extractf32x4_ps::<1>(values));
-        add_four(corner.add(c), _mm512_extractf32x4_ps::<2>(values));
-        add_four(corner.add(d), _mm512_extractf32x4_ps::<3>(values));
     }
 }
 
@@ -268,11 +232,6 @@ fn put(values: &mut [f32], stride: usize, pixels: Range<usize>, channels: [__m51
     channel!(3, d);
 }
 
-/// The first of sixteen pixels, where so many are left.
-fn left(count: usize) -> __mmask16 {
-    ((1_u32 << count.min(WIDE)) - 1) as __mmask16
-}
-
 /// Of every four numbers the one at place `G`, four times.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
@@ -290,14 +249,4 @@ fn spread<const G: usize>(values: __m512) -> __m512 {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 fn weighted<const G: usize>(a: __m512, b: __m512, weight_a: __m512, weight_b: __m512) -> __m512 {
     _mm512_fmadd_ps(spread::<G>(weight_b), b, _mm512_mul_ps(spread::<G>(weight_a), a))
-}
-
-/// # Safety
-///
-/// There is a quad.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn add_four(quad: *mut f32, values: __m128) {
-    // SAFETY: as the caller promises.
-    unsafe { _mm_storeu_ps(quad, _mm_add_ps(_mm_loadu_ps(quad), values)) };
 }
