@@ -23,6 +23,14 @@ pub struct SourceAxis {
     pub align_corners: bool,
 }
 
+impl SourceAxis {
+    /// The derivative of a coordinate in pixels with respect to the normalised one.
+    pub fn scale<T: Real>(&self) -> T {
+        let length = T::of(self.size as f64);
+        if self.align_corners { (length - T::one()) * T::of(0.5) } else { length * T::of(0.5) }
+    }
+}
+
 /// The taps of a run of pixels on one axis.
 #[derive(Debug)]
 pub struct AxisTaps<'a, T> {
@@ -136,8 +144,7 @@ struct Pixels<'a, T> {
 impl<'a, T: Real> Pixels<'a, T> {
     #[inline(always)]
     fn new(axis: &'a SourceAxis, coordinates: &'a [T]) -> Self {
-        let (length, half) = (T::of(axis.size as f64), T::of(0.5));
-        Self { coordinates, axis, length, scale: if axis.align_corners { (length - T::one()) * half } else { length * half } }
+        Self { coordinates, axis, length: T::of(axis.size as f64), scale: axis.scale() }
     }
 
     #[inline(always)]

@@ -71,6 +71,9 @@ impl<T: Real> Table<T> {
     }
 }
 
+/// Sources with fewer pixels on every axis have places that any number type tells apart.
+const MOST_LINEAR: usize = 1 << 23;
+
 /// Numbers to spare for a cache line to begin among.
 const ALIGN: usize = 16;
 
@@ -80,11 +83,14 @@ impl<'a, T: Lanes> Places<'a, T> {
         let support = sampler.kernel.support();
         let taps = [support, support, if sizes.len() == 3 { support } else { 1 }];
         let [_, row, plane] = &packing.axes;
-        let linear = sampler.kernel.is_linear() && sampler.boundary == Boundary::Zeros && sizes.len() == 2 && packing.ends();
-        let mut slopes = taps.map(|taps| Table::new(taps, T::zero()));
+        let small = sizes.iter().all(|&size| size < MOST_LINEAR);
+        let linear = sampler.kernel.is_linear() && sampler.boundary == Boundary::Zeros && sizes.len() == 2 && small;
+        let axes: Vec<_> = sizes.iter().map(|&size| SourceAxis { size, boundary: sampler.boundary, align_corners: sampler.align_corners }).collect();
+        let (mut slopes, mut jacobian) = (taps.map(|taps| Table::new(taps, T::zero())), zeros());
         if linear {
             // They stay as they are where the vectors have a loop for linear kernels.
             slopes.iter_mut().take(2).for_each(|slopes| slopes.rows_mut().iter_mut().zip([-T::one(), T::one()]).for_each(|(row, slope)| row.fill(slope)));
+            axes.iter().zip(&mut jacobian).for_each(|(axis, row)| row.fill(axis.scale()));
         }
         Self {
             linear,
@@ -92,12 +98,12 @@ impl<'a, T: Lanes> Places<'a, T> {
             last: (taps[0].max(1) - 1) * (1 + row.stride) + (taps[2].max(1) - 1) * plane.stride,
             sampler,
             packing,
-            axes: sizes.iter().map(|&size| SourceAxis { size, boundary: sampler.boundary, align_corners: sampler.align_corners }).collect(),
+            axes,
             first: [0; TILE],
             // An image has one tap on z, of weight one.
             weights: taps.map(|taps| Table::new(taps, T::one())),
             slopes,
-            jacobian: zeros(),
+            jacobian,
             firsts: [[0; TILE]; 3],
         }
     }
@@ -132,7 +138,7 @@ impl<'a, T: Lanes> Places<'a, T> {
         let pixels = pixels.next_multiple_of(WIDE).min(TILE);
         let mut placed = false;
         if self.linear {
-            place_linear(self, rows, pixels, slopes, &mut placed);
+            place_linear(self, rows, pixels, &mut placed);
         }
         if !placed {
             self.place_axes(rows, pixels, slopes);
@@ -152,14 +158,14 @@ impl<'a, T: Lanes> Places<'a, T> {
 
 widest! {
     /// [`Places::place`] for a linear kernel, where it is written for the vectors at hand, and whether it is.
-    fn place_linear[T: Lanes;](places: &mut Places<'_, T>, rows: &Rows<T>, pixels: usize, slopes: bool, placed: &mut bool) = place_linear_body
+    fn place_linear[T: Lanes;](places: &mut Places<'_, T>, rows: &Rows<T>, pixels: usize, placed: &mut bool) = place_linear_body
 }
 
 #[inline(always)]
-fn place_linear_body<T: Lanes, const LEVEL: usize>(places: &mut Places<'_, T>, rows: &Rows<T>, pixels: usize, slopes: bool, placed: &mut bool) {
+fn place_linear_body<T: Lanes, const LEVEL: usize>(places: &mut Places<'_, T>, rows: &Rows<T>, pixels: usize, placed: &mut bool) {
     if let Some(two_taps) = T::two_taps::<LEVEL>() {
         // SAFETY: the loop is that of the level.
-        unsafe { (two_taps.place_linear)(places, rows, pixels, slopes) };
+        unsafe { (two_taps.place_linear)(places, rows, pixels) };
         *placed = true;
     }
 }

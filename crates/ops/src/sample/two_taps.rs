@@ -26,7 +26,7 @@ type SlopesOfLanes<T> = unsafe fn(&Places<'_, T>, &[Wide<T>], &[Wide<T>], &mut R
 type ScatterLanes<T> = unsafe fn(&Places<'_, T>, &[Wide<T>], &mut [Wide<T>]);
 
 /// [`Places::place`] for a linear kernel.
-type PlaceLinear<T> = unsafe fn(&mut Places<'_, T>, &Rows<T>, usize, bool);
+type PlaceLinear<T> = unsafe fn(&mut Places<'_, T>, &Rows<T>, usize);
 
 /// The loops of a level. Each must only run on a CPU that has its vectors, and with taps within the source.
 #[derive(Clone, Copy)]
