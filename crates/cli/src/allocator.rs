@@ -16,27 +16,97 @@ const LINE: usize = 64;
 /// Smaller blocks lie where they come to lie.
 const LEAST: usize = 4096;
 
-/// The layout that a block is taken with, and handed back.
-fn aligned(layout: Layout) -> Layout {
-    if layout.size() < LEAST { layout } else { layout.align_to(LINE).unwrap_or(layout) }
+/// The layout of the system's block for one of ours: with room for a line's start before it, which the C library's own aligned blocks would leave in pieces.
+fn outer(layout: Layout) -> Option<Layout> {
+    let large = layout.size() >= LEAST && layout.align() <= LINE;
+    if large { Layout::from_size_align(layout.size().checked_add(LINE)?, layout.align().max(align_of::<usize>())).ok() } else { None }
 }
 
-// SAFETY: every block comes from the system's allocator, with a layout that depends on the block's own alone, is at least as large and aligned, and goes back there with the
-// same one.
+/// From the system's block to ours: the next start of a line. How far that is stands just before it.
+///
+/// # Safety
+///
+/// The block has [the layout](outer) for one of ours, or is null.
+unsafe fn inner(block: *mut u8) -> *mut u8 {
+    if block.is_null() {
+        return block;
+    }
+    let skipped = LINE - block.addr() % LINE;
+    // SAFETY: the block is longer than ours by a line, and as it begins where a number may, at least one lies before the line's start.
+    unsafe {
+        let inner = block.add(skipped);
+        inner.cast::<usize>().sub(1).write(skipped);
+        inner
+    }
+}
+
+/// How far our block is from the beginning of the system's.
+///
+/// # Safety
+///
+/// The block comes from [`inner`].
+unsafe fn skipped(block: *mut u8) -> usize {
+    // SAFETY: `inner` wrote it.
+    unsafe { block.cast::<usize>().sub(1).read() }
+}
+
+// SAFETY: a block is the system's own, or lies within one of the system's that is larger by a line, and which of the two depends on the block's layout alone.
 unsafe impl GlobalAlloc for Aligned {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller promises.
-        unsafe { System.alloc(aligned(layout)) }
+        unsafe {
+            match outer(layout) {
+                Some(outer) => inner(System.alloc(outer)),
+                None => System.alloc(layout),
+            }
+        }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller promises.
-        unsafe { System.alloc_zeroed(aligned(layout)) }
+        unsafe {
+            match outer(layout) {
+                Some(outer) => inner(System.alloc_zeroed(outer)),
+                None => System.alloc_zeroed(layout),
+            }
+        }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises; and the block was taken with this layout.
-        unsafe { System.dealloc(block, aligned(layout)) }
+        // SAFETY: as the caller promises; the layout is that of the block, and so is what was made of it.
+        unsafe {
+            match outer(layout) {
+                Some(outer) => System.dealloc(block.sub(skipped(block)), outer),
+                None => System.dealloc(block, layout),
+            }
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as the caller promises; a block keeps its numbers up to the lesser of both sizes, and these are moved to where a line now begins.
+        unsafe {
+            let wanted = Layout::from_size_align_unchecked(size, layout.align());
+            match (outer(layout), outer(wanted)) {
+                (None, None) => System.realloc(block, layout, size),
+                (Some(before), Some(after)) => {
+                    let skipped = skipped(block);
+                    let moved = System.realloc(block.sub(skipped), before, after.size());
+                    let next = LINE - moved.addr() % LINE;
+                    if !moved.is_null() && next != skipped {
+                        std::ptr::copy(moved.add(skipped), moved.add(next), size.min(layout.size()));
+                    }
+                    inner(moved)
+                }
+                _ => {
+                    let other = self.alloc(wanted);
+                    if !other.is_null() {
+                        std::ptr::copy_nonoverlapping(block, other, size.min(layout.size()));
+                        self.dealloc(block, layout);
+                    }
+                    other
+                }
+            }
+        }
     }
 }
 
@@ -69,11 +139,30 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_grows_from_a_small_block_to_a_large_one_and_back() {
-        let mut numbers: Vec<u32> = Vec::with_capacity(10);
-        numbers.extend(0..100_000);
-        numbers.truncate(10);
-        numbers.shrink_to_fit();
-        assert_eq!(numbers, (0..10).collect::<Vec<_>>());
+    fn a_vector_keeps_its_numbers_while_it_grows_and_shrinks() {
+        let (mut numbers, mut between) = (Vec::<u32>::with_capacity(10), Vec::new());
+        for i in 0..200_000 {
+            numbers.push(i);
+            // Other blocks come to lie behind it, so that it must move.
+            if i % 1000 == 0 {
+                between.push(vec![i; 1 + i as usize % 5000]);
+                assert_eq!(numbers.as_ptr().align_offset(if 4 * numbers.capacity() < LEAST { 4 } else { LINE }), 0);
+            }
+        }
+        assert!(numbers.iter().copied().eq(0..200_000));
+        for length in [150_000, 2000, 1024, 1023, 10] {
+            numbers.truncate(length);
+            numbers.shrink_to_fit();
+            assert!(numbers.iter().copied().eq(0..length as u32), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_block_with_a_wider_alignment_has_it() {
+        #[repr(align(256))]
+        struct Wide([u8; 256]);
+        let blocks: Vec<Wide> = (0..100).map(|i| Wide([i; 256])).collect();
+        assert_eq!(blocks.as_ptr().align_offset(256), 0);
+        assert!(blocks.iter().enumerate().all(|(i, block)| block.0 == [i as u8; 256]));
     }
 }
