@@ -135,10 +135,12 @@ impl Packing {
     }
 
     /// The rows of the source: the first pixel of each in the packed source, and in the plane.
+    #[inline(always)]
     fn rows(&self) -> impl Iterator<Item = (usize, usize)> {
         let [x, y, z] = &self.axes;
-        let row = |k: usize, j: usize| ((z.before + k) * z.stride + (y.before + j) * y.stride + x.before, (k * y.size + j) * x.size);
-        (0..z.size).flat_map(move |k| (0..y.size).map(move |j| row(k, j)))
+        let (width, height, stride, of_plane) = (x.size, y.size, y.stride, z.stride);
+        let first = z.before * of_plane + y.before * stride + x.before;
+        (0..z.size).flat_map(move |k| (0..height).map(move |j| (first + k * of_plane + j * stride, (k * height + j) * width)))
     }
 
     /// Whether no packed pixel repeats another one.

@@ -99,12 +99,13 @@ pub(super) fn from_lanes_body<T: Lanes, const L: usize, const LEVEL: usize>(lane
 #[inline(always)]
 fn copy<T: Lanes>(from: &[T], to: &mut [T]) {
     let length = from.len().min(to.len());
-    for first in (0..length).step_by(WIDE) {
-        // The last vector begins early enough to be a whole one.
-        let first = first.min(length.saturating_sub(WIDE));
-        match (from[first..].first_chunk::<WIDE>(), to[first..].first_chunk_mut::<WIDE>()) {
-            (Some(from), Some(to)) => *to = *from,
-            _ => to[..length].copy_from_slice(&from[..length]),
-        }
+    let (from, to) = (&from[..length], &mut to[..length]);
+    // The last vector begins early enough to be a whole one.
+    let (Some(last), Some(last_to)) = (from.last_chunk::<WIDE>().copied(), to.last_chunk_mut::<WIDE>()) else {
+        return to.copy_from_slice(from);
+    };
+    *last_to = last;
+    for (from, to) in from.as_chunks::<WIDE>().0.iter().zip(to.as_chunks_mut().0) {
+        *to = *from;
     }
 }
