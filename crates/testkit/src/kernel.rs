@@ -98,6 +98,11 @@ fn weights(kernel: &Arc<dyn Sampling>) -> Outcome {
         let at = |what: &str| format!("{what} at x = {x}");
         let sum: f64 = weights.iter().sum();
         expect((sum - 1.0).abs() < 1e-9, || format!("{} sum to {sum}, not to 1: {weights:?}", at("weights")))?;
+        if kernel.is_linear() {
+            let t = x - x.floor();
+            let same = row.first[i] == x.floor() as i32 && weights == [1.0 - t, t] && derivatives == [-1.0, 1.0];
+            expect(same, || format!("{}: a kernel that says it is linear takes other taps", at("weights")))?;
+        }
         let sum: f64 = derivatives.iter().sum();
         expect(sum.abs() < 1e-9, || format!("{} sum to {sum}, not to 0: {derivatives:?}", at("derivatives")))?;
         let (low, high) = (f64::from(row.first[i]) - 0.5, f64::from(row.first[i]) + support as f64 - 0.5);

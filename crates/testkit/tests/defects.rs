@@ -136,6 +136,7 @@ enum Fault {
     Layout,
     Place,
     Unset,
+    NotLinear,
 }
 
 /// The quadratic B-spline on three taps with a fault.
@@ -145,6 +146,10 @@ struct Spline(Fault);
 impl SamplingKernel for Spline {
     fn support(&self) -> usize {
         3
+    }
+
+    fn is_linear(&self) -> bool {
+        self.0 == Fault::NotLinear
     }
 
     fn weights<T: Real>(&self, x: &[T], first: &mut [i32], weights: &mut [T]) {
@@ -188,6 +193,7 @@ fn every_fault_of_a_kernel_is_named() {
         (Fault::Layout, "Spline(Layout): weights at x = "),
         (Fault::Place, "Spline(Place): taps at x = -5.9375: pixels -9 to -7 do not stand around it"),
         (Fault::Unset, "Spline(Unset): weights at x = -5.9375 sum to NaN"),
+        (Fault::NotLinear, "Spline(NotLinear): weights at x = -5.9375: a kernel that says it is linear takes other taps"),
     ] {
         let found = message(move || check_kernel(Arc::new(Spline(fault))));
         assert!(found.starts_with(expected), "{found}");

@@ -160,3 +160,55 @@ fn gather<T: Lanes, const L: usize, const LEVEL: usize>(sum: &mut [T; L], weight
         T::add_scaled::<L, LEVEL>(sum, weight, values);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use candle_core::Result;
+    use stn_core::Boundary;
+    use stn_sampler_bilinear::Bilinear;
+
+    use super::super::Sampler;
+    use super::super::packed::Packing;
+    use super::super::plain::Call;
+    use super::super::tests::Draws;
+    use super::super::warp::zeros;
+    use super::*;
+
+    type Sixteen = [f32; WIDE];
+
+    #[test]
+    fn the_loops_for_two_taps_give_the_bits_of_the_general_ones() -> Result<()> {
+        let mut draws = Draws(6);
+        // A border keeps the kernel from being taken for linear: its weights' own slopes are read then.
+        for (boundary, count) in [Boundary::Zeros, Boundary::Border].into_iter().flat_map(|boundary| [1, 15, 16, 17, 100, TILE].map(|count| (boundary, count)))
+        {
+            let sampler = Sampler { kernel: Arc::new(Bilinear), boundary, align_corners: false };
+            let call = Call::new(&sampler, &[1, WIDE, 9, 11], &[1, count])?;
+            let packing = Packing::new(&call).unwrap();
+            let mut places = Places::<f32>::new(&sampler, &packing, &[11, 9]);
+            let mut rows = zeros();
+            rows[..2].iter_mut().flatten().zip(draws.numbers(2 * TILE)).for_each(|(row, x): (_, f32)| *row = 1.3 * x);
+            places.place(&rows, count, true);
+            let source: Vec<Sixteen> = draws.numbers(WIDE * packing.pixels).as_chunks().0.to_vec();
+            let upstream: Vec<Sixteen> = draws.numbers(WIDE * count).as_chunks().0.to_vec();
+            let what = format!("{boundary:?}, {count} pixels");
+
+            let (mut read, mut read_generally) = (upstream.clone(), upstream.clone());
+            read_taps::<f32, WIDE, 2, 1>(&places, &source, &mut read);
+            read_taps::<f32, WIDE, 0, 0>(&places, &source, &mut read_generally);
+            assert_eq!(read, read_generally, "{what}");
+
+            let (mut slopes, mut slopes_generally) = (zeros(), zeros());
+            let (mut gathered, mut gathered_generally) = (source.clone(), source.clone());
+            let mut back = Back { upstream: &upstream, coordinates: Some((&source, &mut slopes)), source: Some(&mut gathered) };
+            back_taps::<f32, WIDE, 2, 1>(&places, &mut back);
+            let mut back = Back { upstream: &upstream, coordinates: Some((&source, &mut slopes_generally)), source: Some(&mut gathered_generally) };
+            back_taps::<f32, WIDE, 0, 0>(&places, &mut back);
+            assert_eq!(slopes[..2], slopes_generally[..2], "{what}");
+            assert_eq!(gathered, gathered_generally, "{what}");
+        }
+        Ok(())
+    }
+}

@@ -84,7 +84,7 @@ impl<'a, T: Lanes> Places<'a, T> {
         let taps = [support, support, if sizes.len() == 3 { support } else { 1 }];
         let [_, row, plane] = &packing.axes;
         let small = sizes.iter().all(|&size| size < MOST_LINEAR);
-        let linear = sampler.kernel.is_linear() && sampler.boundary == Boundary::Zeros && sizes.len() == 2 && small;
+        let linear = sampler.kernel.is_linear() && support == 2 && sampler.boundary == Boundary::Zeros && sizes.len() == 2 && small;
         let axes: Vec<_> = sizes.iter().map(|&size| SourceAxis { size, boundary: sampler.boundary, align_corners: sampler.align_corners }).collect();
         let (mut slopes, mut jacobian) = (taps.map(|taps| Table::new(taps, T::zero())), zeros());
         if linear {
@@ -193,4 +193,50 @@ fn place_body<const LEVEL: usize>(packing: &Packing, axes: usize, pixels: usize,
         axis.place(&firsts[..pixels], places, a == 0);
     }
     *highest = places.iter().fold(0, |highest, &place| highest.max(place));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use candle_core::Result;
+    use stn_sampler_bilinear::Bilinear;
+
+    use super::super::plain::Call;
+    use super::super::single;
+    use super::super::tests::Draws;
+    use super::*;
+
+    #[test]
+    fn a_linear_kernel_reads_at_once_what_it_reads_axis_by_axis() -> Result<()> {
+        let mut draws = Draws(7);
+        let far = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30, 1e9, -1e9, 3.0, -3.0, 1.0, -1.0, 0.0];
+        for (align_corners, size) in [false, true].into_iter().flat_map(|align_corners| [[1, 1], [2, 7], [9, 11]].map(|size| (align_corners, size))) {
+            let sampler = Sampler { kernel: Arc::new(Bilinear), boundary: Boundary::Zeros, align_corners };
+            let packing = Packing::new(&Call::new(&sampler, &[1, 1, size[1], size[0]], &[20, 20])?).unwrap();
+            let mut rows = zeros();
+            rows[..2].iter_mut().flatten().zip(draws.numbers(2 * TILE)).for_each(|(row, x): (_, f32)| *row = 1.5 * x);
+            for (i, x) in far.into_iter().enumerate() {
+                (rows[0][i], rows[1][20 + i], rows[0][40 + i], rows[1][40 + i]) = (x, x, x, x);
+            }
+            let mut packed = vec![[0.0]; packing.pixels + ALIGN];
+            packing.pack(&draws.numbers(size[0] * size[1]), &mut packed);
+            let upstream = draws.numbers::<f32>(TILE);
+            let reads = |place: fn(&mut Places<'_, f32>, &Rows<f32>)| {
+                let mut places = Places::<f32>::new(&sampler, &packing, &size);
+                assert!(places.linear);
+                place(&mut places, &rows);
+                let (mut values, mut slopes) = (vec![0.0; TILE], zeros());
+                single::read(&places, packed.as_flattened(), &mut values);
+                single::slopes(&places, packed.as_flattened(), &upstream, &mut slopes);
+                (values, slopes)
+            };
+            let (values, slopes) = reads(|places, rows| places.place(rows, TILE, true));
+            let (values_by_axes, slopes_by_axes) = reads(|places, rows| places.place_axes(rows, TILE, true));
+            assert_eq!(values, values_by_axes, "{size:?}");
+            assert_eq!(slopes[..2], slopes_by_axes[..2], "{size:?}");
+            assert!(values[..12].iter().all(|value| value.is_finite()) && slopes[0].iter().all(|slope| slope.is_finite()));
+        }
+        Ok(())
+    }
 }

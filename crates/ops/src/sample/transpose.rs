@@ -109,3 +109,29 @@ fn copy<T: Lanes>(from: &[T], to: &mut [T]) {
         *to = *from;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Channels, pixels, and from one channel to the next.
+    const SHAPES: [(usize, usize, usize); 6] = [(16, 16, 16), (16, 35, 35), (16, 50, 61), (13, 35, 40), (16, 3, 7), (1, 33, 33)];
+
+    #[test]
+    fn planes_become_lanes_and_lanes_planes() {
+        for (channels, pixels, stride) in SHAPES {
+            let planes: Vec<f32> = (0..(channels - 1) * stride + pixels).map(|i| i as f32 + 1.0).collect();
+            let mut lanes = vec![[-1.0; WIDE]; pixels];
+            to_lanes(&planes, stride, &mut lanes);
+            for (i, pixel) in lanes.iter().enumerate() {
+                let expected: [f32; WIDE] = std::array::from_fn(|c| if c < channels { planes[c * stride + i] } else { 0.0 });
+                assert_eq!(*pixel, expected, "pixel {i} of {channels} x {pixels}, {stride} apart");
+            }
+            // What lies between the channels stays.
+            let mut back = planes.clone();
+            back.chunks_mut(stride).for_each(|plane| plane[..pixels].fill(0.0));
+            from_lanes(&lanes, stride, &mut back);
+            assert_eq!(back, planes);
+        }
+    }
+}
