@@ -179,7 +179,7 @@ fn samples_have_the_same_bits_alone_in_a_task_and_together() -> Result<()> {
     let mut draws = Draws(4);
     for round in 0..40 {
         let (sampler, source, target) = (draws.sampler(), draws.sizes(2, 23), draws.sizes(2, 23));
-        let (samples, channels) = (17, [1, 3, 9][round % 3]);
+        let (samples, channels) = (17, [1, 3, 9, 20, 32][round % 5]);
         let call = Call::new(&sampler, &[&[samples, channels], source.as_slice()].concat(), &target)?;
         let Some(fused) = Fused::new(&call) else { continue };
         let (rows, terms) = (2 + draws.below(2), 1 + draws.below(20));
@@ -187,8 +187,8 @@ fn samples_have_the_same_bits_alone_in_a_task_and_together() -> Result<()> {
         let (matrix, basis) = (draws.numbers(samples * rows * terms), draws.numbers(terms * call.pixels));
         let mut warp = Structured::of_numbers(&matrix, (samples, rows, terms), &basis, &target);
         warp.basis_wanted = round % 2 == 1;
-        // As many threads as make too few tasks of two samples.
-        let [together, alone] = [1, 4].map(|threads| {
+        // As many threads as make too few tasks of two samples, or of two groups of channels.
+        let [together, alone] = [1, 8].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| (fused.sample(&input, &warp), fused.gradients(&input, &upstream, &warp, Wanted { input: true, coordinates: true })))
         });

@@ -3,6 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
+use super::x86::add_four;
 use super::{WIDE, Wide};
 
 /// A vector as it is, and for the compiler one whole. It would turn squares quarter by quarter, and fetch halves of quads, if it saw what becomes of them; both take
@@ -62,16 +63,6 @@ pub(in crate::sample) unsafe fn add_quads(corner: *mut f32, [a, b, c, d]: [usize
     }
 }
 
-/// # Safety
-///
-/// There is a quad.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn add_four(quad: *mut f32, values: __m128) {
-    // SAFETY: as the caller promises.
-    unsafe { _mm_storeu_ps(quad, _mm_add_ps(_mm_loadu_ps(quad), values)) };
-}
-
 /// The first of sixteen pixels, where so many are left.
 pub(in crate::sample) fn left(count: usize) -> __mmask16 {
     ((1_u32 << count.min(WIDE)) - 1) as __mmask16
@@ -92,7 +83,8 @@ pub(in crate::sample) fn fourths<const G: usize>(places: &[u32; WIDE]) -> [usize
     [at(0), at(4), at(8), at(12)]
 }
 
-/// [`Lanes::put_square`](super::Lanes::put_square). What is turned is every fourth row, so that whole columns come of it; each row is read at once, for sixteen of them may share a place in the first cache.
+/// [`Lanes::put_square`](super::Lanes::put_square). What is turned is every fourth row, so that whole columns come of it; each row is read at once, for sixteen of them may
+/// share a place in the first cache.
 ///
 /// # Safety
 ///

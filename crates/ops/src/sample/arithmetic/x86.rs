@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 use stn_core::wide::{AVX2, AVX512};
 
-use super::avx512::{self, squares_of, whole};
+use super::avx512::{self, add_quads, quarters, squares_of, whole};
 use super::{WIDE, Wide};
 
 /// Whether the functions below serve so many lanes at a level.
@@ -196,19 +196,17 @@ pub(super) unsafe fn plus<const LEVEL: usize>(a: &Wide<f32>, b: &Wide<f32>) -> W
 pub(super) unsafe fn fetch_quads<const STEP: usize, const LEVEL: usize>(source: *const f32, places: [u32; 4]) -> Wide<f32> {
     let mut quads = [0.0; WIDE];
     let to = quads.as_mut_ptr();
+    let [a, b, c, d] = [STEP * places[0] as usize, STEP * places[1] as usize, STEP * places[2] as usize, STEP * places[3] as usize];
     // SAFETY: as the caller promises.
     unsafe {
-        let (a, b) = (_mm_loadu_ps(source.add(STEP * places[0] as usize)), _mm_loadu_ps(source.add(STEP * places[1] as usize)));
-        let (c, d) = (_mm_loadu_ps(source.add(STEP * places[2] as usize)), _mm_loadu_ps(source.add(STEP * places[3] as usize)));
         if LEVEL == AVX512 {
-            let two = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(a), b);
-            let all = _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(two, c), d);
+            let all = quarters(source, [a, b, c, d]);
             _mm512_storeu_ps(to, if STEP == 1 { whole(all) } else { all });
         } else {
-            _mm_storeu_ps(to, a);
-            _mm_storeu_ps(to.add(4), b);
-            _mm_storeu_ps(to.add(8), c);
-            _mm_storeu_ps(to.add(12), d);
+            _mm_storeu_ps(to, _mm_loadu_ps(source.add(a)));
+            _mm_storeu_ps(to.add(4), _mm_loadu_ps(source.add(b)));
+            _mm_storeu_ps(to.add(8), _mm_loadu_ps(source.add(c)));
+            _mm_storeu_ps(to.add(12), _mm_loadu_ps(source.add(d)));
         }
     }
     quads
@@ -220,20 +218,16 @@ pub(super) unsafe fn fetch_quads<const STEP: usize, const LEVEL: usize>(source: 
 #[inline(always)]
 pub(super) unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut f32, places: [u32; 4], values: &Wide<f32>) {
     let from = values.as_ptr();
+    let [a, b, c, d] = [4 * places[0] as usize, 4 * places[1] as usize, 4 * places[2] as usize, 4 * places[3] as usize];
     // SAFETY: as the caller promises.
     unsafe {
         if LEVEL == AVX512 {
-            let values = whole(_mm512_loadu_ps(from));
-            add_four(sums, places[0], _mm512_castps512_ps128(values));
-            add_four(sums, places[1], _mm512_extractf32x4_ps::<1>(values));
-            add_four(sums, places[2], _mm512_extractf32x4_ps::<2>(values));
-            add_four(sums, places[3], _mm512_extractf32x4_ps::<3>(values));
-        } else {
-            add_four(sums, places[0], _mm_loadu_ps(from));
-            add_four(sums, places[1], _mm_loadu_ps(from.add(4)));
-            add_four(sums, places[2], _mm_loadu_ps(from.add(8)));
-            add_four(sums, places[3], _mm_loadu_ps(from.add(12)));
+            return add_quads(sums, [a, b, c, d], _mm512_loadu_ps(from));
         }
+        add_four(sums.add(a), _mm_loadu_ps(from));
+        add_four(sums.add(b), _mm_loadu_ps(from.add(4)));
+        add_four(sums.add(c), _mm_loadu_ps(from.add(8)));
+        add_four(sums.add(d), _mm_loadu_ps(from.add(12)));
     }
 }
 
@@ -241,14 +235,11 @@ pub(super) unsafe fn scatter_quads<const LEVEL: usize>(sums: *mut f32, places: [
 ///
 /// # Safety
 ///
-/// See [`scatter_quads`].
+/// There is one.
 #[inline(always)]
-unsafe fn add_four(quads: *mut f32, place: u32, values: __m128) {
+pub(super) unsafe fn add_four(quad: *mut f32, values: __m128) {
     // SAFETY: as the caller promises.
-    unsafe {
-        let quad = quads.add(4 * place as usize);
-        _mm_storeu_ps(quad, _mm_add_ps(_mm_loadu_ps(quad), values));
-    }
+    unsafe { _mm_storeu_ps(quad, _mm_add_ps(_mm_loadu_ps(quad), values)) };
 }
 
 /// # Safety
