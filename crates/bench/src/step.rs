@@ -133,7 +133,7 @@ fn step(network: &Network, optimizer: &mut Optimizer, (images, labels): (&Tensor
     let recorded = network.record(images, 0, step)?;
     let (loss, gradient) = recorded.loss(|logits| stn_ops::cross_entropy(&logits.reshape(((), classes))?, labels))?;
     optimizer.begin(LEARNING_RATE);
-    recorded.backward(&gradient, |parameter, part| optimizer.update(parameter, &part))?;
+    recorded.backward(&gradient, |parameter, gradient| optimizer.update(parameter, &gradient))?;
     Ok(loss)
 }
 

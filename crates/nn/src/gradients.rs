@@ -3,50 +3,39 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
 
-use crate::{Error, Parameter, Result};
-
-/// Some of the numbers of the gradient to a parameter. A large gradient comes in parts, each of which may be used up before the next is computed.
-#[derive(Debug, Clone)]
-pub struct GradientPart {
-    /// The number in the parameter, row by row, of the first of them.
-    pub first: usize,
-    /// The numbers, in any shape.
-    pub numbers: Tensor,
-}
+use crate::{Error, Gradient, Parameter, Result};
 
 /// The gradient to every parameter, in the order of [`Network::parameters`](crate::Network::parameters); none where the loss does not depend on the parameter.
 #[derive(Debug, Clone, Default)]
-pub struct Gradients(Vec<Vec<GradientPart>>);
+pub struct Gradients(Vec<Option<Tensor>>);
 
 impl Gradients {
     /// Those of a backward pass on candle's tape.
     pub fn from_tape(tape: &GradStore, parameters: &[Parameter]) -> Self {
-        let whole = |gradient: &Tensor| GradientPart { first: 0, numbers: gradient.clone() };
-        Self(parameters.iter().map(|parameter| tape.get(&parameter.var).map(whole).into_iter().collect()).collect())
+        Self(parameters.iter().map(|parameter| tape.get(&parameter.var).cloned()).collect())
     }
 
-    /// Adds a part of the gradient to a parameter, behind those that came before.
-    pub fn push(&mut self, parameter: usize, part: GradientPart) {
-        if self.0.len() <= parameter {
-            self.0.resize(parameter + 1, Vec::new());
-        }
-        self.0[parameter].push(part);
-    }
-
-    /// Every part there is, with the number of its parameter.
-    pub fn iter(&self) -> impl Iterator<Item = (usize, &GradientPart)> {
-        self.0.iter().enumerate().flat_map(|(i, parts)| parts.iter().map(move |part| (i, part)))
-    }
-
-    /// The gradient to a parameter, its numbers in a row.
+    /// Sets the gradient to a parameter, multiplied out.
     ///
     /// # Errors
     ///
-    /// Where the parts cannot be put together.
-    pub fn flat(&self, parameter: usize) -> Result<Option<Tensor>> {
-        let parts = self.0.get(parameter).map(Vec::as_slice).unwrap_or_default();
-        let numbers = parts.iter().map(|part| part.numbers.flatten_all()).collect::<candle_core::Result<Vec<_>>>()?;
-        Ok(if numbers.is_empty() { None } else { Some(Tensor::cat(&numbers, 0)?) })
+    /// Where the device cannot hold it.
+    pub fn set(&mut self, parameter: usize, gradient: &Gradient) -> Result<()> {
+        if self.0.len() <= parameter {
+            self.0.resize(parameter + 1, None);
+        }
+        self.0[parameter] = Some(gradient.numbers()?);
+        Ok(())
+    }
+
+    /// Every gradient there is, with the number of its parameter.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Tensor)> {
+        self.0.iter().enumerate().filter_map(|(i, gradient)| Some((i, gradient.as_ref()?)))
+    }
+
+    /// The gradient to a parameter.
+    pub fn get(&self, parameter: usize) -> Option<&Tensor> {
+        self.0.get(parameter)?.as_ref()
     }
 
     /// Scales all gradients together so that their norm, taken over every parameter at once, is at most `max_norm`; gives the norm before.
@@ -62,14 +51,14 @@ impl Gradients {
             return Err(Error::Invalid(format!("gradients can be clipped to a norm above 0 only, not {max_norm}")));
         }
         let mut squares = 0.0;
-        for (_, part) in self.iter() {
-            squares += part.numbers.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?;
+        for (_, gradient) in self.iter() {
+            squares += gradient.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?;
         }
         let norm = squares.sqrt();
         let factor = max_norm / (norm + 1e-6);
         if factor < 1.0 && norm.is_finite() {
-            for part in self.0.iter_mut().flatten() {
-                part.numbers = (&part.numbers * factor)?;
+            for gradient in self.0.iter_mut().flatten() {
+                *gradient = (&*gradient * factor)?;
             }
         }
         Ok(norm)
@@ -80,15 +69,16 @@ impl Gradients {
 mod tests {
     use super::*;
     use candle_core::Device;
+    use stn_ops::LinearBlock;
 
     fn gradients(values: &[&[f64]]) -> Gradients {
         let mut gradients = Gradients::default();
-        values.iter().enumerate().for_each(|(i, values)| gradients.push(i, GradientPart { first: 0, numbers: Tensor::new(*values, &Device::Cpu).unwrap() }));
+        values.iter().enumerate().for_each(|(i, values)| gradients.set(i, &Tensor::new(*values, &Device::Cpu).unwrap().into()).unwrap());
         gradients
     }
 
     fn values(gradients: &Gradients, i: usize) -> Vec<f64> {
-        gradients.flat(i).unwrap().unwrap().to_vec1().unwrap()
+        gradients.get(i).unwrap().to_vec1().unwrap()
     }
 
     #[test]
@@ -121,10 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_without_a_gradient_is_left_out_and_parts_are_put_together() {
-        let mut grads = gradients(&[&[], &[1.0, 2.0]]);
-        grads.push(1, GradientPart { first: 2, numbers: Tensor::new(&[[3.0_f64]], &Device::Cpu).unwrap() });
-        assert_eq!(values(&grads, 1), [1.0, 2.0, 3.0]);
-        assert!(grads.flat(9).unwrap().is_none());
+    fn a_parameter_without_a_gradient_is_left_out_and_a_product_is_multiplied_out() {
+        let row = |values: [f64; 2]| Tensor::new(&[values], &Device::Cpu).unwrap();
+        let product = LinearBlock { rectified: false }.weight_gradient(&row([1.0, 2.0]), &row([10.0, 100.0])).unwrap();
+        let mut grads = Gradients::default();
+        grads.set(2, &Gradient::Product(product)).unwrap();
+        assert_eq!(grads.get(2).unwrap().to_vec2::<f64>().unwrap(), [[10.0, 20.0], [100.0, 200.0]]);
+        assert_eq!(grads.iter().map(|(i, _)| i).collect::<Vec<_>>(), [2]);
+        assert!(grads.get(0).is_none() && grads.get(9).is_none());
     }
 }

@@ -23,10 +23,11 @@ pub mod schedule;
 pub mod spec;
 
 pub use error::{Error, Result};
-pub use gradients::{GradientPart, Gradients};
+pub use gradients::Gradients;
 pub use initialisation::Initialisation;
 pub use network::{Buffer, Mode, Network, Outcome, Parameter, Recorded, Warp};
 pub use optimizer::{Optimizer, OptimizerSpec};
 pub use plan::{Ending, LayerLine, Plan};
 pub use schedule::ScheduleSpec;
 pub use spec::{NetworkSpec, WeightsSpec};
+pub use stn_ops::Gradient;

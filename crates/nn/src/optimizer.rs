@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stn_core::PluginSpec;
 use stn_core::parameters::{self, Fault};
-use stn_ops::{AdamUpdate, SgdUpdate};
+use stn_ops::{AdamUpdate, Gradient, SgdUpdate};
 use toml::Value;
 
-use crate::{Error, GradientPart, Gradients, Parameter, Result};
+use crate::{Error, Gradients, Parameter, Result};
 
 const KINDS: [&str; 3] = ["sgd", "adam", "adamw"];
 
@@ -184,7 +184,7 @@ impl Optimizer {
     /// Where a gradient does not fit its parameter.
     pub fn step(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
         self.begin(lr);
-        gradients.iter().try_for_each(|(parameter, part)| self.update(parameter, part))
+        gradients.iter().try_for_each(|(parameter, gradient)| self.update(parameter, &gradient.clone().into()))
     }
 
     /// Begins a step at learning rate `lr`, whose updates come one by one: see [`update`](Self::update).
@@ -193,15 +193,15 @@ impl Optimizer {
         self.lr = lr;
     }
 
-    /// Moves a part of a parameter along its gradient, in place, within the step that [`begin`](Self::begin) began.
+    /// Moves a parameter along its gradient, in place, within the step that [`begin`](Self::begin) began.
     ///
     /// # Errors
     ///
     /// Where there is no such parameter or the gradient does not fit it.
-    pub fn update(&self, parameter: usize, part: &GradientPart) -> Result<()> {
+    pub fn update(&self, parameter: usize, gradient: &Gradient) -> Result<()> {
         let slot = self.slots.get(parameter);
         let slot = slot.ok_or_else(|| Error::Invalid(format!("the optimizer has {} parameters, no number {parameter}", self.slots.len())))?;
-        slot.step(&self.spec, part, self.lr * slot.parameter.lr_factor, self.steps)
+        slot.step(&self.spec, gradient, self.lr * slot.parameter.lr_factor, self.steps)
     }
 
     /// Everything kept, by name: `step` (one 64-bit integer), and below `momentum/`, `first_moment/` and `second_moment/` a tensor for each parameter.
@@ -252,22 +252,21 @@ impl Optimizer {
 
 impl Slot {
     /// Moves the parameter in place, and what is kept for it.
-    fn step(&self, spec: &OptimizerSpec, part: &GradientPart, lr: f64, step: i64) -> Result<()> {
+    fn step(&self, spec: &OptimizerSpec, gradient: &Gradient, lr: f64, step: i64) -> Result<()> {
         let weight = self.parameter.var.as_tensor();
-        let GradientPart { first, numbers: gradient } = part;
         let decay = |factor: f64| if self.parameter.decay { factor } else { 0.0 };
         match (spec, self.kept.as_slice()) {
             (OptimizerSpec::Sgd(Sgd { momentum, nesterov, weight_decay }), kept) => {
                 let update = SgdUpdate { lr, momentum: *momentum, nesterov: *nesterov, decay: decay(*weight_decay) };
-                update.apply(weight, *first, gradient, kept.first())?;
+                update.apply(weight, gradient, kept.first())?;
             }
             (OptimizerSpec::Adam(Adam { beta1, beta2, epsilon, weight_decay }), [mean, square]) => {
                 let update = AdamUpdate { lr, betas: (*beta1, *beta2), epsilon: *epsilon, l2: decay(*weight_decay), decay: 0.0, step };
-                update.apply(weight, *first, gradient, [mean, square])?;
+                update.apply(weight, gradient, [mean, square])?;
             }
             (OptimizerSpec::AdamW(AdamW { beta1, beta2, epsilon, weight_decay }), [mean, square]) => {
                 let update = AdamUpdate { lr, betas: (*beta1, *beta2), epsilon: *epsilon, l2: 0.0, decay: decay(*weight_decay), step };
-                update.apply(weight, *first, gradient, [mean, square])?;
+                update.apply(weight, gradient, [mean, square])?;
             }
             (OptimizerSpec::Adam(_) | OptimizerSpec::AdamW(_), _) => return Err(Error::Saved("Adam keeps two moments for each parameter".into())),
         }

@@ -120,11 +120,7 @@ fn train(network: &Network) {
         let recorded = network.record(&images(&[4, 3, 12, 12], step, DType::F32), 1, step).unwrap();
         let (_, gradient) = recorded.loss(|logits| stn_ops::cross_entropy(logits, &labels)).unwrap();
         let mut gradients = Gradients::default();
-        let push = |i, part| {
-            gradients.push(i, part);
-            Ok(())
-        };
-        recorded.backward(&gradient, push).unwrap();
+        recorded.backward(&gradient, |i, gradient| gradients.set(i, &gradient)).unwrap();
         optimizer.step(&gradients, 0.1).unwrap();
     }
 }

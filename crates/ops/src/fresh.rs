@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use crate::deal::deal;
+
 /// A vector whose parts are set to zero, or written, by the tasks that fill them, each its own, so that no task waits for one that clears the whole.
 pub(crate) struct Fresh<T> {
     values: Vec<T>,
@@ -103,7 +105,16 @@ pub(crate) struct Block<'a, T> {
     lent: PhantomData<&'a mut [T]>,
 }
 
-impl<T> Block<'_, T> {
+// SAFETY: a block is a mutable loan of its numbers, which no other has.
+unsafe impl<T: Send> Send for Block<'_, T> {}
+
+impl<'a, T> Block<'a, T> {
+    /// Room for a block of another matrix, row by row from the first of `numbers` on.
+    pub(crate) fn beside(numbers: &'a mut [T], rows: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(rows.len() * columns.len() <= numbers.len(), "the block's room");
+        Self { place: numbers.as_mut_ptr(), pitch: columns.len(), rows, columns, lent: PhantomData }
+    }
+
     /// Which rows of the matrix.
     pub(crate) fn rows(&self) -> Range<usize> {
         self.rows.clone()
@@ -123,6 +134,19 @@ impl<T> Block<'_, T> {
     }
 }
 
+impl<T> Block<'_, T> {
+    /// Has some numbers of a row of the block brought nearer.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, row: usize, columns: Range<usize>) {
+        #[cfg(target_arch = "x86_64")]
+        for place in columns.step_by(64 / size_of::<T>()) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint, which no address makes wrong.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.place.wrapping_add(row * self.pitch + place).cast()) };
+        }
+    }
+}
+
 /// Makes `rows x columns` numbers, a block of at most `size` rows and columns a task, in parallel.
 ///
 /// # Safety
@@ -130,9 +154,9 @@ impl<T> Block<'_, T> {
 /// `fill` must write every number of its block before it reads it.
 pub(crate) unsafe fn filled_by_blocks<T: Send>(rows: usize, columns: usize, size: (usize, usize), fill: impl Fn(&mut Block<T>) + Sync) -> Vec<T> {
     let mut numbers = Vec::<T>::with_capacity(rows * columns);
-    let place = Place(numbers.as_mut_ptr());
     // SAFETY: the capacity is the matrix, and the caller promises that nothing is read before it is written.
-    unsafe { blocks(&place, rows, columns, size, fill) };
+    let blocks = unsafe { blocks([numbers.as_mut_ptr()], rows, columns, size) };
+    deal(blocks, 1, || (), |(), tasks| tasks.into_iter().for_each(|[mut block]| fill(&mut block)));
     // SAFETY: the blocks are the whole matrix, and the caller promises that each was written.
     unsafe { numbers.set_len(rows * columns) };
     numbers
@@ -140,36 +164,34 @@ pub(crate) unsafe fn filled_by_blocks<T: Send>(rows: usize, columns: usize, size
 
 /// Has numbers that there are, `columns` a row, changed in blocks: see [`filled_by_blocks`].
 pub(crate) fn changed_by_blocks<T: Send>(numbers: &mut [T], columns: usize, size: (usize, usize), change: impl Fn(&mut Block<T>) + Sync) {
-    // SAFETY: whole rows of the numbers lent.
-    unsafe { blocks(&Place(numbers.as_mut_ptr()), numbers.len() / columns.max(1), columns, size, change) };
+    deal(blocks_of([numbers], columns, size), 1, || (), |(), tasks| tasks.into_iter().for_each(|[mut block]| change(&mut block)));
+}
+
+/// Matrices of one size, `columns` a row, in blocks of at most `size` rows and columns: the same block of each, row of blocks by row of blocks.
+pub(crate) fn blocks_of<T, const N: usize>(matrices: [&mut [T]; N], columns: usize, size: (usize, usize)) -> Vec<[Block<'_, T>; N]> {
+    let rows = matrices.iter().map(|numbers| numbers.len() / columns.max(1)).min().unwrap_or(0);
+    let places = matrices.map(|numbers| numbers.as_mut_ptr());
+    // SAFETY: whole rows of the numbers lent, which those of the blocks are lent from.
+    unsafe { blocks(places, rows, columns, size) }
 }
 
 /// # Safety
 ///
-/// From `place` on there is room for `rows x columns` numbers that nobody else uses meanwhile.
-unsafe fn blocks<T: Send>(place: &Place<T>, rows: usize, columns: usize, (height, width): (usize, usize), work: impl Fn(&mut Block<T>) + Sync) {
+/// From each of `places` on there is room for `rows x columns` numbers that nobody else uses while the blocks live.
+unsafe fn blocks<'a, T, const N: usize>(places: [*mut T; N], rows: usize, columns: usize, (height, width): (usize, usize)) -> Vec<[Block<'a, T>; N]> {
     let (height, width) = (height.max(1), width.max(1));
     let across = columns.div_ceil(width);
-    (0..rows.div_ceil(height) * across).into_par_iter().for_each(|task| {
-        let part = |number: usize, size: usize, all: usize| number * size..all.min((number + 1) * size);
+    let part = |number: usize, size: usize, all: usize| number * size..all.min((number + 1) * size);
+    let block = |task: usize| {
         let (rows, own) = (part(task / across, height, rows), part(task % across, width, columns));
-        // SAFETY: the block's first number lies inside the matrix.
-        let first = unsafe { place.get().add(rows.start * columns + own.start) };
-        work(&mut Block { place: first, pitch: columns, rows, columns: own, lent: PhantomData });
-    });
+        places.map(|place| {
+            // SAFETY: the block's first number lies inside the matrix.
+            let first = unsafe { place.add(rows.start * columns + own.start) };
+            Block { place: first, pitch: columns, rows: rows.clone(), columns: own.clone(), lent: PhantomData }
+        })
+    };
+    (0..rows.div_ceil(height) * across).map(block).collect()
 }
-
-/// Where tasks write, each its own numbers.
-struct Place<T>(*mut T);
-
-impl<T> Place<T> {
-    fn get(&self) -> *mut T {
-        self.0
-    }
-}
-
-// SAFETY: the pointer is only written through, by tasks that share no number.
-unsafe impl<T: Send> Sync for Place<T> {}
 
 #[cfg(test)]
 mod tests {
@@ -222,6 +244,27 @@ mod tests {
         changed_by_blocks(&mut numbers, 3, (1, 2), |block| number(block, |to, value| *to += value));
         assert_eq!(numbers, [100, 201, 302, 410, 511, 612]);
         changed_by_blocks::<i32>(&mut [], 0, (3, 3), |_| unreachable!("no number"));
+    }
+
+    #[test]
+    fn the_same_block_of_several_matrices_and_room_beside_them() {
+        let (mut ones, mut tens, mut room) = ([0; 6], [0; 6], [0; 4]);
+        for [mut one, mut ten] in blocks_of([&mut ones, &mut tens], 3, (2, 2)) {
+            assert_eq!((one.rows(), one.columns()), (ten.rows(), ten.columns()));
+            let mut beside = Block::beside(&mut room, one.rows(), one.columns());
+            number(&mut beside, |to, value| *to = value);
+            for row in 0..beside.rows().len() {
+                one.row(row).copy_from_slice(beside.row(row));
+                ten.row(row).iter_mut().zip(beside.row(row)).for_each(|(ten, &mut one)| *ten = 10 * one);
+            }
+        }
+        assert_eq!((ones, tens), ([0, 1, 2, 10, 11, 12], [0, 10, 20, 100, 110, 120]));
+    }
+
+    #[test]
+    #[should_panic(expected = "the block's room")]
+    fn a_block_needs_its_room() {
+        Block::beside(&mut [0; 5], 0..2, 4..7);
     }
 
     #[test]

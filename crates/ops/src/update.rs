@@ -1,6 +1,7 @@
 //! Updates in place: of weights by a step of an optimiser, and of one gradient by another.
 //!
-//! One pass over memory each, shared out among the threads. Every number is computed by itself, so that neither threads nor vectors change a bit.
+//! One pass over memory each, shared out among the threads. Every number is computed by itself, so that neither threads nor vectors change a bit. A step along the gradient of
+//! a fully connected layer makes that gradient block by block in the cache, just before the block is moved.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use crate::cpu::{BLOCK, Held, Number, arch};
 #[cfg(feature = "cuda")]
 use crate::cuda::candle::with_places;
+use crate::{Gradient, LinearGradient};
 
 /// A step of stochastic gradient descent, `torch.optim.SGD` term by term: `g <- g + decay w`, `v <- momentum v + g`, `w <- w - lr v` (with Nesterov `w - lr (g + momentum v)`).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,13 +45,37 @@ pub struct AdamUpdate {
     pub step: i64,
 }
 
+/// Runs `$body` with `$numbers` standing for the numbers of a tensor on the CPU, f32 or f64.
+macro_rules! with_numbers {
+    ($tensor:expr, $numbers:ident => $body:expr) => {{
+        let tensor = $tensor.contiguous()?;
+        let held = Held::new("an update in place", &tensor)?;
+        if tensor.dtype() == DType::F64 {
+            let $numbers = held.numbers::<f64>()?;
+            $body
+        } else {
+            let $numbers = held.numbers::<f32>()?;
+            $body
+        }
+    }};
+}
+
 impl SgdUpdate {
-    /// Moves `weight`, from its number `first` on, along `gradient`, and with momentum `velocity` too.
+    /// Moves `weight` along `gradient`, and with momentum `velocity` too.
     ///
     /// # Errors
     ///
     /// Where lengths or types do not fit.
-    pub fn apply(&self, weight: &Tensor, first: usize, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
+    pub fn apply(&self, weight: &Tensor, gradient: &Gradient, velocity: Option<&Tensor>) -> Result<()> {
+        expect_as_many(weight, gradient)?;
+        match gradient {
+            Gradient::Product(product) if product.is_soon_made() => self.step(weight, 0, product, velocity),
+            _ => gradient.in_parts(|first, numbers| self.along_numbers(weight, first, numbers, velocity)),
+        }
+    }
+
+    /// A step of `weight` from its number `first` on.
+    fn along_numbers(&self, weight: &Tensor, first: usize, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
         #[cfg(feature = "cuda")]
         if weight.device().is_cuda() {
             let (weight, gradient) = (cuda::part(weight, first, gradient)?, gradient.contiguous()?);
@@ -59,51 +85,54 @@ impl SgdUpdate {
                 cuda::sgd(card, card.dtype(), self, weight, velocity.as_ref().map(|_| moving), from, gradient.elem_count())
             });
         }
-        if weight.dtype() == DType::F64 { self.step::<f64>(weight, first, gradient, velocity) } else { self.step::<f32>(weight, first, gradient, velocity) }
+        with_numbers!(gradient, numbers => self.step(weight, first, numbers, velocity))
     }
 
-    fn step<T: Number>(&self, weight: &Tensor, first: usize, gradient: &Tensor, velocity: Option<&Tensor>) -> Result<()> {
+    fn step<T: Number, A: Along<T> + ?Sized>(&self, weight: &Tensor, first: usize, along: &A, velocity: Option<&Tensor>) -> Result<()> {
         let [lr, momentum, decay] = [self.lr, self.momentum, self.decay].map(T::of);
-        let gradient = gradient.contiguous()?;
-        let gradient = Held::new("the optimiser's step", &gradient)?;
-        let gradient = gradient.numbers::<T>()?;
+        let places = first..first + along.count();
         let Some(velocity) = velocity else {
-            return mutate(weight, first..first + gradient.len(), |weight: &mut [T]| {
-                each(
+            return mutate(weight, places, |weight: &mut [T]| {
+                along.each(
                     [weight],
-                    gradient,
                     #[inline(always)]
                     |[w], g| *w -= lr * (g + decay * *w),
-                );
-                Ok(())
+                )
             });
         };
         let nesterov = self.nesterov;
-        mutate(weight, first..first + gradient.len(), |weight: &mut [T]| {
-            mutate(velocity, first..first + gradient.len(), |velocity: &mut [T]| {
-                each(
+        mutate(weight, places.clone(), |weight: &mut [T]| {
+            mutate(velocity, places, |velocity: &mut [T]| {
+                along.each(
                     [weight, velocity],
-                    gradient,
                     #[inline(always)]
                     |[w, v], g| {
                         let g = g + decay * *w;
                         *v = momentum * *v + g;
                         *w -= lr * if nesterov { g + momentum * *v } else { *v };
                     },
-                );
-                Ok(())
+                )
             })
         })
     }
 }
 
 impl AdamUpdate {
-    /// Moves `weight`, from its number `first` on, along `gradient`, with its two `means`.
+    /// Moves `weight` along `gradient`, with its two `means`.
     ///
     /// # Errors
     ///
     /// Where lengths or types do not fit.
-    pub fn apply(&self, weight: &Tensor, first: usize, gradient: &Tensor, means: [&Tensor; 2]) -> Result<()> {
+    pub fn apply(&self, weight: &Tensor, gradient: &Gradient, means: [&Tensor; 2]) -> Result<()> {
+        expect_as_many(weight, gradient)?;
+        match gradient {
+            Gradient::Product(product) if product.is_soon_made() => self.step(weight, 0, product, means),
+            _ => gradient.in_parts(|first, numbers| self.along_numbers(weight, first, numbers, means)),
+        }
+    }
+
+    /// A step of `weight` from its number `first` on.
+    fn along_numbers(&self, weight: &Tensor, first: usize, gradient: &Tensor, means: [&Tensor; 2]) -> Result<()> {
         #[cfg(feature = "cuda")]
         if weight.device().is_cuda() {
             let gradient = gradient.contiguous()?;
@@ -112,7 +141,7 @@ impl AdamUpdate {
                 cuda::adam(card, card.dtype(), self, places, gradient.elem_count())
             });
         }
-        if weight.dtype() == DType::F64 { self.step::<f64>(weight, first, gradient, means) } else { self.step::<f32>(weight, first, gradient, means) }
+        with_numbers!(gradient, numbers => self.step(weight, first, numbers, means))
     }
 
     /// The two factors of what is kept, those of what is new, the rate, the scale of the root, epsilon, the L2 term's factor and what shrinks the weight.
@@ -123,17 +152,14 @@ impl AdamUpdate {
         [beta1, beta2, 1.0 - beta1, 1.0 - beta2, rate, scale, self.epsilon, self.l2, 1.0 - self.lr * self.decay]
     }
 
-    fn step<T: Number>(&self, weight: &Tensor, first: usize, gradient: &Tensor, means: [&Tensor; 2]) -> Result<()> {
+    fn step<T: Number, A: Along<T> + ?Sized>(&self, weight: &Tensor, first: usize, along: &A, means: [&Tensor; 2]) -> Result<()> {
         let [kept1, kept2, new1, new2, rate, scale, epsilon, l2, shrink] = self.factors().map(T::of);
-        let gradient = gradient.contiguous()?;
-        let gradient = Held::new("the optimiser's step", &gradient)?;
-        let gradient = gradient.numbers::<T>()?;
-        mutate(weight, first..first + gradient.len(), |weight: &mut [T]| {
-            mutate(means[0], first..first + gradient.len(), |mean: &mut [T]| {
-                mutate(means[1], first..first + gradient.len(), |square: &mut [T]| {
-                    each(
+        let places = first..first + along.count();
+        mutate(weight, places.clone(), |weight: &mut [T]| {
+            mutate(means[0], places.clone(), |mean: &mut [T]| {
+                mutate(means[1], places, |square: &mut [T]| {
+                    along.each(
                         [weight, mean, square],
-                        gradient,
                         #[inline(always)]
                         |[w, m, v], g| {
                             let g = g + l2 * *w;
@@ -141,8 +167,7 @@ impl AdamUpdate {
                             *v = kept2 * *v + new2 * g * g;
                             *w = shrink * *w - rate * *m / (v.sqrt() * scale + epsilon);
                         },
-                    );
-                    Ok(())
+                    )
                 })
             })
         })
@@ -163,45 +188,85 @@ pub fn accumulate(to: &Tensor, from: &Tensor) -> Result<()> {
     if to.device().is_cuda() {
         return with_places("a sum of gradients", [to, &from], |card, places| cuda::accumulate(card, card.dtype(), places, from.elem_count()));
     }
-    let held = Held::new("a sum of gradients", &from)?;
-    if to.dtype() == DType::F64 {
-        let from = held.numbers::<f64>()?;
-        mutate(to, 0..from.len(), |to: &mut [f64]| {
-            each([to], from, |[to], from| *to += from);
-            Ok(())
-        })
-    } else {
-        let from = held.numbers::<f32>()?;
-        mutate(to, 0..from.len(), |to: &mut [f32]| {
-            each([to], from, |[to], from| *to += from);
-            Ok(())
-        })
+    with_numbers!(from, numbers => mutate(to, 0..numbers.len(), |to| numbers.each([to], |[to], from| *to += from)))
+}
+
+fn expect_as_many(weight: &Tensor, gradient: &Gradient) -> Result<()> {
+    if weight.elem_count() != gradient.count() {
+        bail!("the optimiser's step: {} numbers of a gradient for a parameter of {}", gradient.count(), weight.elem_count());
+    }
+    Ok(())
+}
+
+/// What an update goes along: a number for each of those that are updated.
+trait Along<T> {
+    /// How many.
+    fn count(&self) -> usize;
+
+    /// Calls `update` with each, and the numbers of `targets` in its place.
+    fn each<const N: usize>(&self, targets: [&mut [T]; N], update: impl Fn([&mut T; N], T) + Sync + Copy) -> Result<()>;
+}
+
+impl<T: Number> Along<T> for [T] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    /// In blocks that depend on the length only.
+    fn each<const N: usize>(&self, mut targets: [&mut [T]; N], update: impl Fn([&mut T; N], T) + Sync + Copy) -> Result<()> {
+        let mut blocks: Vec<([&mut [T]; N], &[T])> = Vec::with_capacity(self.len().div_ceil(BLOCK));
+        for source in self.chunks(BLOCK) {
+            let parts = targets.each_mut().map(|target| {
+                let (part, rest) = std::mem::take(target).split_at_mut(source.len());
+                *target = rest;
+                part
+            });
+            blocks.push((parts, source));
+        }
+        blocks.into_par_iter().for_each(|(targets, source)| side_by_side(targets, source, update));
+        Ok(())
     }
 }
 
-/// Runs over slices of one length in blocks that depend on the length only.
-fn each<T: Number, const N: usize>(mut targets: [&mut [T]; N], source: &[T], update: impl Fn([&mut T; N], T) + Sync + Copy) {
-    let mut blocks: Vec<([&mut [T]; N], &[T])> = Vec::with_capacity(source.len().div_ceil(BLOCK));
-    for source in source.chunks(BLOCK) {
-        let parts = targets.each_mut().map(|target| {
-            let (part, rest) = std::mem::take(target).split_at_mut(source.len());
-            *target = rest;
-            part
-        });
-        blocks.push((parts, source));
+impl Along<f32> for LinearGradient {
+    fn count(&self) -> usize {
+        self.size().into_iter().product()
     }
-    blocks.into_par_iter().for_each(|(mut targets, source)| {
-        arch().dispatch(
-            #[inline(always)]
-            || {
-                // Slices of a length the compiler knows to be that of the source, so that it need not check and can take whole vectors.
-                let mut targets = targets.each_mut().map(|target| &mut target[..source.len()]);
-                for (i, &source) in source.iter().enumerate() {
-                    update(targets.each_mut().map(|target| &mut target[i]), source);
+
+    fn each<const N: usize>(&self, targets: [&mut [f32]; N], update: impl Fn([&mut f32; N], f32) + Sync + Copy) -> Result<()> {
+        self.use_up(targets, |targets, row| side_by_side(targets, row, update))
+    }
+}
+
+/// Numbers that are updated together.
+const AT_ONCE: usize = 32;
+
+/// Updates slices of one length.
+fn side_by_side<T: Number, const N: usize>(mut targets: [&mut [T]; N], source: &[T], update: impl Fn([&mut T; N], T)) {
+    arch().dispatch(
+        #[inline(always)]
+        || {
+            let (whole, rest) = source.as_chunks::<AT_ONCE>();
+            for (i, source) in whole.iter().enumerate() {
+                let first = i * AT_ONCE;
+                // Copies, of which the compiler knows that they do not overlap, so that it can take whole vectors.
+                let mut copies = [[T::zero(); AT_ONCE]; N];
+                for (copy, target) in copies.iter_mut().zip(&targets) {
+                    copy.copy_from_slice(&target[first..][..AT_ONCE]);
                 }
-            },
-        );
-    });
+                for (i, &source) in source.iter().enumerate() {
+                    update(copies.each_mut().map(|copy| &mut copy[i]), source);
+                }
+                for (copy, target) in copies.iter().zip(&mut targets) {
+                    target[first..][..AT_ONCE].copy_from_slice(copy);
+                }
+            }
+            let first = source.len() - rest.len();
+            for (i, &source) in rest.iter().enumerate() {
+                update(targets.each_mut().map(|target| &mut target[first + i]), source);
+            }
+        },
+    );
 }
 
 /// Lends some numbers of a contiguous tensor for writing.
@@ -300,10 +365,41 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+    use crate::LinearBlock;
     use crate::cuda::emulated::Emulated;
 
     fn tensor(factor: f32) -> Tensor {
         Tensor::from_vec((0..1000).map(|i| (i * 13 % 29) as f32 * factor).collect::<Vec<f32>>(), 1000, &Device::Cpu).unwrap()
+    }
+
+    fn matrix(rows: usize, columns: usize, factor: f32) -> Tensor {
+        let numbers = (0..rows * columns).map(|i| (i * 7919 % 1013) as f32 * factor).collect::<Vec<_>>();
+        Tensor::from_vec(numbers, (rows, columns), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_step_along_a_product_is_that_along_its_numbers() {
+        let adam = AdamUpdate { lr: 0.1, betas: (0.9, 0.999), epsilon: 1e-8, l2: 0.01, decay: 0.02, step: 3 };
+        for (samples, inputs, outputs) in [(3, 5, 2), (7, 2100, 51), (60, 33, 40), (0, 4, 3), (2, 0, 3), (2, 3, 0)] {
+            let product = LinearBlock { rectified: false }.weight_gradient(&matrix(samples, inputs, 1e-3), &matrix(samples, outputs, -1e-3)).unwrap();
+            let product = Gradient::Product(product);
+            let steps = |gradient: &Gradient| {
+                let kept = [0.3, 0.05, 0.02].map(|factor| matrix(outputs, inputs, factor));
+                for (momentum, nesterov) in [(0.0, false), (0.9, true)] {
+                    SgdUpdate { lr: 0.1, momentum, nesterov, decay: 0.01 }.apply(&kept[0], gradient, (momentum > 0.0).then_some(&kept[1])).unwrap();
+                }
+                adam.apply(&kept[0], gradient, [&kept[1], &kept[2]]).unwrap();
+                kept.map(|tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+            };
+            assert_eq!(steps(&product), steps(&product.numbers().unwrap().into()), "{samples} {inputs} {outputs}");
+        }
+    }
+
+    #[test]
+    fn a_gradient_of_another_length_is_an_error() {
+        let (weight, gradient) = (tensor(0.3), Gradient::from(tensor(0.1).narrow(0, 0, 999).unwrap()));
+        let error = SgdUpdate { lr: 0.1, momentum: 0.0, nesterov: false, decay: 0.0 }.apply(&weight, &gradient, None).unwrap_err().to_string();
+        assert!(error.contains("999 numbers of a gradient for a parameter of 1000"), "{error}");
     }
 
     #[test]
@@ -315,7 +411,7 @@ mod tests {
                 let (weight, velocity) = (tensor(0.3), tensor(0.05));
                 let [of_weight, of_velocity, of_gradient] = [&weight, &velocity, &gradient].map(|tensor| card.tensor(tensor));
                 cuda::sgd(card, DType::F32, &update, of_weight, (momentum > 0.0).then_some(of_velocity), of_gradient, 1000).unwrap();
-                update.apply(&weight, 0, &gradient, (momentum > 0.0).then_some(&velocity)).unwrap();
+                update.apply(&weight, &gradient.clone().into(), (momentum > 0.0).then_some(&velocity)).unwrap();
                 card.assert_close(of_weight, &weight, 1e-6);
                 card.assert_close(of_velocity, &velocity, 1e-6);
             });
@@ -330,7 +426,7 @@ mod tests {
             let tensors = [tensor(0.3), tensor(0.05), tensor(0.02)];
             let [weight, mean, square] = tensors.each_ref().map(|tensor| card.tensor(tensor));
             cuda::adam(card, DType::F32, &update, [weight, mean, square, card.tensor(&gradient)], 1000).unwrap();
-            update.apply(&tensors[0], 0, &gradient, [&tensors[1], &tensors[2]]).unwrap();
+            update.apply(&tensors[0], &gradient.clone().into(), [&tensors[1], &tensors[2]]).unwrap();
             [weight, mean, square].into_iter().zip(&tensors).for_each(|(place, tensor)| card.assert_close(place, tensor, 1e-6));
 
             cuda::accumulate(card, DType::F32, [weight, card.tensor(&gradient)], 1000).unwrap();

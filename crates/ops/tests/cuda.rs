@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use stn_core::{Boundary, Sampling, TargetGrid};
 use stn_ops::{
-    AdamUpdate, Moments, Pool2d, Projection, Rounding, Sampler, SgdUpdate, VolumeAxis, Window2d, avg_pool2d, batch_norm, conv2d, cross_entropy, deinterleave,
-    dropout, linear, max_pool2d, project, relu, sample_grid, sample_structured, softmax, structured_grid,
+    AdamUpdate, Gradient, LinearBlock, Moments, Pool2d, Projection, Rounding, Sampler, SgdUpdate, VolumeAxis, Window2d, avg_pool2d, batch_norm, conv2d,
+    cross_entropy, deinterleave, dropout, linear, max_pool2d, project, relu, sample_grid, sample_structured, softmax, structured_grid,
 };
 use stn_sampler_bicubic::Bicubic;
 use stn_sampler_bilinear::Bilinear;
@@ -185,12 +185,13 @@ fn steps_of_the_optimisers_are_the_same() {
     let adam = AdamUpdate { lr: 0.1, betas: (0.9, 0.999), epsilon: 1e-8, l2: 0.01, decay: 0.02, step: 3 };
     let sgd = SgdUpdate { lr: 0.1, momentum: 0.9, nesterov: true, decay: 0.01 };
     let steps = |device: &Device| -> Result<Vec<Tensor>> {
-        let on = |seed| numbers(&[1000], seed).to_device(device);
-        let tensors = [on(20)?, on(21)?, on(22)?.abs()?, on(23)?];
-        // From the middle on, as for a weight whose gradient comes in parts.
-        let half = tensors[3].narrow(0, 0, 500)?;
-        sgd.apply(&tensors[0], 250, &half, Some(&tensors[1]))?;
-        adam.apply(&tensors[0], 500, &half, [&tensors[1], &tensors[2]])?;
+        let on = |shape: &[usize], seed| numbers(shape, seed).to_device(device);
+        // A weight whose gradient does not come in one part.
+        let shape = [3, 1 << 20];
+        let tensors = [on(&shape, 20)?, on(&shape, 21)?, on(&shape, 22)?.abs()?];
+        sgd.apply(&tensors[0], &on(&shape, 23)?.into(), Some(&tensors[1]))?;
+        let product = LinearBlock { rectified: false }.weight_gradient(&on(&[4, 1 << 20], 24)?, &on(&[4, 3], 25)?)?;
+        adam.apply(&tensors[0], &Gradient::Product(product), [&tensors[1], &tensors[2]])?;
         tensors.iter().map(|tensor| tensor.to_device(&Device::Cpu)).collect()
     };
     compare("two steps", &steps(&card).unwrap(), &steps(&Device::Cpu).unwrap());

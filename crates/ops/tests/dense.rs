@@ -190,7 +190,8 @@ mod linear_block {
     fn gradients(block: &LinearBlock, x: &Tensor, weight: &Tensor, output: &Tensor, upstream: &Tensor) -> candle_core::Result<[Tensor; 4]> {
         let gradient = block.gradient(output, upstream)?;
         let (outputs, middle) = (weight.dim(0)?, weight.dim(0)? / 3);
-        let parts = [block.weight_gradient(x, &gradient, 0..middle)?, block.weight_gradient(x, &gradient, middle..outputs)?];
+        let to_weight = block.weight_gradient(x, &gradient)?;
+        let parts = [to_weight.rows(0..middle)?, to_weight.rows(middle..outputs)?];
         let to_input = block.input_gradient(weight, &gradient)?;
         let twice = to_input.copy()?;
         block.add_input_gradient(weight, &gradient, &twice)?;

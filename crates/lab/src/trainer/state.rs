@@ -89,16 +89,13 @@ impl TrainingState {
         match train.clip {
             Some(norm) => {
                 let mut gradients = Gradients::default();
-                recorded.backward(&gradient, |parameter, part| {
-                    gradients.push(parameter, part);
-                    Ok(())
-                })?;
+                recorded.backward(&gradient, |parameter, gradient| gradients.set(parameter, &gradient))?;
                 gradients.clip(norm)?;
                 self.optimizer.step(&gradients, self.lr)?;
             }
             None => {
                 self.optimizer.begin(self.lr);
-                recorded.backward(&gradient, |parameter, part| self.optimizer.update(parameter, &part))?;
+                recorded.backward(&gradient, |parameter, gradient| self.optimizer.update(parameter, &gradient))?;
             }
         }
         self.step += 1;

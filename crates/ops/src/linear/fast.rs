@@ -13,16 +13,20 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::fresh::{Block, changed_by_blocks, filled_by_blocks};
+use crate::deal::deal;
+use crate::fresh::{Block, blocks_of, changed_by_blocks, filled_by_blocks};
 use crate::matmul::Matrix;
 use dots::{Factors, dots};
-use product::product;
+use product::{product, product_meanwhile};
 
-/// Samples from which it is worth to turn the weight round.
-const MANY: usize = 48;
+/// Samples from which it is worth to turn the weight round, and from which the gradient to the weight takes longer to compute than to write down and read again.
+pub(super) const MANY: usize = 48;
 /// Outputs that one task of scalar products makes, and inputs that it sums where there are many.
 const OUTPUTS: usize = 32;
 const LONGEST: usize = 1 << 13;
+/// Rows and columns of the gradient to the weight that are made before they are used: with what is to be changed by them they stay in the second cache, and rows are long, as
+/// memory is fastest to give them.
+const USED: (usize, usize) = (24, 1024);
 /// The most numbers of a vector.
 const MOST_LANES: usize = 16;
 
@@ -72,6 +76,35 @@ pub(super) fn weight_gradient(x: &[f32], gradient: &[f32], [samples, inputs, out
     let right = Matrix::by_rows(x, samples, inputs, inputs);
     // SAFETY: `product` writes every number of the block that it is given.
     unsafe { filled_by_blocks(wanted.len(), inputs, block_size(wanted.len(), inputs), |block| product(block, left, right, false)) }
+}
+
+/// [`weight_gradient`], used up block by block where it is made: `use_row` gets some numbers of a row of it, and those of `targets`, of the weight's shape, at the same places.
+pub(super) fn with_weight_gradient<const N: usize>(
+    x: &[f32],
+    gradient: &[f32],
+    [samples, inputs, outputs]: [usize; 3],
+    targets: [&mut [f32]; N],
+    use_row: impl Fn([&mut [f32]; N], &[f32]) + Sync,
+) {
+    let (left, right) = (Matrix::by_rows(gradient, samples, outputs, outputs).transposed(), Matrix::by_rows(x, samples, inputs, inputs));
+    deal(blocks_of(targets, inputs, USED), 1, Vec::new, |room, tasks| {
+        for mut targets in tasks {
+            let Some(first) = targets.first() else { continue };
+            let (rows, columns) = (first.rows(), first.columns());
+            if room.is_empty() {
+                *room = vec![0.0; USED.0.min(outputs) * USED.1.min(inputs)];
+            }
+            let mut made = Block::beside(room, rows, columns);
+            product_meanwhile(&mut made, left, right, false, |rows, columns| {
+                for target in &targets {
+                    rows.clone().for_each(|row| target.fetch(row, columns.clone()));
+                }
+            });
+            for row in 0..made.rows().len() {
+                use_row(targets.each_mut().map(|target| target.row(row)), made.row(row));
+            }
+        }
+    });
 }
 
 /// The gradient to the input, `samples x inputs`: every output's gradient times its row of the weight.
@@ -129,6 +162,13 @@ mod tests {
                 let to_weight = plain(outputs, inputs, gradient_rows.transposed(), x_rows);
                 assert_eq!(weight_gradient(&x, &gradient, sizes, 0..outputs), to_weight);
                 assert_eq!(weight_gradient(&x, &gradient, sizes, outputs / 2..outputs), to_weight[outputs / 2 * inputs..]);
+                let mut twice = [weight.clone(), to_weight.clone()];
+                let [kept, sums] = twice.each_mut().map(Vec::as_mut_slice);
+                with_weight_gradient(&x, &gradient, sizes, [kept, sums], |[kept, sums], row| {
+                    assert!(kept.len() == row.len());
+                    sums.iter_mut().zip(row).for_each(|(sum, &number)| *sum += number);
+                });
+                assert!(twice[0] == weight && twice[1].iter().zip(&to_weight).all(|(&twice, &once)| twice == 2.0 * once));
                 let to_input = plain(samples, inputs, gradient_rows, weight_rows);
                 assert_eq!(input_gradient(&weight, &gradient, sizes), to_input);
                 let mut twice = to_input.clone();

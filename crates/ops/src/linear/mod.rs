@@ -112,25 +112,18 @@ impl LinearBlock {
         })
     }
 
-    /// Some rows of the gradient to the weight, O x I, from the input and [`gradient`](Self::gradient): a large one need never stand in memory whole.
+    /// The gradient to the weight, O x I, from the input and [`gradient`](Self::gradient); not multiplied out.
     ///
     /// # Errors
     ///
     /// Where a shape or type does not fit.
-    pub fn weight_gradient(&self, x: &Tensor, gradient: &Tensor, rows: Range<usize>) -> Result<Tensor> {
+    pub fn weight_gradient(&self, x: &Tensor, gradient: &Tensor) -> Result<LinearGradient> {
         let ([samples, inputs], [expected, outputs]) = (matrix("x", x)?, matrix("gradient", gradient)?);
-        if samples != expected || rows.start > rows.end || rows.end > outputs {
-            bail!("linear: no rows {rows:?} of the gradient from x of {samples} x {inputs} and a gradient of {expected} x {outputs}");
+        if samples != expected || x.dtype() != gradient.dtype() {
+            let what = |tensor: &Tensor| format!("{:?} {:?}", tensor.dims(), tensor.dtype());
+            bail!("linear: x is {} and the gradient {}; expected as many rows of one type", what(x), what(gradient));
         }
-        let x = x.detach().contiguous()?;
-        if !is_fast(&x) || !is_fast(gradient) {
-            let part = gradient.narrow(1, rows.start, rows.len())?.contiguous()?;
-            return part.apply_op2_no_bwd(&x, &Product { left_transposed: true, right_transposed: false });
-        }
-        let held = (Held::new("linear", &x)?, Held::new("linear", gradient)?);
-        let shape = (rows.len(), inputs);
-        let numbers = fast::weight_gradient(held.0.numbers()?, held.1.numbers()?, [samples, inputs, outputs], rows);
-        Tensor::from_vec(numbers, shape, x.device())
+        Ok(LinearGradient { x: x.detach().contiguous()?, gradient: gradient.detach().contiguous()?, sizes: [samples, inputs, outputs] })
     }
 
     /// The gradient to the bias, O, from [`gradient`](Self::gradient).
@@ -140,6 +133,56 @@ impl LinearBlock {
     /// Where its type does not fit.
     pub fn bias_gradient(&self, gradient: &Tensor) -> Result<Tensor> {
         gradient.apply_op1_no_bwd(&SumRows)
+    }
+}
+
+/// The gradient to the weight of a fully connected layer, O x I, as the product that it is: of the gradient to the output, N x O, turned round, and the input, N x I.
+///
+/// A step along it reads both, which are mostly far smaller, and never writes it down.
+#[derive(Debug, Clone)]
+pub struct LinearGradient {
+    x: Tensor,
+    gradient: Tensor,
+    /// Samples, inputs and outputs.
+    sizes: [usize; 3],
+}
+
+impl LinearGradient {
+    /// Some of its rows, multiplied out.
+    ///
+    /// # Errors
+    ///
+    /// Where there are no such rows, or the device cannot hold them.
+    pub fn rows(&self, rows: Range<usize>) -> Result<Tensor> {
+        let Self { x, gradient, sizes } = self;
+        let [_, inputs, outputs] = *sizes;
+        if rows.start > rows.end || rows.end > outputs {
+            bail!("linear: no rows {rows:?} of a gradient to a weight of {outputs} x {inputs}");
+        }
+        if !is_fast(x) {
+            let part = gradient.narrow(1, rows.start, rows.len())?.contiguous()?;
+            return part.apply_op2_no_bwd(x, &Product { left_transposed: true, right_transposed: false });
+        }
+        let held = (Held::new("linear", x)?, Held::new("linear", gradient)?);
+        let shape = (rows.len(), inputs);
+        Tensor::from_vec(fast::weight_gradient(held.0.numbers()?, held.1.numbers()?, *sizes, rows), shape, x.device())
+    }
+
+    /// Rows and columns.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        [self.sizes[2], self.sizes[1]]
+    }
+
+    /// Whether [`use_up`](Self::use_up) takes it, and gains by that.
+    pub(crate) fn is_soon_made(&self) -> bool {
+        is_fast(&self.x) && self.sizes[0] < fast::MANY
+    }
+
+    /// Gives `use_row` every number: some of a row at a time, and those of `targets`, of the weight's shape, at the same places.
+    pub(crate) fn use_up<const N: usize>(&self, targets: [&mut [f32]; N], use_row: impl Fn([&mut [f32]; N], &[f32]) + Sync) -> Result<()> {
+        let held = (Held::new("linear", &self.x)?, Held::new("linear", &self.gradient)?);
+        fast::with_weight_gradient(held.0.numbers()?, held.1.numbers()?, self.sizes, targets, use_row);
+        Ok(())
     }
 }
 

@@ -7,13 +7,10 @@ use super::super::{Parameter, forward::in_layer};
 use super::forward::dropout;
 use super::transformers::{Input, transformers};
 use super::{Joined, Record};
-use crate::{GradientPart, Result};
+use crate::{Gradient, Result};
 
 /// Where the gradient to a parameter goes.
-pub(super) type Found<'a> = dyn FnMut(&Var, GradientPart) -> Result<()> + 'a;
-
-/// Numbers of a part of a gradient: enough to share out among threads, few enough to stay in a cache until they are used.
-const PART: usize = 1 << 21;
+pub(super) type Found<'a> = dyn FnMut(&Var, Gradient) -> Result<()> + 'a;
 
 /// Goes back through a list from the gradient to its output; adds the gradient to its input, where that is wanted, to what there is of it from elsewhere.
 ///
@@ -43,7 +40,7 @@ fn one(record: Record, upstream: Tensor, sum: Option<&Tensor>, parameters: &[Par
             let gradients = block.backward(&input, &weight.as_detached_tensor(), &outcome, &upstream, tracked)?;
             drop((upstream, input, outcome));
             for (var, gradient) in [(weight, gradients.weight), (bias, gradients.bias)] {
-                gradient.map_or(Ok(()), |numbers| found(var, GradientPart { first: 0, numbers }))?;
+                gradient.map_or(Ok(()), |numbers| found(var, numbers.into()))?;
             }
             Ok(gradients.input)
         }
@@ -56,13 +53,8 @@ fn one(record: Record, upstream: Tensor, sum: Option<&Tensor>, parameters: &[Par
                 Some(sum) if joined.thetas.is_empty() => block.add_input_gradient(&detached, &gradient, sum).map(|()| None)?,
                 _ => Some(part(block.input_gradient(&detached, &gradient)?, &joined, fed)?),
             };
-            let (outputs, inputs) = weight.dims2()?;
-            let rows = (PART / inputs.max(1)).clamp(1, outputs.max(1));
-            for first in (0..outputs).step_by(rows) {
-                let numbers = block.weight_gradient(&input, &gradient, first..outputs.min(first + rows))?;
-                found(weight, GradientPart { first: first * inputs, numbers })?;
-            }
-            found(bias, GradientPart { first: 0, numbers: block.bias_gradient(&gradient)? })?;
+            found(weight, Gradient::Product(block.weight_gradient(&input, &gradient)?))?;
+            found(bias, block.bias_gradient(&gradient)?.into())?;
             Ok(to_input)
         }
         Record::Project { axis, projection, input, output, tracked } => {
@@ -73,8 +65,8 @@ fn one(record: Record, upstream: Tensor, sum: Option<&Tensor>, parameters: &[Par
         }
         Record::BatchNorm { norm, block, moments, input, output, tracked } => {
             let gradients = block.backward(&input, &norm.weight.as_detached_tensor(), &output, &moments, &upstream, tracked)?;
-            found(&norm.weight, GradientPart { first: 0, numbers: gradients.weight })?;
-            found(&norm.bias, GradientPart { first: 0, numbers: gradients.bias })?;
+            found(&norm.weight, gradients.weight.into())?;
+            found(&norm.bias, gradients.bias.into())?;
             Ok(gradients.input)
         }
         Record::MaxPool { pool, input, output } => Ok(Some(max_pool2d_gradient(&input, &output, &upstream, pool)?)),
@@ -118,7 +110,7 @@ fn taped(input: Option<Var>, output: &Tensor, upstream: &Tensor, parameters: &[P
     let gradients = backward_from(output, upstream)?;
     for parameter in parameters {
         if let Some(gradient) = gradients.get(&parameter.var) {
-            found(&parameter.var, GradientPart { first: 0, numbers: gradient.clone() })?;
+            found(&parameter.var, gradient.clone().into())?;
         }
     }
     Ok(input.and_then(|input| gradients.get(&input).cloned()))

@@ -13,7 +13,7 @@ use candle_core::{Tensor, Var};
 use stn_ops::{BatchNorm, ConvBlock, ConvBlockOutput, LinearBlock, Moments, Pool2d, Projection, VolumeAxis};
 
 use super::{Layer, Network, Normalisation, Warp};
-use crate::{Error, GradientPart, Result};
+use crate::{Error, Gradient, Result};
 pub(super) use forward::infer;
 use transformers::{Localised, Warped};
 
@@ -142,17 +142,17 @@ impl<'a> Recorded<'a> {
         &self.warps
     }
 
-    /// Goes back from the gradient to the logits: gives `found(i, part)` the gradient to parameter `i` of [`Network::parameters`], in one part or several, each as soon as
-    /// nothing needs those numbers of the parameter any more, so that they may be moved at once and the part dropped.
+    /// Goes back from the gradient to the logits: gives `found(i, gradient)` the gradient to parameter `i` of [`Network::parameters`] as soon as nothing needs the parameter any
+    /// more, so that it may be moved at once and the gradient dropped.
     ///
     /// A parameter that the logits do not depend on is left out.
     ///
     /// # Errors
     ///
     /// Where an operation or `found` fails.
-    pub fn backward(self, gradient: &Tensor, mut found: impl FnMut(usize, GradientPart) -> Result<()>) -> Result<()> {
+    pub fn backward(self, gradient: &Tensor, mut found: impl FnMut(usize, Gradient) -> Result<()>) -> Result<()> {
         let index = &self.network.index;
-        let mut found = |var: &Var, part: GradientPart| index.get(&var.id()).map_or(Ok(()), |&i| found(i, part));
+        let mut found = |var: &Var, gradient: Gradient| index.get(&var.id()).map_or(Ok(()), |&i| found(i, gradient));
         backward::list(self.records, gradient.clone(), &mut None, &self.network.parameters, &mut Vec::new(), &mut found)
     }
 }

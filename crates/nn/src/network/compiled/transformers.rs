@@ -8,7 +8,7 @@ use super::super::{Layer, Parameter, Target, Transformer};
 use super::Record;
 use super::backward::{Found, add, list};
 use super::forward::Forward;
-use crate::{Error, GradientPart, Result};
+use crate::{Error, Gradient, Result};
 
 /// One pass of a localisation network.
 #[derive(Debug)]
@@ -179,8 +179,8 @@ pub(super) fn transformers(
         } else {
             // The same weights served every step: their gradients are sums, and none may be moved before the first step is done with.
             let mut sums = Sums::default();
-            back(passes, theta, input, &mut to_input, parameters, &mut |var, part| sums.add(var, part))?;
-            sums.0.into_iter().try_for_each(|(var, part)| found(&var, part))?;
+            back(passes, theta, input, &mut to_input, parameters, &mut |var, gradient| sums.add(var, &gradient))?;
+            sums.0.into_iter().try_for_each(|(var, sum)| found(&var, sum.into()))?;
         }
     }
     Ok(to_input)
@@ -211,14 +211,15 @@ fn back(passes: Vec<Localised>, mut to_theta: Tensor, input: &Input, to_input: &
 
 /// Gradients to parameters that were used several times, in the order in which they were first found.
 #[derive(Default)]
-struct Sums(Vec<(Var, GradientPart)>);
+struct Sums(Vec<(Var, Tensor)>);
 
 impl Sums {
-    fn add(&mut self, var: &Var, part: GradientPart) -> Result<()> {
-        match self.0.iter().find(|(known, sum)| known.id() == var.id() && sum.first == part.first) {
-            Some((_, sum)) => Ok(accumulate(&sum.numbers, &part.numbers)?),
+    fn add(&mut self, var: &Var, gradient: &Gradient) -> Result<()> {
+        let gradient = gradient.numbers()?;
+        match self.0.iter().find(|(known, _)| known.id() == var.id()) {
+            Some((_, sum)) => Ok(accumulate(sum, &gradient)?),
             None => {
-                self.0.push((var.clone(), part));
+                self.0.push((var.clone(), gradient));
                 Ok(())
             }
         }

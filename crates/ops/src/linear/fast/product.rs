@@ -2,6 +2,8 @@
 //!
 //! A part of the right factor is copied to where it lies one row behind the other, and stays in the cache while all rows of the task go over it.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use super::{MOST_LANES, even};
@@ -20,6 +22,11 @@ const CACHED: usize = 1 << 16;
 
 /// Stores the block of `left right` that is asked for, or adds it to what the block holds. `right` lies along its rows or along its columns.
 pub(super) fn product(block: &mut Block<f32>, left: Matrix<f32>, right: Matrix<f32>, adds: bool) {
+    product_meanwhile(block, left, right, adds, |_, _| ());
+}
+
+/// [`product`]; just before some rows and columns of the block are made, `meanwhile(rows, columns)` is called.
+pub(super) fn product_meanwhile(block: &mut Block<f32>, left: Matrix<f32>, right: Matrix<f32>, adds: bool, meanwhile: impl Fn(Range<usize>, Range<usize>)) {
     let fits = |matrix: &Matrix<f32>| matrix.extent() <= matrix.numbers.len();
     assert!(left.columns == right.rows && (right.column_step == 1 || right.row_step == 1) && fits(&left) && fits(&right), "the factors");
     let (rows, wanted) = (block.rows(), block.columns());
@@ -43,6 +50,7 @@ pub(super) fn product(block: &mut Block<f32>, left: Matrix<f32>, right: Matrix<f
                     right: right.rows_from(first, count).columns_from(wanted.start + column, width),
                     panels,
                     adds: adds || first > 0,
+                    meanwhile: &meanwhile,
                 });
             }
         }
@@ -50,7 +58,7 @@ pub(super) fn product(block: &mut Block<f32>, left: Matrix<f32>, right: Matrix<f
 }
 
 /// A part of the right factor, and all rows of the left that the block is made of.
-struct Part<'a, 'b> {
+struct Part<'a, 'b, F> {
     block: &'a mut Block<'b, f32>,
     /// The first column of the block.
     column: usize,
@@ -60,48 +68,59 @@ struct Part<'a, 'b> {
     panels: &'a mut [f32],
     /// Whether the product is added to what the block holds.
     adds: bool,
+    meanwhile: &'a F,
 }
 
-impl WithSimd for Part<'_, '_> {
+impl<F: Fn(Range<usize>, Range<usize>)> WithSimd for Part<'_, '_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { block, column, left, right, panels, adds } = self;
+        let Self { block, column, left, right, panels, adds, meanwhile } = self;
         let (tallest, widest) = if S::REGISTER_COUNT >= 32 { (8, WIDEST) } else { (4, 2) };
         let height = even(left.rows, tallest).max(1);
         // A part of two or four vectors is not padded to three or six.
         let width = even(right.columns.div_ceil(S::F32_LANES), widest) * S::F32_LANES;
-        for (panel, numbers) in panels.chunks_exact_mut(right.rows * width).take(right.columns.div_ceil(width)).enumerate() {
+        let panels = &mut panels[..right.rows * width * right.columns.div_ceil(width)];
+        pack::<S>(right, panels, width);
+        for (panel, numbers) in panels.chunks_exact(right.rows * width).enumerate() {
             let first = panel * width;
-            let right = right.columns_from(first, width.min(right.columns - first));
-            pack::<S>(right, numbers, width);
+            let columns = width.min(right.columns - first);
             for row in (0..left.rows).step_by(height) {
                 let left = left.rows_from(row, height.min(left.rows - row));
-                Tile { block, place: (row, column + first), left, panel: numbers, columns: right.columns, adds }.run(simd, width / S::F32_LANES);
+                meanwhile(row..row + left.rows, column + first..column + first + columns);
+                Tile { block, place: (row, column + first), left, panel: numbers, columns, adds }.run(simd, width / S::F32_LANES);
             }
         }
     }
 }
 
-/// Copies some columns of the right factor to rows that are `width` apart.
+/// Copies the right factor to panels of `width` columns, in each row behind row, zero behind the last column.
 #[inline(always)]
-fn pack<S: Simd>(right: Matrix<f32>, panel: &mut [f32], width: usize) {
+fn pack<S: Simd>(right: Matrix<f32>, panels: &mut [f32], width: usize) {
+    let size = right.rows * width;
     if right.column_step != 1 {
-        if right.columns < width {
-            panel.fill(0.0);
+        for (panel, numbers) in panels.chunks_exact_mut(size).enumerate() {
+            let first = panel * width;
+            let right = right.columns_from(first, width.min(right.columns - first));
+            if right.columns < width {
+                numbers.fill(0.0);
+            }
+            transpose_padded(right.numbers, right.column_step, numbers, width, (right.columns, right.rows));
         }
-        transpose_padded(right.numbers, right.column_step, panel, width, (right.columns, right.rows));
         return;
     }
-    for (k, row) in panel.chunks_exact_mut(width).enumerate() {
-        let from = &right.numbers[k * right.row_step..][..right.columns];
-        if right.columns == width {
-            // Vector by vector: a call of `memcpy` takes longer than this.
-            S::as_mut_simd_f32s(row).0.iter_mut().zip(S::as_simd_f32s(from).0).for_each(|(to, &from)| *to = from);
-        } else {
-            row[..from.len()].copy_from_slice(from);
-            row[from.len()..].fill(0.0);
+    // Whole rows, one after the other, as memory is fastest to give them.
+    for k in 0..right.rows {
+        for (panel, from) in right.numbers[k * right.row_step..][..right.columns].chunks(width).enumerate() {
+            let to = &mut panels[panel * size + k * width..][..width];
+            if from.len() == width {
+                // Vector by vector: a call of `memcpy` takes longer than this.
+                S::as_mut_simd_f32s(to).0.iter_mut().zip(S::as_simd_f32s(from).0).for_each(|(to, &from)| *to = from);
+            } else {
+                to[..from.len()].copy_from_slice(from);
+                to[from.len()..].fill(0.0);
+            }
         }
     }
 }
