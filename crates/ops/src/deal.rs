@@ -12,10 +12,10 @@ pub(crate) fn deal<I: Send, S>(tasks: Vec<I>, at_a_time: usize, memory: impl Fn(
     let parts = tasks.len().div_ceil(at_a_time);
     let run = parts.div_ceil(threads) * at_a_time;
     let mut tasks = tasks.into_iter();
-    let hands: Vec<_> = (0..threads).map(|_| Mutex::new(tasks.by_ref().take(run).collect::<VecDeque<_>>())).collect();
+    let hands: Vec<_> = (0..threads).map(|_| Hand(Mutex::new(tasks.by_ref().take(run).collect()))).collect();
     let next = |own: usize| {
         (own..own + threads).find_map(|hand| {
-            let mut tasks = hands[hand % threads].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tasks = hands[hand % threads].0.lock().unwrap_or_else(PoisonError::into_inner);
             let count = at_a_time.min(tasks.len());
             // Another's from the far end.
             let first = if hand == own { 0 } else { tasks.len() - count };
@@ -39,6 +39,10 @@ pub(crate) fn deal<I: Send, S>(tasks: Vec<I>, at_a_time: usize, memory: impl Fn(
         help();
     });
 }
+
+/// The tasks of a thread, in cache lines of their own: those of another come and go as often as these.
+#[repr(align(128))]
+struct Hand<I>(Mutex<VecDeque<I>>);
 
 #[cfg(test)]
 mod tests {

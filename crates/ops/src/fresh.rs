@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
@@ -13,37 +13,41 @@ use crate::deal::deal;
 pub(crate) struct Fresh<T> {
     values: Vec<T>,
     length: usize,
-    /// The numbers that were set.
-    set: AtomicUsize,
+    /// How many of them belong to parts.
+    parted: usize,
+    /// Which parts were set. A word each that only the part's task writes to: a count of all would go from thread to thread with every part.
+    set: Vec<AtomicBool>,
 }
 
 /// A part of a [`Fresh`] vector.
 pub(crate) struct Part<'a, T> {
     room: &'a mut [MaybeUninit<T>],
-    set: &'a AtomicUsize,
+    set: &'a AtomicBool,
 }
 
 impl<T: Copy + Default> Fresh<T> {
     /// Room for so many numbers.
     pub(crate) fn new(length: usize) -> Self {
-        Self { values: Vec::with_capacity(length), length, set: AtomicUsize::new(0) }
+        Self { values: Vec::with_capacity(length), length, parted: 0, set: Vec::new() }
     }
 
     /// The vector in parts of these lengths, one after the other; what is beyond its end is left out.
     pub(crate) fn parts(&mut self, lengths: impl Iterator<Item = usize>) -> Vec<Part<'_, T>> {
-        *self.set.get_mut() = 0;
-        let mut room = &mut self.values.spare_capacity_mut()[..self.length];
-        let set = &self.set;
-        lengths.map(|length| Part { room: room.split_off_mut(..length.min(room.len())).unwrap_or_default(), set }).collect()
+        let mut rest = &mut self.values.spare_capacity_mut()[..self.length];
+        let rooms: Vec<_> = lengths.map(|length| rest.split_off_mut(..length.min(rest.len())).unwrap_or_default()).collect();
+        self.parted = self.length - rest.len();
+        self.set.clear();
+        self.set.resize_with(rooms.len(), AtomicBool::default);
+        rooms.into_iter().zip(&self.set).map(|(room, set)| Part { room, set }).collect()
     }
 
     /// The vector. Parts that no task asked for are set to zero here.
     pub(crate) fn finish(mut self) -> Vec<T> {
-        if *self.set.get_mut() != self.length {
+        if self.parted != self.length || !self.set.iter_mut().all(|set| *set.get_mut()) {
             self.values.resize(self.length, T::default());
         }
-        // SAFETY: `length` numbers are within the capacity. Either they were all written just above, or as many were written as there are: parts do not overlap, each
-        // can be written but once, as that takes it, and all are of the last call of `parts`, which counts from zero.
+        // SAFETY: `length` numbers are within the capacity. Either they were all written just above, or the parts of the last call of `parts` are all of them, and each
+        // was written.
         unsafe { self.values.set_len(self.length) };
         self.values
     }
@@ -53,7 +57,7 @@ impl<'a, T: Copy + Default> Part<'a, T> {
     /// The part, set to zero.
     pub(crate) fn zeroed(self) -> &'a mut [T] {
         self.room.fill(MaybeUninit::new(T::default()));
-        self.set.fetch_add(self.room.len(), Ordering::Relaxed);
+        self.set.store(true, Ordering::Relaxed);
         // SAFETY: every number was just written, and `MaybeUninit<T>` has the layout of `T`.
         unsafe { &mut *(std::ptr::from_mut(self.room) as *mut [T]) }
     }
@@ -64,7 +68,7 @@ impl<'a, T: Copy + Default> Part<'a, T> {
     ///
     /// Every number must be written, and before it is read.
     pub(crate) unsafe fn unset(self) -> &'a mut [T] {
-        self.set.fetch_add(self.room.len(), Ordering::Relaxed);
+        self.set.store(true, Ordering::Relaxed);
         // SAFETY: the caller promises that nothing is read before it is written, and `MaybeUninit<T>` has the layout of `T`.
         unsafe { &mut *(std::ptr::from_mut(self.room) as *mut [T]) }
     }

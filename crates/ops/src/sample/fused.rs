@@ -57,8 +57,8 @@ struct Memory<'a, T> {
     places: Places<'a, T>,
     /// The packed groups of a task, by their lanes, zero at first: what is around a source is not written again.
     packed: [Vec<T>; LANES.len()],
-    /// The cells that single channels gather their gradients in, zero between tasks.
-    cells: Vec<T>,
+    /// What the gradients to the sources of a task are gathered in, zero between tasks.
+    gathered: Vec<T>,
 }
 
 /// A call with its source packed.
@@ -216,16 +216,14 @@ impl<'a> Fused<'a> {
         // A single channel is gathered in cells of four.
         let (packed_room, gathered_room) = (room(wanted.coordinates), if L == 1 { 4 } else { 1 } * room(wanted.input));
         let (packed_len, gathered_len) = (count * packed_room, count * gathered_room);
-        let of_many = |length: usize| if L == 1 { 0 } else { length };
-        let lengths = [of_many(gathered_len), room(wanted.input), L * TILE + ALIGN, 16 * count * coordinates.sums_len() + ALIGN];
-        let Memory { rows, slopes, places, packed: kept, cells } = memory;
+        let lengths = [room(wanted.input), L * TILE + ALIGN, 16 * count * coordinates.sums_len() + ALIGN];
+        let Memory { rows, slopes, places, packed: kept, gathered } = memory;
         let packed = zeros_at_first(of_lanes::<T, L>(kept), packed_len);
-        with_scratch(lengths, |[gathered, unfolded, tile, sums]| {
+        let gathered = zeros_at_first(gathered, gathered_len);
+        with_scratch(lengths, |[unfolded, tile, sums]| {
             let tile = aligned::<T, L>(tile);
             let sums = &mut aligned::<T, 16>(sums)[..count * coordinates.sums_len()];
             sums.fill([T::zero(); 16]);
-            gathered.fill(T::zero());
-            let gathered = if L == 1 { zeros_at_first(cells, gathered_len) } else { gathered };
             if wanted.coordinates {
                 for (sample, packed) in samples.iter().zip(packed.chunks_mut(packed_room)) {
                     self.packing.pack(sample.source, aligned::<T, L>(packed));
@@ -326,7 +324,7 @@ impl<'a> Fused<'a> {
     }
 
     fn memory<T: Number>(&self) -> Memory<'_, T> {
-        Memory { places: self.places(), rows: [zeros(); TOGETHER], slopes: [zeros(); TOGETHER], packed: Default::default(), cells: Vec::new() }
+        Memory { places: self.places(), rows: [zeros(); TOGETHER], slopes: [zeros(); TOGETHER], packed: Default::default(), gathered: Vec::new() }
     }
 
     /// The channels of a task in the input.

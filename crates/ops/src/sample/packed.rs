@@ -124,12 +124,12 @@ impl Packing {
         pack(self, planes, packed);
     }
 
-    /// The way back of a gradient: what was gathered on packed pixels goes to those they stand for, and these to the channels' planes.
+    /// The way back of a gradient: what was gathered on packed pixels, which are zero afterwards, goes to those they stand for, and these to the channels' planes.
     pub(super) fn unpack<T: Lanes, const L: usize>(&self, packed: &mut [[T; L]], planes: &mut [T]) {
         unpack(self, packed, planes);
     }
 
-    /// [`unpack`](Self::unpack) for what a single channel has gathered in cells, which are zero afterwards. `unfolded` is room for the packed pixels.
+    /// [`unpack`](Self::unpack) for what a single channel has gathered in cells. `unfolded` is room for the packed pixels.
     pub(super) fn unpack_cells<T: Lanes>(&self, cells: &mut [[T; 4]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) {
         unpack_cells(self, cells, below, unfolded, planes);
     }
@@ -221,9 +221,15 @@ fn unpack_body<T: Lanes, const L: usize, const LEVEL: usize>(packing: &Packing, 
             }
         }
     }
+    let mut cleared = 0;
     for (packed_row, row) in packing.rows() {
-        from_lanes_body::<T, L, LEVEL>(&packed[packed_row..packed_row + x.size], length, &mut planes[row..]);
+        let end = packed_row + x.size;
+        from_lanes_body::<T, L, LEVEL>(&packed[packed_row..end], length, &mut planes[row..]);
+        // While the row is in the first cache.
+        packed[cleared..end].fill([T::zero(); L]);
+        cleared = end;
     }
+    packed[cleared..].fill([T::zero(); L]);
 }
 
 #[inline(always)]

@@ -12,7 +12,7 @@ use stn_core::{Real, widest};
 use super::arithmetic::{Lanes, WIDE, Wide};
 use super::warp::{BLOCK, Coordinates, Grid, Rows, Sums, TILE, block_of, tiles, zeros};
 use crate::cpu::{Number, numbers};
-use crate::fresh::filled;
+use crate::fresh::Fresh;
 
 /// The pixels of a chunk of B: as many as the sums of [most rows](most_rows) take half the registers for. A tile is a number of chunks.
 const CHUNK: usize = 4 * WIDE;
@@ -54,9 +54,8 @@ impl<'a, T: Number> Structured<'a, T> {
     /// The numbers of M, `N x R x K`, and B, `K x P`.
     pub(super) fn of_numbers(matrix: &'a [T], (samples, rows, terms): (usize, usize, usize), basis: &[T], target: &[usize]) -> Self {
         let pixels = target.iter().product();
-        // Without leaving early, so that it is done in vectors.
-        let finite = basis.iter().fold(true, |finite, value| finite & value.is_finite());
-        Self { matrix, basis: in_chunks(basis, terms, pixels), finite, samples, rows, terms, dims: target.len(), pixels, basis_wanted: false }
+        let (basis, finite) = in_chunks(basis, terms, pixels);
+        Self { matrix, basis, finite, samples, rows, terms, dims: target.len(), pixels, basis_wanted: false }
     }
 }
 
@@ -428,18 +427,47 @@ fn product<T: Real>(gradient: T, factor: T) -> T {
     if gradient == T::zero() { T::zero() } else { gradient * factor }
 }
 
-/// B, `K x P`, in chunks.
-fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> Vec<Chunk<T>> {
+/// B, `K x P`, in chunks, and whether it holds neither an infinity nor NaN.
+fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> (Vec<Chunk<T>>, bool) {
     /// The chunks of a task.
     const RUN: usize = 16;
-    let fill = |run: usize, chunks: &mut [Chunk<T>]| {
-        for (i, rows) in chunks.chunks_exact_mut(terms).enumerate() {
-            let start = (run * RUN + i) * CHUNK;
-            let length = CHUNK.min(pixels - start);
-            for (row, basis) in rows.iter_mut().zip(basis.chunks_exact(pixels)) {
-                row.0[..length].copy_from_slice(&basis[start..start + length]);
+    let runs = pixels.div_ceil(CHUNK).div_ceil(RUN);
+    let mut chunks = Fresh::new(pixels.div_ceil(CHUNK) * terms);
+    let parts = chunks.parts(std::iter::repeat_n(RUN * terms, runs)).into_par_iter().enumerate();
+    let finite = parts.map(|(run, part)| {
+        let mut finite = true;
+        // SAFETY: every number of every chunk is written, and none read.
+        lay_out(basis, terms, pixels, run * RUN, unsafe { part.unset() }, &mut finite);
+        finite
+    });
+    let finite = finite.reduce(|| true, |one, other| one & other);
+    (chunks.finish(), finite)
+}
+
+widest! {
+    /// Writes the chunks of B from chunk `first` on; whether they are finite goes to `finite`.
+    fn lay_out[T: Lanes;](basis: &[T], terms: usize, pixels: usize, first: usize, chunks: &mut [Chunk<T>], finite: &mut bool) = lay_out_body
+}
+
+#[inline(always)]
+fn lay_out_body<T: Lanes, const LEVEL: usize>(basis: &[T], terms: usize, pixels: usize, first: usize, chunks: &mut [Chunk<T>], finite: &mut bool) {
+    // Without leaving early, so that it is done in vectors.
+    let all_finite = |numbers: &[T]| numbers.iter().fold(true, |finite, value| finite & value.is_finite());
+    for (i, rows) in chunks.chunks_exact_mut(terms).enumerate() {
+        let start = (first + i) * CHUNK;
+        for (row, basis) in rows.iter_mut().zip(basis.chunks_exact(pixels)) {
+            match basis[start..].first_chunk::<CHUNK>() {
+                Some(whole) => {
+                    row.0 = *whole;
+                    *finite &= all_finite(whole);
+                }
+                None => {
+                    let (numbers, beyond) = row.0.split_at_mut(pixels - start);
+                    numbers.copy_from_slice(&basis[start..]);
+                    beyond.fill(T::zero());
+                    *finite &= all_finite(numbers);
+                }
             }
         }
-    };
-    filled(pixels.div_ceil(CHUNK) * terms, RUN * terms, fill)
+    }
 }
