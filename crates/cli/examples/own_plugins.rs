@@ -136,6 +136,11 @@ impl SamplingKernel for Quadratic {
             derivatives[2 * n + i] = width * right;
         }
     }
+
+    // The same for graphics cards.
+    fn cuda_source(&self) -> Option<String> {
+        Some(format!("#define WIDTH REAL({:e})\n{}", self.width, include_str!("quadratic.cu")))
+    }
 }
 // ANCHOR_END: kernel
 

@@ -8,16 +8,17 @@ use stn_ops::{Sampler, sample_grid};
 
 use crate::mismatch::{Heading, Outcome, expect};
 use crate::values::{close, numbers, random};
-use crate::{determinism, gradient};
+use crate::{cuda_source, determinism, gradient};
 
-/// Checks everything a [`SamplingKernel`](stn_core::SamplingKernel) promises: [`check_weights`], and [`check_gradients`] through the sampler.
+/// Checks everything a [`SamplingKernel`](stn_core::SamplingKernel) promises: [`check_weights`], and [`check_gradients`] through the sampler; its code for graphics cards, where it has some
+/// and there is a C++ compiler ([`check_cuda_source`](crate::check_cuda_source)).
 ///
 /// # Panics
 ///
 /// At the first promise that does not hold, saying which.
 #[track_caller]
 pub fn check_kernel(kernel: Arc<dyn Sampling>) {
-    report(&kernel, &[weights, gradients]);
+    report(&kernel, &[weights, gradients, cuda_source::where_it_can_be]);
 }
 
 /// Checks the two functions of a kernel on rows of coordinates: weights sum to one and their derivatives to zero; the taps stand around the coordinate;
@@ -45,10 +46,10 @@ pub fn check_gradients(kernel: Arc<dyn Sampling>) {
 }
 
 /// One promise of a kernel, checked.
-type Check = fn(&Arc<dyn Sampling>) -> Outcome;
+pub(crate) type Check = fn(&Arc<dyn Sampling>) -> Outcome;
 
 #[track_caller]
-fn report(kernel: &Arc<dyn Sampling>, checks: &[Check]) {
+pub(crate) fn report(kernel: &Arc<dyn Sampling>, checks: &[Check]) {
     for check in checks {
         if let Err(mismatch) = check(kernel) {
             panic!("{kernel:?}: {mismatch}");
@@ -57,14 +58,14 @@ fn report(kernel: &Arc<dyn Sampling>, checks: &[Check]) {
 }
 
 /// The taps of a row of coordinates: the first pixel of each, weights and derivatives tap by tap.
-struct Row<T> {
-    first: Vec<i32>,
-    weights: Vec<T>,
-    derivatives: Vec<T>,
+pub(crate) struct Row<T> {
+    pub first: Vec<i32>,
+    pub weights: Vec<T>,
+    pub derivatives: Vec<T>,
 }
 
 impl<T: Real> Row<T> {
-    fn new(kernel: &dyn Sampling, x: &[T]) -> Self {
+    pub fn new(kernel: &dyn Sampling, x: &[T]) -> Self {
         // Filled with something that is no answer, so that what a kernel leaves unset is found.
         let unset = vec![T::nan(); kernel.support() * x.len()];
         let mut row = Self { first: vec![i32::MIN; x.len()], weights: unset.clone(), derivatives: unset };
@@ -74,13 +75,13 @@ impl<T: Real> Row<T> {
     }
 
     /// The taps of coordinate `i` of `n`, of weights or derivatives.
-    fn taps(values: &[T], i: usize, n: usize) -> Vec<f64> {
+    pub fn taps(values: &[T], i: usize, n: usize) -> Vec<f64> {
         values.iter().skip(i).step_by(n).map(|value| value.to_f64().unwrap_or(f64::NAN)).collect()
     }
 }
 
 /// Coordinates from -6 to 15 away from multiples of one half, each exact in f32.
-fn coordinates() -> Vec<f64> {
+pub(crate) fn coordinates() -> Vec<f64> {
     let offsets = [0.0625, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.4375];
     (-12..30).flat_map(|halves| offsets.map(|offset| 0.5 * f64::from(halves) + offset)).collect()
 }
@@ -123,7 +124,7 @@ fn weights(kernel: &Arc<dyn Sampling>) -> Outcome {
     Ok(())
 }
 
-fn near(found: &[f64], expected: &[f64], tolerance: f64) -> Outcome {
+pub(crate) fn near(found: &[f64], expected: &[f64], tolerance: f64) -> Outcome {
     let agree = found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= tolerance * b.abs().max(1.0));
     expect(agree && found.len() == expected.len(), || format!("expected {expected:?}, found {found:?}"))
 }

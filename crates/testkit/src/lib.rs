@@ -7,6 +7,7 @@
 //! |---|---|
 //! | a transformation | [`check_transformation`] |
 //! | a sampling kernel | [`check_kernel`] |
+//! | its code for graphics cards, without one | [`check_cuda_source`], and [`check_kernel`] where there is a C++ compiler |
 //! | the gradients of any function of tensors | [`gradient_check`] |
 //! | the same bits at any number of threads | [`same_bits`] |
 //! | agreement with another program | [`oracle`] and [`assert_close`] |
@@ -107,6 +108,7 @@
 //! A transformation that has no structured form says [`Form::Free`](stn_core::Form::Free) and implements [`map`](stn_core::Transformation::map) instead of the
 //! basis and the matrix; the same checks apply, but for those of M and B.
 
+mod cuda_source;
 mod determinism;
 mod gradient;
 mod kernel;
@@ -116,6 +118,7 @@ mod plugin;
 mod transformation;
 mod values;
 
+pub use cuda_source::check_cuda_source;
 pub use determinism::same_bits;
 pub use gradient::gradient_check;
 pub use kernel::{check_gradients, check_kernel, check_weights};

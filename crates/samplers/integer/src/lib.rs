@@ -71,11 +71,9 @@ impl SamplingKernel for Integer {
         derivatives.fill(T::zero());
     }
 
-    // ANCHOR: cuda
     fn cuda_source(&self) -> Option<String> {
         Some(format!("#define TIES_TO_EVEN {}\n{}", u8::from(self.ties == Ties::Even), include_str!("integer.cu")))
     }
-    // ANCHOR_END: cuda
 }
 
 impl Plugin<dyn Sampling> for Integer {
