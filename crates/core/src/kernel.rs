@@ -72,6 +72,8 @@ pub trait SamplingKernel: Debug + Send + Sync + 'static {
     /// for one coordinate and its [`support`](Self::support) taps, `REAL` being `float` or `double`. The text is compiled where it runs, once for every different text, so
     /// it may hold a parameter's value as a constant. Where it defines `LARGEST_WEIGHT`, no weight's magnitude exceeds that; the backward pass looks at all of them
     /// beforehand where it does not.
+    ///
+    /// `stn_testkit::check_kernel` compares it with the two functions here, without a card.
     fn cuda_source(&self) -> Option<String> {
         None
     }

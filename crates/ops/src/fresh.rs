@@ -15,7 +15,7 @@ pub(crate) struct Fresh<T> {
     length: usize,
     /// How many of them belong to parts.
     parted: usize,
-    /// Which parts were set. A word each that only the part's task writes to: a count of all would go from thread to thread with every part.
+    /// Which parts were set. A mark each that only the part's task writes: a count of all would go from thread to thread with every part.
     set: Vec<AtomicBool>,
 }
 
@@ -36,8 +36,8 @@ impl<T: Copy + Default> Fresh<T> {
         let mut rest = &mut self.values.spare_capacity_mut()[..self.length];
         let rooms: Vec<_> = lengths.map(|length| rest.split_off_mut(..length.min(rest.len())).unwrap_or_default()).collect();
         self.parted = self.length - rest.len();
-        self.set.clear();
-        self.set.resize_with(rooms.len(), AtomicBool::default);
+        // One without numbers has nothing to be written.
+        self.set = rooms.iter().map(|room| AtomicBool::new(room.is_empty())).collect();
         rooms.into_iter().zip(&self.set).map(|(room, set)| Part { room, set }).collect()
     }
 
@@ -141,6 +141,7 @@ impl<'a, T> Block<'a, T> {
 impl<T> Block<'_, T> {
     /// Has some numbers of a row of the block brought nearer.
     #[inline(always)]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub(crate) fn fetch(&self, row: usize, columns: Range<usize>) {
         #[cfg(target_arch = "x86_64")]
         for place in columns.step_by(64 / size_of::<T>()) {
@@ -275,6 +276,14 @@ mod tests {
     #[should_panic(expected = "the block's rows")]
     fn a_block_has_no_rows_but_its_own() {
         changed_by_blocks(&mut [0; 6], 3, (1, 3), |block| block.row(1).fill(1));
+    }
+
+    #[test]
+    fn an_empty_part_that_no_task_asks_for_changes_nothing() {
+        let mut fresh = Fresh::new(3);
+        let parts = fresh.parts([0, 3, 0, 5].into_iter());
+        parts.into_iter().nth(1).unwrap().zeroed().fill(2.0_f32);
+        assert_eq!(fresh.finish(), [2.0; 3]);
     }
 
     #[test]

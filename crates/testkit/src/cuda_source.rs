@@ -137,10 +137,11 @@ mod tests {
         }
 
         fn weights<T: Real>(&self, x: &[T], first: &mut [i32], weights: &mut [T]) {
+            let (left, right) = weights.split_at_mut(x.len());
             for (i, x) in x.iter().enumerate() {
                 first[i] = x.floor().to_i32().unwrap_or_default();
-                weights[x_of(i, 1, first.len())] = *x - x.floor();
-                weights[i] = T::one() - (*x - x.floor());
+                right[i] = *x - x.floor();
+                left[i] = T::one() - right[i];
             }
         }
 
@@ -153,10 +154,6 @@ mod tests {
         fn cuda_source(&self) -> Option<String> {
             self.0.map(|text| text.replace("DERIVATIVES", "__device__ void derivatives(REAL, REAL* d) { d[0] = REAL(-1); d[1] = REAL(1); }"))
         }
-    }
-
-    fn x_of(i: usize, tap: usize, n: usize) -> usize {
-        tap * n + i
     }
 
     /// What is told of code; `expected` where there is no compiler to find out.
