@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rayon::prelude::*;
 
@@ -12,42 +12,72 @@ use crate::deal::deal;
 /// A vector whose parts are set to zero, or written, by the tasks that fill them, each its own, so that no task waits for one that clears the whole.
 pub(crate) struct Fresh<T> {
     values: Vec<T>,
+    /// Where the numbers begin.
+    first: *mut T,
     length: usize,
-    /// How many of them belong to parts.
-    parted: usize,
-    /// Which parts were set. A mark each that only the part's task writes: a count of all would go from thread to thread with every part.
-    set: Vec<AtomicBool>,
+    /// Where the first parts end, after which the lengths come again.
+    ends: Vec<usize>,
+    /// What became of each part. A mark each that only the part's task writes: a count of all would go from thread to thread with every part.
+    marks: Vec<AtomicU8>,
 }
+
+// SAFETY: what threads share gives every part to one of them only.
+unsafe impl<T: Send> Sync for Fresh<T> {}
+
+/// The mark of a part that nobody has.
+const FREE: u8 = 0;
+/// The mark of a part that a task took, but has not set.
+const TAKEN: u8 = 1;
+/// The mark of a part whose numbers were set.
+const SET: u8 = 2;
 
 /// A part of a [`Fresh`] vector.
 pub(crate) struct Part<'a, T> {
     room: &'a mut [MaybeUninit<T>],
-    set: &'a AtomicBool,
+    mark: &'a AtomicU8,
 }
 
 impl<T: Copy + Default> Fresh<T> {
-    /// Room for so many numbers.
-    pub(crate) fn new(length: usize) -> Self {
-        Self { values: Vec::with_capacity(length), length, parted: 0, set: Vec::new() }
+    /// Room for so many numbers, in so many parts of these lengths, one after the other and then from the first again; what is beyond the end is left out.
+    pub(crate) fn new(length: usize, parts: usize, lengths: impl IntoIterator<Item = usize>) -> Self {
+        let mut values = Vec::with_capacity(length);
+        let ends = lengths.into_iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        });
+        Self { first: values.as_mut_ptr(), values, length, ends: ends.collect(), marks: std::iter::repeat_with(|| AtomicU8::new(FREE)).take(parts).collect() }
     }
 
-    /// The vector in parts of these lengths, one after the other; what is beyond its end is left out.
-    pub(crate) fn parts(&mut self, lengths: impl Iterator<Item = usize>) -> Vec<Part<'_, T>> {
-        let mut rest = &mut self.values.spare_capacity_mut()[..self.length];
-        let rooms: Vec<_> = lengths.map(|length| rest.split_off_mut(..length.min(rest.len())).unwrap_or_default()).collect();
-        self.parted = self.length - rest.len();
-        // One without numbers has nothing to be written.
-        self.set = rooms.iter().map(|room| AtomicBool::new(room.is_empty())).collect();
-        rooms.into_iter().zip(&self.set).map(|(room, set)| Part { room, set }).collect()
+    /// Where a part lies.
+    fn range(&self, part: usize) -> Range<usize> {
+        let (again, nth) = (part / self.ends.len(), part % self.ends.len());
+        let before = again * self.ends.last().unwrap_or(&0);
+        let start = if nth == 0 { 0 } else { self.ends[nth - 1] };
+        self.length.min(before + start)..self.length.min(before + self.ends[nth])
     }
 
-    /// The vector. Parts that no task asked for are set to zero here.
+    /// A part, for whoever asks first.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such part, or somebody has it.
+    pub(crate) fn part(&self, part: usize) -> Part<'_, T> {
+        let mark = &self.marks[part];
+        assert!(mark.swap(TAKEN, Ordering::Relaxed) == FREE, "part {part} was taken before");
+        let range = self.range(part);
+        // SAFETY: the range lies within the capacity; those of parts do not overlap, and this one was not taken before.
+        Part { room: unsafe { std::slice::from_raw_parts_mut(self.first.add(range.start).cast(), range.len()) }, mark }
+    }
+
+    /// The vector. If a part was not set, all of them are set to zero here.
     pub(crate) fn finish(mut self) -> Vec<T> {
-        if self.parted != self.length || !self.set.iter_mut().all(|set| *set.get_mut()) {
+        let whole = self.marks.is_empty() && self.length == 0 || !self.marks.is_empty() && self.range(self.marks.len() - 1).end == self.length;
+        // One without numbers has nothing to be written.
+        let set = |(part, mark): (usize, &AtomicU8)| mark.load(Ordering::Relaxed) == SET || self.range(part).is_empty();
+        if !whole || !self.marks.iter().enumerate().all(set) {
             self.values.resize(self.length, T::default());
         }
-        // SAFETY: `length` numbers are within the capacity. Either they were all written just above, or the parts of the last call of `parts` are all of them, and each
-        // was written.
+        // SAFETY: `length` numbers are within the capacity. Either they were all written just above, or the parts are all of them, and each was written.
         unsafe { self.values.set_len(self.length) };
         self.values
     }
@@ -57,7 +87,7 @@ impl<'a, T: Copy + Default> Part<'a, T> {
     /// The part, set to zero.
     pub(crate) fn zeroed(self) -> &'a mut [T] {
         self.room.fill(MaybeUninit::new(T::default()));
-        self.set.store(true, Ordering::Relaxed);
+        self.mark.store(SET, Ordering::Relaxed);
         // SAFETY: every number was just written, and `MaybeUninit<T>` has the layout of `T`.
         unsafe { &mut *(std::ptr::from_mut(self.room) as *mut [T]) }
     }
@@ -68,7 +98,7 @@ impl<'a, T: Copy + Default> Part<'a, T> {
     ///
     /// Every number must be written, and before it is read.
     pub(crate) unsafe fn unset(self) -> &'a mut [T] {
-        self.set.store(true, Ordering::Relaxed);
+        self.mark.store(SET, Ordering::Relaxed);
         // SAFETY: the caller promises that nothing is read before it is written, and `MaybeUninit<T>` has the layout of `T`.
         unsafe { &mut *(std::ptr::from_mut(self.room) as *mut [T]) }
     }
@@ -78,9 +108,9 @@ impl<'a, T: Copy + Default> Part<'a, T> {
 ///
 /// Zeroed by the task that fills it, a chunk is still in its cache; zeroed at once, all of it would go through memory twice, on one thread.
 pub(crate) fn filled<T: Copy + Default + Send + Sync>(length: usize, chunk: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
-    let mut fresh = Fresh::new(length);
-    let parts = fresh.parts(std::iter::repeat_n(chunk, length.div_ceil(chunk.max(1))));
-    parts.into_par_iter().enumerate().for_each(|(i, part)| fill(i, part.zeroed()));
+    let chunks = length.div_ceil(chunk.max(1));
+    let fresh = Fresh::new(length, chunks, [chunk]);
+    (0..chunks).into_par_iter().for_each(|i| fill(i, fresh.part(i).zeroed()));
     fresh.finish()
 }
 
@@ -90,11 +120,9 @@ pub(crate) fn filled_both<A: Copy + Default + Send + Sync, B: Copy + Default + S
     (length_b, chunk_b): (usize, usize),
     fill: impl Fn(usize, &mut [A], &mut [B]) + Sync,
 ) -> (Vec<A>, Vec<B>) {
-    let (mut a, mut b) = (Fresh::new(length_a), Fresh::new(length_b));
     let chunks = length_a.div_ceil(chunk_a.max(1));
-    let parts_b = b.parts(std::iter::repeat_n(chunk_b, chunks));
-    let parts = a.parts(std::iter::repeat_n(chunk_a, chunks)).into_par_iter().zip(parts_b);
-    parts.enumerate().for_each(|(i, (a, b))| fill(i, a.zeroed(), b.zeroed()));
+    let (a, b) = (Fresh::new(length_a, chunks, [chunk_a]), Fresh::new(length_b, chunks, [chunk_b]));
+    (0..chunks).into_par_iter().for_each(|i| fill(i, a.part(i).zeroed(), b.part(i).zeroed()));
     (a.finish(), b.finish())
 }
 
@@ -159,43 +187,73 @@ impl<T> Block<'_, T> {
 /// `fill` must write every number of its block before it reads it.
 pub(crate) unsafe fn filled_by_blocks<T: Send>(rows: usize, columns: usize, size: (usize, usize), fill: impl Fn(&mut Block<T>) + Sync) -> Vec<T> {
     let mut numbers = Vec::<T>::with_capacity(rows * columns);
+    let blocks = Blocks { places: [numbers.as_mut_ptr()], rows, columns, size };
     // SAFETY: the capacity is the matrix, and the caller promises that nothing is read before it is written.
-    let blocks = unsafe { blocks([numbers.as_mut_ptr()], rows, columns, size) };
-    deal(blocks, 1, || (), |(), tasks| tasks.into_iter().for_each(|[mut block]| fill(&mut block)));
+    unsafe { blocks.deal(|| (), |(), [mut block]| fill(&mut block)) };
     // SAFETY: the blocks are the whole matrix, and the caller promises that each was written.
     unsafe { numbers.set_len(rows * columns) };
     numbers
 }
 
-/// Has numbers that there are, `columns` a row, changed in blocks: see [`filled_by_blocks`].
-pub(crate) fn changed_by_blocks<T: Send>(numbers: &mut [T], columns: usize, size: (usize, usize), change: impl Fn(&mut Block<T>) + Sync) {
-    deal(blocks_of([numbers], columns, size), 1, || (), |(), tasks| tasks.into_iter().for_each(|[mut block]| change(&mut block)));
-}
-
-/// Matrices of one size, `columns` a row, in blocks of at most `size` rows and columns: the same block of each, row of blocks by row of blocks.
-pub(crate) fn blocks_of<T, const N: usize>(matrices: [&mut [T]; N], columns: usize, size: (usize, usize)) -> Vec<[Block<'_, T>; N]> {
+/// Has numbers that there are, `columns` a row, changed in blocks: see [`filled_by_blocks`]. Of several matrices of one size the same block of each at once. Each thread
+/// makes itself `memory` once.
+pub(crate) fn changed_by_blocks<T: Send, S, const N: usize>(
+    matrices: [&mut [T]; N],
+    columns: usize,
+    size: (usize, usize),
+    memory: impl Fn() -> S + Sync,
+    change: impl Fn(&mut S, [Block<T>; N]) + Sync,
+) {
     let rows = matrices.iter().map(|numbers| numbers.len() / columns.max(1)).min().unwrap_or(0);
-    let places = matrices.map(|numbers| numbers.as_mut_ptr());
+    let blocks = Blocks { places: matrices.map(|numbers| numbers.as_mut_ptr()), rows, columns, size };
     // SAFETY: whole rows of the numbers lent, which those of the blocks are lent from.
-    unsafe { blocks(places, rows, columns, size) }
+    unsafe { blocks.deal(memory, change) }
 }
 
-/// # Safety
-///
-/// From each of `places` on there is room for `rows x columns` numbers that nobody else uses while the blocks live.
-unsafe fn blocks<'a, T, const N: usize>(places: [*mut T; N], rows: usize, columns: usize, (height, width): (usize, usize)) -> Vec<[Block<'a, T>; N]> {
-    let (height, width) = (height.max(1), width.max(1));
-    let across = columns.div_ceil(width);
-    let part = |number: usize, size: usize, all: usize| number * size..all.min((number + 1) * size);
-    let block = |task: usize| {
-        let (rows, own) = (part(task / across, height, rows), part(task % across, width, columns));
-        places.map(|place| {
+/// Matrices of one size in blocks: the same block of each, row of blocks by row of blocks.
+struct Blocks<T, const N: usize> {
+    /// The first number of each matrix.
+    places: [*mut T; N],
+    rows: usize,
+    columns: usize,
+    /// At most so many rows and columns a block.
+    size: (usize, usize),
+}
+
+// SAFETY: what threads share gives every block to one of them only.
+unsafe impl<T: Send, const N: usize> Sync for Blocks<T, N> {}
+
+impl<T: Send, const N: usize> Blocks<T, N> {
+    /// Has every block worked on, in parallel.
+    ///
+    /// # Safety
+    ///
+    /// From each of `places` on there is room for `rows x columns` numbers that nobody else uses meanwhile.
+    unsafe fn deal<S>(&self, memory: impl Fn() -> S + Sync, work: impl Fn(&mut S, [Block<T>; N]) + Sync) {
+        let (height, width) = (self.size.0.max(1), self.size.1.max(1));
+        let across = self.columns.div_ceil(width);
+        deal(self.rows.div_ceil(height) * across, 1, |dealt| {
+            let mut memory = memory();
+            for task in dealt.flatten() {
+                // SAFETY: as the caller promises; and every task is dealt once.
+                work(&mut memory, unsafe { self.block((task / across * height, height), (task % across * width, width)) });
+            }
+        });
+    }
+
+    /// The block from a row and a column on, of at most so many of them.
+    ///
+    /// # Safety
+    ///
+    /// It lies within the room there is, and nobody else uses it while it lives.
+    unsafe fn block<'a>(&self, (row, height): (usize, usize), (column, width): (usize, usize)) -> [Block<'a, T>; N] {
+        let (rows, columns) = (row..self.rows.min(row + height), column..self.columns.min(column + width));
+        self.places.map(|place| {
             // SAFETY: the block's first number lies inside the matrix.
-            let first = unsafe { place.add(rows.start * columns + own.start) };
-            Block { place: first, pitch: columns, rows: rows.clone(), columns: own.clone(), lent: PhantomData }
+            let first = unsafe { place.add(row * self.columns + column) };
+            Block { place: first, pitch: self.columns, rows: rows.clone(), columns: columns.clone(), lent: PhantomData }
         })
-    };
-    (0..rows.div_ceil(height) * across).map(block).collect()
+    }
 }
 
 #[cfg(test)]
@@ -204,11 +262,12 @@ mod tests {
 
     #[test]
     fn a_fresh_vector_holds_what_its_parts_were_filled_with() {
-        let mut fresh = Fresh::new(7);
-        for (i, part) in fresh.parts([3, 0, 2, 2].into_iter()).into_iter().enumerate() {
-            part.zeroed().fill(i as f32);
+        let fresh = Fresh::new(9, 6, [3, 0, 2]);
+        for i in [4, 0, 5, 1, 3, 2] {
+            fresh.part(i).zeroed().fill(i as f32);
         }
-        assert_eq!(fresh.finish(), [0.0, 0.0, 0.0, 2.0, 2.0, 3.0, 3.0]);
+        // The last is cut short.
+        assert_eq!(fresh.finish(), [0.0, 0.0, 0.0, 2.0, 2.0, 3.0, 3.0, 3.0, 5.0]);
     }
 
     #[test]
@@ -246,23 +305,29 @@ mod tests {
     #[test]
     fn blocks_of_what_there_is_are_changed() {
         let mut numbers = [100, 200, 300, 400, 500, 600];
-        changed_by_blocks(&mut numbers, 3, (1, 2), |block| number(block, |to, value| *to += value));
+        changed_by_blocks([&mut numbers], 3, (1, 2), || (), |(), [mut block]| number(&mut block, |to, value| *to += value));
         assert_eq!(numbers, [100, 201, 302, 410, 511, 612]);
-        changed_by_blocks::<i32>(&mut [], 0, (3, 3), |_| unreachable!("no number"));
+        changed_by_blocks([&mut [0_usize; 0]], 0, (3, 3), || (), |(), _| unreachable!("no number"));
     }
 
     #[test]
     fn the_same_block_of_several_matrices_and_room_beside_them() {
-        let (mut ones, mut tens, mut room) = ([0; 6], [0; 6], [0; 4]);
-        for [mut one, mut ten] in blocks_of([&mut ones, &mut tens], 3, (2, 2)) {
-            assert_eq!((one.rows(), one.columns()), (ten.rows(), ten.columns()));
-            let mut beside = Block::beside(&mut room, one.rows(), one.columns());
-            number(&mut beside, |to, value| *to = value);
-            for row in 0..beside.rows().len() {
-                one.row(row).copy_from_slice(beside.row(row));
-                ten.row(row).iter_mut().zip(beside.row(row)).for_each(|(ten, &mut one)| *ten = 10 * one);
-            }
-        }
+        let (mut ones, mut tens) = ([0; 6], [0; 6]);
+        changed_by_blocks(
+            [&mut ones, &mut tens],
+            3,
+            (2, 2),
+            || [0; 4],
+            |room, [mut one, mut ten]| {
+                assert_eq!((one.rows(), one.columns()), (ten.rows(), ten.columns()));
+                let mut beside = Block::beside(room, one.rows(), one.columns());
+                number(&mut beside, |to, value| *to = value);
+                for row in 0..beside.rows().len() {
+                    one.row(row).copy_from_slice(beside.row(row));
+                    ten.row(row).iter_mut().zip(beside.row(row)).for_each(|(ten, &mut one)| *ten = 10 * one);
+                }
+            },
+        );
         assert_eq!((ones, tens), ([0, 1, 2, 10, 11, 12], [0, 10, 20, 100, 110, 120]));
     }
 
@@ -275,25 +340,34 @@ mod tests {
     #[test]
     #[should_panic(expected = "the block's rows")]
     fn a_block_has_no_rows_but_its_own() {
-        changed_by_blocks(&mut [0; 6], 3, (1, 3), |block| block.row(1).fill(1));
+        changed_by_blocks([&mut [0; 6]], 3, (1, 3), || (), |(), [mut block]| block.row(1).fill(1));
     }
 
     #[test]
     fn an_empty_part_that_no_task_asks_for_changes_nothing() {
-        let mut fresh = Fresh::new(3);
-        let parts = fresh.parts([0, 3, 0, 5].into_iter());
-        parts.into_iter().nth(1).unwrap().zeroed().fill(2.0_f32);
+        let fresh = Fresh::new(3, 4, [0, 3]);
+        fresh.part(1).zeroed().fill(2.0_f32);
         assert_eq!(fresh.finish(), [2.0; 3]);
+        assert_eq!(Fresh::<f32>::new(0, 2, [0]).finish(), [0.0; 0]);
+        assert_eq!(Fresh::<f32>::new(0, 0, []).finish(), [0.0; 0]);
     }
 
     #[test]
-    fn parts_that_were_not_asked_for_are_zero() {
-        let mut fresh = Fresh::new(5);
-        fresh.parts([2, 9].into_iter()).remove(0).zeroed().fill(1.0_f64);
+    fn where_a_part_was_not_set_all_is_zero() {
+        let fresh = Fresh::new(5, 2, [2, 9]);
+        fresh.part(0).zeroed().fill(1.0_f64);
+        fresh.part(1);
         assert_eq!(fresh.finish(), [0.0; 5]);
-        let mut twice = Fresh::new(4);
-        twice.parts([4].into_iter()).remove(0).zeroed().fill(1.0_f64);
-        twice.parts([2, 2].into_iter()).remove(1).zeroed().fill(2.0);
-        assert_eq!(twice.finish(), [0.0; 4]);
+        let too_few = Fresh::new(5, 2, [2]);
+        (0..2).for_each(|part| too_few.part(part).zeroed().fill(1.0_f64));
+        assert_eq!(too_few.finish(), [0.0; 5]);
+    }
+
+    #[test]
+    #[should_panic(expected = "part 1 was taken before")]
+    fn a_part_is_taken_once() {
+        let fresh = Fresh::<f32>::new(4, 2, [2]);
+        let _part = fresh.part(1);
+        fresh.part(1);
     }
 }

@@ -13,8 +13,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::deal::deal;
-use crate::fresh::{Block, blocks_of, changed_by_blocks, filled_by_blocks};
+use crate::fresh::{Block, changed_by_blocks, filled_by_blocks};
 use crate::matmul::Matrix;
 use dots::{Factors, dots};
 use product::{product, product_meanwhile};
@@ -87,22 +86,17 @@ pub(super) fn with_weight_gradient<const N: usize>(
     use_row: impl Fn([&mut [f32]; N], &[f32]) + Sync,
 ) {
     let (left, right) = (Matrix::by_rows(gradient, samples, outputs, outputs).transposed(), Matrix::by_rows(x, samples, inputs, inputs));
-    deal(blocks_of(targets, inputs, USED), 1, Vec::new, |room, tasks| {
-        for mut targets in tasks {
-            let Some(first) = targets.first() else { continue };
-            let (rows, columns) = (first.rows(), first.columns());
-            if room.is_empty() {
-                *room = vec![0.0; USED.0.min(outputs) * USED.1.min(inputs)];
+    let room = || vec![0.0; USED.0.min(outputs) * USED.1.min(inputs)];
+    changed_by_blocks(targets, inputs, USED, room, |room, mut targets| {
+        let Some(first) = targets.first() else { return };
+        let mut made = Block::beside(room, first.rows(), first.columns());
+        product_meanwhile(&mut made, left, right, false, |rows, columns| {
+            for target in &targets {
+                rows.clone().for_each(|row| target.fetch(row, columns.clone()));
             }
-            let mut made = Block::beside(room, rows, columns);
-            product_meanwhile(&mut made, left, right, false, |rows, columns| {
-                for target in &targets {
-                    rows.clone().for_each(|row| target.fetch(row, columns.clone()));
-                }
-            });
-            for row in 0..made.rows().len() {
-                use_row(targets.each_mut().map(|target| target.row(row)), made.row(row));
-            }
+        });
+        for row in 0..made.rows().len() {
+            use_row(targets.each_mut().map(|target| target.row(row)), made.row(row));
         }
     });
 }
@@ -117,7 +111,7 @@ pub(super) fn input_gradient(weight: &[f32], gradient: &[f32], [samples, inputs,
 /// [`input_gradient`], added to what there is of it from elsewhere.
 pub(super) fn add_input_gradient(weight: &[f32], gradient: &[f32], [samples, inputs, outputs]: [usize; 3], sum: &mut [f32]) {
     let (left, right) = (Matrix::by_rows(gradient, samples, outputs, outputs), Matrix::by_rows(weight, outputs, inputs, inputs));
-    changed_by_blocks(sum, inputs, block_size(samples, inputs), |block| product(block, left, right, true));
+    changed_by_blocks([sum], inputs, block_size(samples, inputs), || (), |(), [mut block]| product(&mut block, left, right, true));
 }
 
 /// Rows and columns of a product that one task makes: enough columns for whole tiles, enough rows to go over what the task copies, and some eight tasks where that allows.

@@ -7,7 +7,9 @@ use std::slice::{from_mut, from_ref};
 
 use rayon::prelude::*;
 
+use super::arithmetic::WIDE;
 use super::lanes::{self, Back};
+use super::memory::{LANES, Memory, Room};
 use super::packed::Packing;
 use super::places::Places;
 use super::plain::Call;
@@ -18,9 +20,6 @@ use super::warp::{Coordinates, Rows, TILE, tiles, zeros};
 use crate::cpu::{Number, with_scratch};
 use crate::deal::deal;
 use crate::fresh::Fresh;
-
-/// The channels of a task, by what they are packed in: the widest first.
-const LANES: [usize; 3] = [16, 4, 1];
 
 /// What is to be computed on the way back.
 #[derive(Debug, Clone, Copy)]
@@ -47,18 +46,13 @@ struct Bringing<'t, T> {
     to_coordinates: &'t mut [T],
 }
 
-/// What a thread keeps from one task to the next, from a cache line's start on.
-#[repr(C, align(64))]
-struct Memory<'a, T> {
-    /// Of each sample of a task, the coordinates of a tile.
-    rows: [Rows<T>; TOGETHER],
-    /// The gradients to them.
-    slopes: [Rows<T>; TOGETHER],
-    places: Places<'a, T>,
-    /// The packed groups of a task, by their lanes, zero at first: what is around a source is not written again.
-    packed: [Vec<T>; LANES.len()],
-    /// What the gradients to the sources of a task are gathered in, zero between tasks.
-    gathered: Vec<T>,
+/// How the tasks of a call are done.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    /// How many a thread takes together.
+    together: usize,
+    /// The tiles of which coordinates are found at once.
+    tiles: usize,
 }
 
 /// A call with its source packed.
@@ -92,9 +86,9 @@ fn lanes_for(channels: usize) -> usize {
 }
 
 impl<'a> Fused<'a> {
-    /// `None` where the source is better read as it stands.
+    /// `None` where the source is better read as it stands, or nothing is read.
     pub(super) fn new(call: &'a Call<'a>) -> Option<Self> {
-        let packing = Packing::new(call)?;
+        let packing = Packing::new(call).filter(|_| call.pixels > 0)?;
         let widest = LANES[0];
         let groups = (0..call.channels.max(1)).step_by(widest).map(|first| first..call.channels.min(first + widest)).collect();
         Some(Self { call, packing, sizes: call.source.iter().map(|axis| axis.size).collect(), groups })
@@ -102,174 +96,183 @@ impl<'a> Fused<'a> {
 
     /// Equation 3: the output, `N x C x P`, of an input `N x C x source`.
     pub(super) fn sample<T: Number>(&self, input: &[T], coordinates: &impl Coordinates<T>) -> Vec<T> {
-        let mut output = Fresh::new(self.call.samples * self.call.channels * self.call.pixels);
-        let parts = output.parts(self.tasks().map(|(_, group)| group.len() * self.call.pixels));
+        let output = Fresh::new(self.call.samples * self.call.channels * self.call.pixels, self.tasks(), self.lengths(self.call.pixels));
         let threads = rayon::current_num_threads();
-        if threads > 1 && parts.len() < 2 * threads && self.call.pixels > SHARE {
+        if threads > 1 && self.tasks() < 2 * threads && self.call.pixels > SHARE {
             // A pixel is read alone, so that its bits are the same however the pixels are shared out.
-            for (part, (n, group)) in parts.into_iter().zip(self.tasks()) {
-                let (source, values) = (self.planes(input, n, group), part.zeroed());
+            for (task, (n, group)) in (0..self.tasks()).map(|task| (task, self.task(task))) {
+                let (source, values) = (self.planes(input, n, group), output.part(task).zeroed());
                 by_lanes!(group, self.share_group(n, source, values, coordinates));
             }
             return output.finish();
         }
-        deal(
-            parts.into_iter().zip(self.tasks()).collect(),
-            self.samples_together::<T>(),
-            || self.memory(),
-            |memory, tasks| {
-                let group = tasks[0].1.1;
-                let samples = tasks.into_iter().map(|(part, (n, group))| {
-                    // SAFETY: every pixel of every channel is read before anyone asks for the values.
-                    Reading { n, source: self.planes(input, n, group), values: unsafe { part.unset() } }
-                });
-                let mut samples: Vec<_> = samples.collect();
-                by_lanes!(group, self.sample_group(memory, &mut samples, coordinates));
-            },
-        );
+        let plan = self.reading::<T>();
+        deal(self.tasks(), plan.together, |dealt| {
+            self.room(plan, coordinates, Wanted { input: false, coordinates: true }).lend(|places, mut memory| {
+                let mut places = self.places(places);
+                for tasks in dealt {
+                    let (_, group) = self.task(tasks.start);
+                    let samples = tasks.map(|task| {
+                        let (n, group) = self.task(task);
+                        // SAFETY: every pixel of every channel is read before anyone asks for the values.
+                        Reading { n, source: self.planes(input, n, group), values: unsafe { output.part(task).unset() } }
+                    });
+                    let mut samples: Vec<_> = samples.collect();
+                    by_lanes!(group, self.sample_group(plan, (&mut places, &mut memory), &mut samples, coordinates));
+                }
+            });
+        });
         output.finish()
     }
 
     /// Equations 6 and 7: the gradient to the input, `N x C x source`, and those to what the coordinates come from, `N x gradients_len`.
     pub(super) fn gradients<T: Number>(&self, input: &[T], upstream: &[T], coordinates: &impl Coordinates<T>, wanted: Wanted) -> (Vec<T>, Vec<T>) {
         let (plane, length) = (self.call.plane_len(), if wanted.coordinates { coordinates.gradients_len() } else { 0 });
-        let mut to_input = Fresh::new(if wanted.input { self.call.samples * self.call.channels * plane } else { 0 });
-        let mut sums = Fresh::new(self.call.samples * self.groups.len() * length);
-        let parts = to_input.parts(self.tasks().map(|(_, group)| group.len() * plane));
-        let partial = sums.parts(self.tasks().map(|_| length));
-        deal(
-            parts.into_iter().zip(partial).zip(self.tasks()).collect(),
-            self.brought_together::<T>(),
-            || self.memory(),
-            |memory, tasks| {
-                let group = tasks[0].1.1;
-                let samples = tasks.into_iter().map(|((part, sums), (n, group))| {
-                    let (source, upstream) = (self.planes(input, n, group), self.pixels(upstream, n, group));
-                    // SAFETY: a gradient to the source that is wanted is unpacked to every pixel of every channel; the part of another is empty.
-                    Bringing { n, source, upstream, to_source: unsafe { part.unset() }, to_coordinates: sums.zeroed() }
-                });
-                let mut samples: Vec<_> = samples.collect();
-                by_lanes!(group, self.gradients_group(memory, &mut samples, coordinates, wanted));
-            },
-        );
+        let to_input = Fresh::new(if wanted.input { self.call.samples * self.call.channels * plane } else { 0 }, self.tasks(), self.lengths(plane));
+        let sums = Fresh::new(self.tasks() * length, self.tasks(), [length]);
+        let plan = self.bringing::<T>();
+        deal(self.tasks(), plan.together, |dealt| {
+            self.room(plan, coordinates, wanted).lend(|places, mut memory| {
+                let mut places = self.places(places);
+                for tasks in dealt {
+                    let (_, group) = self.task(tasks.start);
+                    let samples = tasks.map(|task| {
+                        let (n, group) = self.task(task);
+                        let (source, upstream) = (self.planes(input, n, group), self.pixels(upstream, n, group));
+                        // SAFETY: a gradient to the source that is wanted is unpacked to every pixel of every channel; the part of another is empty.
+                        Bringing { n, source, upstream, to_source: unsafe { to_input.part(task).unset() }, to_coordinates: sums.part(task).zeroed() }
+                    });
+                    let mut samples: Vec<_> = samples.collect();
+                    by_lanes!(group, self.gradients_group(plan, (&mut places, &mut memory), &mut samples, coordinates, wanted));
+                }
+            });
+        });
         (to_input.finish(), self.sum_of_groups(sums.finish(), length))
     }
 
-    fn sample_group<T: Number, const L: usize>(&self, memory: &mut Memory<'_, T>, samples: &mut [Reading<'_, T>], coordinates: &impl Coordinates<T>) {
-        let (room, first) = (self.room::<L>(), samples[0].n);
-        let Memory { rows, places, packed: kept, .. } = memory;
-        let packed = zeros_at_first(of_lanes::<T, L>(kept), samples.len() * room);
-        with_scratch([L * TILE + ALIGN], |[tile]| {
-            let tile = aligned::<T, L>(tile);
-            for (sample, packed) in samples.iter().zip(packed.chunks_mut(room)) {
-                self.packing.pack(sample.source, aligned::<T, L>(packed));
-            }
-            let rows = &mut rows[..samples.len()];
-            for pixels in tiles(&(0..self.call.pixels), tile_len::<L>()) {
-                coordinates.fill(first..first + samples.len(), pixels.clone(), rows);
-                for ((sample, packed), rows) in samples.iter_mut().zip(packed.chunks_mut(room)).zip(&*rows) {
+    fn sample_group<T: Number, const L: usize>(
+        &self,
+        plan: Plan,
+        (places, memory): (&mut Places<'_, T>, &mut Memory<'_, T>),
+        samples: &mut [Reading<'_, T>],
+        coordinates: &impl Coordinates<T>,
+    ) {
+        let (first, room, at_once) = (samples[0].n, self.packed_len(L), self.packed_at_once(plan, L));
+        let Memory { packed, tile, rows, .. } = memory;
+        let (packed, tile) = (&mut *packed[Memory::<T>::packed_in(L)], in_lanes::<T, L>(tile));
+        for run in tiles(&(0..self.call.pixels), plan.tiles * tile_len(L)) {
+            let tiles_of_run = run.len().div_ceil(TILE);
+            let rows = &mut rows[..samples.len() * tiles_of_run];
+            coordinates.fill(first..first + samples.len(), run.clone(), rows);
+            for (i, (sample, rows)) in samples.iter_mut().zip(rows.chunks(tiles_of_run)).enumerate() {
+                let packed = in_lanes::<T, L>(&mut packed[i % at_once * room..][..room]);
+                if run.start == 0 {
+                    self.packing.pack(sample.source, packed);
+                }
+                for (pixels, rows) in tiles(&run, tile_len(L)).zip(rows) {
                     places.place(rows, pixels.len(), false);
                     let values = Values { numbers: &mut sample.values[pixels.start..], stride: self.call.pixels };
-                    read(places, aligned::<T, L>(packed), &mut tile[..pixels.len()], values);
+                    read(places, packed, &mut tile[..pixels.len()], values);
                 }
             }
-        });
+        }
     }
 
     /// [`sample_group`](Self::sample_group) by all threads, each with a share of the pixels.
     fn share_group<T: Number, const L: usize>(&self, n: usize, source: &[T], values: &mut [T], coordinates: &impl Coordinates<T>) {
-        let mut memory = vec![T::zero(); L * self.packing.pixels + ALIGN];
-        let packed = aligned::<T, L>(&mut memory);
+        // One more vector, for the first to begin where a cache line does.
+        let mut memory = vec![T::zero(); self.packed_len(L) + WIDE];
+        let start = memory.as_ptr().align_offset(64).min(WIDE);
+        let packed = in_lanes::<T, L>(&mut memory[start..]);
         self.packing.pack(source, packed);
         let packed = &*packed;
         let mut shares: Vec<Vec<&mut [T]>> = (0..self.call.pixels.div_ceil(SHARE)).map(|_| Vec::with_capacity(L)).collect();
         for plane in values.chunks_mut(self.call.pixels) {
             shares.iter_mut().zip(plane.chunks_mut(SHARE)).for_each(|(share, part)| share.push(part));
         }
-        shares.into_par_iter().enumerate().for_each_init(
-            || self.places(),
-            |places, (i, share)| {
-                let pixels = i * SHARE..self.call.pixels.min((i + 1) * SHARE);
-                with_scratch([share.len() * pixels.len(), L * TILE + ALIGN], |[planes, tile]| {
-                    let (tile, mut rows) = (aligned::<T, L>(tile), zeros());
-                    for tile_pixels in tiles(&pixels, tile_len::<L>()) {
-                        coordinates.fill(n..n + 1, tile_pixels.clone(), from_mut(&mut rows));
-                        places.place(&rows, tile_pixels.len(), false);
-                        let values = Values { numbers: &mut planes[tile_pixels.start - pixels.start..], stride: pixels.len() };
-                        read(places, packed, &mut tile[..tile_pixels.len()], values);
-                    }
-                    share.into_iter().zip(planes.chunks(pixels.len())).for_each(|(part, plane)| part.copy_from_slice(plane));
-                });
-            },
-        );
+        let room = Places::<T>::room(self.call.sampler, self.sizes.len());
+        shares.into_par_iter().enumerate().for_each(|(i, share)| {
+            let pixels = i * SHARE..self.call.pixels.min((i + 1) * SHARE);
+            with_scratch([room, share.len() * pixels.len(), L * TILE], |[places, planes, tile]| {
+                let (mut places, tile, mut rows) = (self.places(places), in_lanes::<T, L>(tile), zeros());
+                for tile_pixels in tiles(&pixels, tile_len(L)) {
+                    coordinates.fill(n..n + 1, tile_pixels.clone(), from_mut(&mut rows));
+                    places.place(&rows, tile_pixels.len(), false);
+                    let values = Values { numbers: &mut planes[tile_pixels.start - pixels.start..], stride: pixels.len() };
+                    read(&places, packed, &mut tile[..tile_pixels.len()], values);
+                }
+                share.into_iter().zip(planes.chunks(pixels.len())).for_each(|(part, plane)| part.copy_from_slice(plane));
+            });
+        });
     }
 
     fn gradients_group<T: Number, const L: usize>(
         &self,
-        memory: &mut Memory<'_, T>,
+        plan: Plan,
+        (places, memory): (&mut Places<'_, T>, &mut Memory<'_, T>),
         samples: &mut [Bringing<'_, T>],
         coordinates: &impl Coordinates<T>,
         wanted: Wanted,
     ) {
-        let (count, first) = (samples.len(), samples[0].n);
-        let room = |wanted: bool| if wanted { self.room::<L>() } else { ALIGN };
-        // A single channel is gathered in cells of four.
-        let (packed_room, gathered_room) = (room(wanted.coordinates), if L == 1 { 4 } else { 1 } * room(wanted.input));
-        let (packed_len, gathered_len) = (count * packed_room, count * gathered_room);
-        let lengths = [room(wanted.input), L * TILE + ALIGN, 16 * count * coordinates.sums_len() + ALIGN];
-        let Memory { rows, slopes, places, packed: kept, gathered } = memory;
-        let packed = zeros_at_first(of_lanes::<T, L>(kept), packed_len);
-        let gathered = zeros_at_first(gathered, gathered_len);
-        with_scratch(lengths, |[unfolded, tile, sums]| {
-            let tile = aligned::<T, L>(tile);
-            let sums = &mut aligned::<T, 16>(sums)[..count * coordinates.sums_len()];
-            sums.fill([T::zero(); 16]);
-            if wanted.coordinates {
-                for (sample, packed) in samples.iter().zip(packed.chunks_mut(packed_room)) {
-                    self.packing.pack(sample.source, aligned::<T, L>(packed));
-                }
-            }
-            let end = samples[count - 1].n + 1;
-            let (rows, slopes) = (&mut rows[..end - first], &mut slopes[..end - first]);
-            for pixels in tiles(&(0..self.call.pixels), tile_len::<L>()) {
-                coordinates.fill(first..end, pixels.clone(), rows);
-                let sources = packed.chunks_mut(packed_room).zip(gathered.chunks_mut(gathered_room));
-                let mut placed = None;
-                for (i, (sample, (packed, gathered))) in samples.iter_mut().zip(sources).enumerate() {
-                    let of_sample = sample.n - first;
-                    // The next group of the same sample reads at the same places.
-                    if placed.replace(sample.n) != Some(sample.n) {
-                        places.place(&rows[of_sample], pixels.len(), wanted.coordinates);
-                    }
-                    let slopes = &mut slopes[of_sample];
-                    let upstream = Pixels { numbers: &sample.upstream[pixels.start..], stride: self.call.pixels, count: pixels.len() };
-                    let coordinates_of = wanted.coordinates.then_some((&*aligned::<T, L>(packed), &mut *slopes));
-                    back(places, upstream, tile, coordinates_of, wanted.input.then_some(aligned::<T, L>(gathered)));
-                    if wanted.coordinates {
-                        coordinates.store(pixels.clone(), slopes, sample.to_coordinates);
-                    }
-                    if wanted.coordinates && rows.len() < count {
-                        // Each group's by itself, for their sums to be the same wherever they are done.
-                        let sums = &mut sums[i * coordinates.sums_len()..][..coordinates.sums_len()];
-                        coordinates.pass_back(pixels.clone(), from_ref(&rows[of_sample]), from_mut(slopes), sums);
-                    }
-                }
-                if wanted.coordinates && rows.len() == count {
-                    coordinates.pass_back(pixels, rows, slopes, sums);
-                }
-            }
+        let (count, first, end, at_once) = (samples.len(), samples[0].n, samples[samples.len() - 1].n + 1, self.packed_at_once(plan, L));
+        let room = |wanted: bool| if wanted { self.packed_len(L) } else { 0 };
+        let (packed_room, gathered_room) = (room(wanted.coordinates), cell_len(L) * room(wanted.input));
+        // The groups of a sample read at the same places.
+        let (shared, sums_len) = (end - first < count, coordinates.sums_len());
+        let Memory { packed, gathered, unfolded, tile, sums, rows } = memory;
+        let (packed, tile) = (&mut *packed[Memory::<T>::packed_in(L)], in_lanes::<T, L>(tile));
+        let (kept, rows) = rows.split_at_mut(1);
+        let sums = &mut sums.as_chunks_mut().0[..count * sums_len];
+        sums.fill([T::zero(); WIDE]);
+        for run in tiles(&(0..self.call.pixels), plan.tiles * tile_len(L)) {
+            let tiles_of_run = run.len().div_ceil(TILE);
+            let rows = &mut rows[..(end - first) * tiles_of_run];
+            coordinates.fill(first..end, run.clone(), rows);
             for (i, sample) in samples.iter_mut().enumerate() {
-                coordinates.add_up(&sums[i * coordinates.sums_len()..][..coordinates.sums_len()], sample.to_coordinates);
-                if wanted.input {
-                    let gathered = aligned::<T, L>(&mut gathered[i * gathered_room..][..gathered_room]);
-                    if L == 1 {
-                        self.packing.unpack_cells(gathered.as_flattened_mut().as_chunks_mut().0, places.below(), aligned(unfolded), sample.to_source);
-                    } else {
-                        self.packing.unpack(gathered, sample.to_source);
+                let packed = in_lanes::<T, L>(&mut packed[i % at_once * packed_room..][..packed_room]);
+                let gathered = in_lanes::<T, L>(&mut gathered[i % at_once * gathered_room..][..gathered_room]);
+                if wanted.coordinates && run.start == 0 {
+                    self.packing.pack(sample.source, packed);
+                }
+                let rows = &mut rows[(sample.n - first) * tiles_of_run..][..tiles_of_run];
+                for (pixels, rows) in tiles(&run, tile_len(L)).zip(rows) {
+                    if i == 0 || !shared {
+                        places.place(rows, pixels.len(), wanted.coordinates);
+                        if wanted.coordinates && coordinates.looks_back() {
+                            kept[0] = *rows;
+                        }
+                    }
+                    let upstream = Pixels { numbers: &sample.upstream[pixels.start..], stride: self.call.pixels, count: pixels.len() };
+                    // The coordinates give way to the gradients to them.
+                    back(places, upstream, tile, wanted.coordinates.then_some((&*packed, &mut *rows)), wanted.input.then_some(&mut *gathered));
+                    if wanted.coordinates {
+                        coordinates.store(pixels.clone(), rows, sample.to_coordinates);
+                        coordinates.bring_back(&kept[0], rows, pixels.len());
+                        if shared {
+                            // Each group's by itself, for their sums to be the same wherever they are done.
+                            coordinates.pass_back(pixels, from_ref(rows), &mut sums[i * sums_len..][..sums_len]);
+                        }
                     }
                 }
+                if wanted.input && run.end == self.call.pixels {
+                    self.unpack(gathered, places.below(), unfolded.as_chunks_mut().0, sample.to_source);
+                }
             }
-        });
+            if wanted.coordinates && !shared {
+                coordinates.pass_back(run, rows, sums);
+            }
+        }
+        for (i, sample) in samples.iter_mut().enumerate() {
+            coordinates.add_up(&sums[i * sums_len..][..sums_len], sample.to_coordinates);
+        }
+    }
+
+    /// What was gathered for a source to its planes; it is zero afterwards.
+    fn unpack<T: Number, const L: usize>(&self, gathered: &mut [[T; L]], below: usize, unfolded: &mut [[T; 1]], planes: &mut [T]) {
+        match L {
+            1 => self.packing.unpack_cells(gathered.as_flattened_mut().as_chunks_mut().0, below, unfolded, planes),
+            _ => self.packing.unpack(gathered, planes),
+        }
     }
 
     /// Partial sums, `N x groups x length`, added in order.
@@ -290,21 +293,23 @@ impl<'a> Fused<'a> {
         partial
     }
 
-    /// The numbers of a packed source, with some to spare.
-    fn room<const L: usize>(&self) -> usize {
-        L * self.packing.pixels + ALIGN
+    /// How the output is read: small samples together, for they share what they read of B; of up to four channels each from its first pixel to its last, before the next is
+    /// begun, where there is room for the coordinates of all.
+    fn reading<T: Number>(&self) -> Plan {
+        let together = if self.groups.len() == 1 && self.fit_together::<T>(TOGETHER) { TOGETHER } else { 1 };
+        let whole = self.call.pixels.div_ceil(TILE);
+        let whole_fits = lanes_for(self.groups[0].len()) <= 4 && together * whole * size_of::<Rows<T>>() <= MOST_TOGETHER;
+        Plan { together, tiles: if together > 1 && whole_fits { whole } else { 1 } }
     }
 
-    /// The samples that a thread takes together: more than one where they are small and many.
-    fn samples_together<T>(&self) -> usize {
-        if self.groups.len() == 1 && self.fit_together::<T>(TOGETHER) { TOGETHER } else { 1 }
-    }
-
-    /// The samples that a thread brings gradients back of together, or else the groups of one: they share the weights of their taps and their slopes.
-    fn brought_together<T>(&self) -> usize {
+    /// How gradients are brought back: small samples together, or else the groups of one, for they share the weights of their taps and their slopes.
+    fn bringing<T: Number>(&self) -> Plan {
         let groups = self.groups.len();
         let alike = self.groups.first().map(|group| lanes_for(group.len())) == self.groups.last().map(|group| lanes_for(group.len()));
-        if groups > 1 && alike && self.fit_together::<T>(groups) { groups } else { self.samples_together::<T>() }
+        match groups > 1 && alike && self.fit_together::<T>(groups) {
+            true => Plan { together: groups, tiles: 1 },
+            false => self.reading::<T>(),
+        }
     }
 
     /// Whether so many groups of channels are small enough, and all of them many enough, to be taken together.
@@ -314,17 +319,55 @@ impl<'a> Fused<'a> {
         small && self.call.samples * self.groups.len() >= 4 * most * rayon::current_num_threads()
     }
 
-    /// Every sample and group of its channels.
-    fn tasks(&self) -> impl Iterator<Item = (usize, &Range<usize>)> {
-        (0..self.call.samples).flat_map(|n| self.groups.iter().map(move |group| (n, group)))
+    /// What a thread needs room for.
+    fn room<T: Number>(&self, plan: Plan, coordinates: &impl Coordinates<T>, wanted: Wanted) -> Room {
+        let mut room = Room {
+            places: Places::<T>::room(self.call.sampler, self.sizes.len()),
+            sums: WIDE * plan.together * coordinates.sums_len(),
+            tiles: 1 + plan.together * plan.tiles,
+            ..Room::default()
+        };
+        for lanes in self.groups.iter().map(|group| lanes_for(group.len())) {
+            let packed = self.packed_at_once(plan, lanes) * self.packed_len(lanes);
+            if wanted.coordinates {
+                room.packed[Memory::<T>::packed_in(lanes)] = packed;
+            }
+            if wanted.input {
+                room.gathered = room.gathered.max(cell_len(lanes) * packed);
+                room.unfolded = self.packed_len(1);
+            }
+            room.tile = room.tile.max(lanes * tile_len(lanes));
+        }
+        room
     }
 
-    fn places<T: Number>(&self) -> Places<'_, T> {
-        Places::new(self.call.sampler, &self.packing, &self.sizes)
+    /// How many sources of so many lanes are packed at once: one where a sample is done before the next begins.
+    fn packed_at_once(&self, plan: Plan, lanes: usize) -> usize {
+        if plan.tiles * tile_len(lanes) >= self.call.pixels { 1 } else { plan.together }
     }
 
-    fn memory<T: Number>(&self) -> Memory<'_, T> {
-        Memory { places: self.places(), rows: [zeros(); TOGETHER], slopes: [zeros(); TOGETHER], packed: Default::default(), gathered: Vec::new() }
+    /// The numbers of a packed source, whole vectors, with one to spare for loops that read a few beyond the last tap.
+    fn packed_len(&self, lanes: usize) -> usize {
+        (lanes * self.packing.pixels).next_multiple_of(WIDE) + WIDE
+    }
+
+    /// How many tasks: for every sample each group of its channels.
+    fn tasks(&self) -> usize {
+        self.call.samples * self.groups.len()
+    }
+
+    /// The sample of a task and its channels.
+    fn task(&self, task: usize) -> (usize, &Range<usize>) {
+        (task / self.groups.len(), &self.groups[task % self.groups.len()])
+    }
+
+    /// The numbers of each group of channels, of so many a plane.
+    fn lengths(&self, plane: usize) -> impl Iterator<Item = usize> {
+        self.groups.iter().map(move |group| group.len() * plane)
+    }
+
+    fn places<'m, T: Number>(&'m self, memory: &'m mut [T]) -> Places<'m, T> {
+        Places::new(self.call.sampler, &self.packing, &self.sizes, memory)
     }
 
     /// The channels of a task in the input.
@@ -374,55 +417,39 @@ fn back<T: Number, const L: usize>(
         to_lanes(upstream.numbers, upstream.stride, tile);
         return lanes::back(places, &mut Back { upstream: tile, coordinates, source });
     }
-    let of_one = &upstream.numbers[..upstream.count];
+    if L == 4 {
+        let coordinates = coordinates.map(|(packed, gradient)| (packed.as_flattened().as_chunks().0, gradient));
+        return quads::back(places, upstream, coordinates, source.map(|source| source.as_flattened_mut().as_chunks_mut().0));
+    }
+    let upstream = &upstream.numbers[..upstream.count];
     if let Some((packed, gradient)) = coordinates {
-        match L {
-            1 => single::slopes(places, packed.as_flattened(), of_one, gradient),
-            _ => quads::slopes(places, packed.as_flattened().as_chunks().0, upstream, gradient),
-        }
+        single::slopes(places, packed.as_flattened(), upstream, gradient);
     }
     if let Some(source) = source {
-        let cells = source.as_flattened_mut().as_chunks_mut().0;
-        match L {
-            1 => single::scatter(places, of_one, cells),
-            _ => quads::scatter(places, upstream, cells),
-        }
+        single::scatter(places, upstream, source.as_flattened_mut().as_chunks_mut().0);
     }
 }
 
-/// The pixels of a tile of L lanes: its numbers and the weights of its taps stay in a core's first cache.
-const fn tile_len<const L: usize>() -> usize {
-    if L > 4 { 128 } else { TILE }
+/// The pixels of a tile of so many lanes: its numbers and the weights of its taps stay in a core's first cache.
+const fn tile_len(lanes: usize) -> usize {
+    if lanes > 4 { 128 } else { TILE }
 }
 
-/// The samples that a thread may take together: they share what they read of B.
+/// The numbers that are gathered for each of a packed pixel's: a single channel is gathered in cells.
+const fn cell_len(lanes: usize) -> usize {
+    if lanes == 1 { 4 } else { 1 }
+}
+
+/// The samples that a thread may take together.
 const TOGETHER: usize = 2;
 
-/// The bytes of the packed sources that are taken together: with their gradients they take half of a core's second cache.
+/// The bytes of the packed sources that are taken together, and of their coordinates: with the gradients they take half of a core's second cache.
 const MOST_TOGETHER: usize = 1 << 18;
 
 /// The pixels that a thread takes at a time where there are few samples.
 const SHARE: usize = 16 * TILE;
 
-/// Numbers to spare for [`aligned`], and for loops that read a few beyond the last tap.
-const ALIGN: usize = 32;
-
-/// What a thread keeps for groups of so many lanes.
-fn of_lanes<T, const L: usize>(kept: &mut [Vec<T>; LANES.len()]) -> &mut Vec<T> {
-    &mut kept[LANES.iter().position(|&lanes| lanes == L).unwrap_or_default()]
-}
-
-/// So many numbers of what a thread keeps: zero when they are first asked for.
-fn zeros_at_first<T: Number>(kept: &mut Vec<T>, length: usize) -> &mut [T] {
-    if kept.len() < length {
-        // Not grown: what has moved in memory would no longer lie where a cache line begins.
-        *kept = vec![T::zero(); length];
-    }
-    &mut kept[..length]
-}
-
-/// Working memory from a cache line's start on, so that no vector of lanes straddles two.
-fn aligned<T: Number, const L: usize>(memory: &mut [T]) -> &mut [[T; L]] {
-    let start = memory.as_ptr().align_offset(64).min(ALIGN / 2);
-    memory[start..].as_chunks_mut().0
+/// Numbers as lanes of pixels.
+fn in_lanes<T, const L: usize>(numbers: &mut [T]) -> &mut [[T; L]] {
+    numbers.as_chunks_mut().0
 }

@@ -187,7 +187,8 @@ mod tests {
             let sampler = Sampler { kernel: Arc::new(Bilinear), boundary, align_corners: false };
             let call = Call::new(&sampler, &[1, WIDE, 9, 11], &[1, count])?;
             let packing = Packing::new(&call).unwrap();
-            let mut places = Places::<f32>::new(&sampler, &packing, &[11, 9]);
+            let mut memory = vec![0.0; Places::<f32>::room(&sampler, 2)];
+            let mut places = Places::new(&sampler, &packing, &[11, 9], &mut memory);
             let mut rows = zeros();
             rows[..2].iter_mut().flatten().zip(draws.numbers(2 * TILE)).for_each(|(row, x): (_, f32)| *row = 1.3 * x);
             places.place(&rows, count, true);

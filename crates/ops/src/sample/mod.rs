@@ -21,6 +21,7 @@ mod cuda;
 mod fused;
 mod gradient;
 mod lanes;
+mod memory;
 mod op;
 mod packed;
 mod places;

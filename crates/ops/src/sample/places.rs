@@ -1,7 +1,7 @@
 //! Where the pixels of a tile read a packed source, and with what weights.
 
 use stn_core::taps::{AxisTaps, SourceAxis};
-use stn_core::{Boundary, Real, widest};
+use stn_core::{Boundary, widest};
 
 use super::Sampler;
 use super::arithmetic::{Lanes, WIDE};
@@ -20,13 +20,14 @@ pub(super) struct Places<'a, T> {
     pub jacobian: Rows<T>,
     firsts: [[i32; TILE]; 3],
     /// The weight of each tap on x, y, z: tap `t` of pixel `i` at `[axis][t][i]`.
-    pub weights: [Table<T>; 3],
+    pub weights: [Table<'a, T>; 3],
     /// The derivatives of the weights with respect to the coordinate in pixels.
-    pub slopes: [Table<T>; 3],
+    pub slopes: [Table<'a, T>; 3],
     sampler: &'a Sampler,
     packing: &'a Packing,
-    /// The axes of the source.
-    axes: Vec<SourceAxis>,
+    /// The axes of the source, x, y, z, and how many there are.
+    axes: [SourceAxis; 3],
+    dims: usize,
     /// Whether the kernel is linear, and zeros lie around an image: the slopes of its weights are -1 and 1.
     pub linear: bool,
     /// The highest of `first`.
@@ -35,62 +36,49 @@ pub(super) struct Places<'a, T> {
     last: usize,
 }
 
-/// A number for each tap on an axis and each pixel of a tile. Rows begin where a cache line does: no vector of them straddles two.
-pub(super) struct Table<T> {
-    memory: Vec<T>,
-    start: usize,
-    rows: usize,
-}
-
-impl<T: Real> Table<T> {
-    fn new(rows: usize, value: T) -> Self {
-        let memory = vec![value; rows * TILE + ALIGN];
-        // Memory that a vector has does not move.
-        Self { start: memory.as_ptr().align_offset(64).min(ALIGN), memory, rows }
-    }
-
-    /// The rows of a table: its taps.
-    #[inline(always)]
-    pub(super) fn len(&self) -> usize {
-        self.rows
-    }
-
-    #[inline(always)]
-    fn rows(&self) -> &[[T; TILE]] {
-        &self.memory[self.start..].as_chunks().0[..self.rows]
-    }
-
-    /// The rows of two taps.
-    #[cfg(target_arch = "x86_64")]
-    fn pair_mut(&mut self) -> &mut [[T; TILE]; 2] {
-        self.rows_mut().first_chunk_mut().expect("a linear kernel has two taps")
-    }
-
-    fn rows_mut(&mut self) -> &mut [[T; TILE]] {
-        &mut self.memory[self.start..].as_chunks_mut().0[..self.rows]
-    }
-}
+/// A number for each tap on an axis and each pixel of a tile.
+pub(super) type Table<'a, T> = &'a mut [[T; TILE]];
 
 /// Sources with fewer pixels on every axis have places that any number type tells apart.
 const MOST_LINEAR: usize = 1 << 23;
 
-/// Numbers to spare for a cache line to begin among.
-const ALIGN: usize = 16;
-
 impl<'a, T: Lanes> Places<'a, T> {
-    /// Room for a tile's taps. `sizes` are those of the source's x, y (, z).
-    pub(super) fn new(sampler: &'a Sampler, packing: &'a Packing, sizes: &[usize]) -> Self {
+    /// The taps on x, y and z of a source of so many axes.
+    fn taps_of(sampler: &Sampler, dims: usize) -> [usize; 3] {
         let support = sampler.kernel.support();
-        let taps = [support, support, if sizes.len() == 3 { support } else { 1 }];
+        [support, support, if dims == 3 { support } else { 1 }]
+    }
+
+    /// How many numbers the tables of a source of so many axes are.
+    pub(super) fn room(sampler: &Sampler, dims: usize) -> usize {
+        2 * TILE * Self::taps_of(sampler, dims).iter().sum::<usize>()
+    }
+
+    /// Room for a tile's taps, in `memory`: there is [`room`](Self::room). Where that begins where a cache line does, so does every row of the tables, and no vector of them
+    /// straddles two. `sizes` are those of the source's x, y (, z).
+    pub(super) fn new(sampler: &'a Sampler, packing: &'a Packing, sizes: &[usize], memory: &'a mut [T]) -> Self {
+        let (dims, taps) = (sizes.len(), Self::taps_of(sampler, sizes.len()));
         let [_, row, plane] = &packing.axes;
         let small = sizes.iter().all(|&size| size < MOST_LINEAR);
-        let linear = sampler.kernel.is_linear() && support == 2 && sampler.boundary == Boundary::Zeros && sizes.len() == 2 && small;
-        let axes: Vec<_> = sizes.iter().map(|&size| SourceAxis { size, boundary: sampler.boundary, align_corners: sampler.align_corners }).collect();
-        let (mut slopes, mut jacobian) = (taps.map(|taps| Table::new(taps, T::zero())), zeros());
+        let linear = sampler.kernel.is_linear() && taps[0] == 2 && sampler.boundary == Boundary::Zeros && dims == 2 && small;
+        let axes: [_; 3] = std::array::from_fn(|a| {
+            let size = sizes.get(a).copied().unwrap_or(1);
+            SourceAxis { size, boundary: sampler.boundary, align_corners: sampler.align_corners }
+        });
+        let mut rest = memory.as_chunks_mut().0;
+        let mut table = |taps: usize, value: T| -> Table<'a, T> {
+            let (table, tail) = std::mem::take(&mut rest).split_at_mut(taps);
+            rest = tail;
+            table.as_flattened_mut().fill(value);
+            table
+        };
+        // An image has one tap on z, of weight one.
+        let (weights, mut slopes) = (taps.map(|taps| table(taps, T::one())), taps.map(|taps| table(taps, T::zero())));
+        let mut jacobian = zeros();
         if linear {
             // They stay as they are where the vectors have a loop for linear kernels.
-            slopes.iter_mut().take(2).for_each(|slopes| slopes.rows_mut().iter_mut().zip([-T::one(), T::one()]).for_each(|(row, slope)| row.fill(slope)));
-            axes.iter().zip(&mut jacobian).for_each(|(axis, row)| row.fill(axis.scale()));
+            slopes[..2].iter_mut().for_each(|slopes| slopes.iter_mut().zip([-T::one(), T::one()]).for_each(|(row, slope)| row.fill(slope)));
+            axes.iter().zip(&mut jacobian).take(dims).for_each(|(axis, row)| row.fill(axis.scale()));
         }
         Self {
             linear,
@@ -99,9 +87,9 @@ impl<'a, T: Lanes> Places<'a, T> {
             sampler,
             packing,
             axes,
+            dims,
             first: [0; TILE],
-            // An image has one tap on z, of weight one.
-            weights: taps.map(|taps| Table::new(taps, T::one())),
+            weights,
             slopes,
             jacobian,
             firsts: [[0; TILE]; 3],
@@ -110,9 +98,9 @@ impl<'a, T: Lanes> Places<'a, T> {
 
     /// The tables of the taps with as many taps on x and y, and on z, as the compiler knows of; all where that is 0.
     #[inline(always)]
-    pub(super) fn taps<'t, const S: usize, const Z: usize>(&self, tables: &'t [Table<T>; 3]) -> [&'t [[T; TILE]]; 3] {
+    pub(super) fn taps<'t, const S: usize, const Z: usize>(&self, tables: &'t [Table<'_, T>; 3]) -> [&'t [[T; TILE]]; 3] {
         let (support, depth) = if S == 0 { (tables[0].len(), tables[2].len()) } else { (S, Z) };
-        [&tables[0].rows()[..support], &tables[1].rows()[..support], &tables[2].rows()[..depth]]
+        [&tables[0][..support], &tables[1][..support], &tables[2][..depth]]
     }
 
     /// How far a tap lies behind the first, in packed pixels.
@@ -147,12 +135,12 @@ impl<'a, T: Lanes> Places<'a, T> {
 
     /// [`place`](Self::place), an axis after the other.
     fn place_axes(&mut self, rows: &Rows<T>, pixels: usize, slopes: bool) {
-        for (a, axis) in self.axes.iter().enumerate() {
-            let (first, weights, jacobian) = (&mut self.firsts[a], self.weights[a].rows_mut(), &mut self.jacobian[a]);
-            let slopes = if slopes { Some(self.slopes[a].rows_mut()) } else { None };
+        for (a, axis) in self.axes.iter().enumerate().take(self.dims) {
+            let (first, weights, jacobian) = (&mut self.firsts[a], &mut *self.weights[a], &mut self.jacobian[a]);
+            let slopes = if slopes { Some(&mut *self.slopes[a]) } else { None };
             T::taps(self.sampler.kernel.as_ref(), axis, &rows[a][..pixels], AxisTaps { first, weights, slopes, jacobian });
         }
-        place(self.packing, self.axes.len(), pixels, &self.firsts, &mut self.first, &mut self.highest);
+        place(self.packing, self.dims, pixels, &self.firsts, &mut self.first, &mut self.highest);
     }
 }
 
@@ -219,11 +207,12 @@ mod tests {
             for (i, x) in far.into_iter().enumerate() {
                 (rows[0][i], rows[1][20 + i], rows[0][40 + i], rows[1][40 + i]) = (x, x, x, x);
             }
-            let mut packed = vec![[0.0]; packing.pixels + ALIGN];
+            let mut packed = vec![[0.0]; packing.pixels + WIDE];
             packing.pack(&draws.numbers(size[0] * size[1]), &mut packed);
             let upstream = draws.numbers::<f32>(TILE);
             let reads = |place: fn(&mut Places<'_, f32>, &Rows<f32>)| {
-                let mut places = Places::<f32>::new(&sampler, &packing, &size);
+                let mut memory = vec![0.0; Places::<f32>::room(&sampler, 2)];
+                let mut places = Places::new(&sampler, &packing, &size, &mut memory);
                 assert!(places.linear);
                 place(&mut places, &rows);
                 let (mut values, mut slopes) = (vec![0.0; TILE], zeros());

@@ -29,14 +29,12 @@ pub(super) fn read<T: Lanes>(places: &Places<'_, T>, source: &[Quad<T>], values:
     unrolled!(places, read_taps(places, source, values, stride, count));
 }
 
-/// Equation 7: the gradient to the normalised coordinates.
-pub(super) fn slopes<T: Lanes>(places: &Places<'_, T>, source: &[Quad<T>], upstream: Pixels<'_, T>, gradient: &mut Rows<T>) {
-    unrolled!(places, slopes_of_taps(places, source, upstream, gradient));
-}
+/// A packed source, and room for the gradient to the normalised coordinates at which it is read.
+pub(super) type Slopes<'a, T> = (&'a [Quad<T>], &'a mut Rows<T>);
 
-/// Equation 6: adds the tile's part to the gradient to the packed source.
-pub(super) fn scatter<T: Lanes>(places: &Places<'_, T>, upstream: Pixels<'_, T>, source: &mut [Quad<T>]) {
-    unrolled!(places, scatter_taps(places, upstream, source));
+/// Equations 6 and 7: the gradient to the normalised coordinates, and the tile's part of that to the packed source, which is added to it; each where it is wanted.
+pub(super) fn back<T: Lanes>(places: &Places<'_, T>, upstream: Pixels<'_, T>, coordinates: Option<Slopes<'_, T>>, source: Option<&mut [Quad<T>]>) {
+    unrolled!(places, back_taps(places, upstream, coordinates, source));
 }
 
 widest! {
@@ -44,11 +42,7 @@ widest! {
 }
 
 widest! {
-    fn slopes_of_taps[T: Lanes; S, Z](places: &Places<'_, T>, source: &[Quad<T>], upstream: Pixels<'_, T>, gradient: &mut Rows<T>) = slopes_body
-}
-
-widest! {
-    fn scatter_taps[T: Lanes; S, Z](places: &Places<'_, T>, upstream: Pixels<'_, T>, source: &mut [Quad<T>]) = scatter_body
+    fn back_taps[T: Lanes; S, Z](places: &Places<'_, T>, upstream: Pixels<'_, T>, coordinates: Option<Slopes<'_, T>>, source: Option<&mut [Quad<T>]>) = back_body
 }
 
 #[inline(always)]
@@ -118,17 +112,36 @@ unsafe fn read_four<T: Lanes, const FIRST: usize, const S: usize, const Z: usize
 }
 
 #[inline(always)]
-fn slopes_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
+fn back_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
+    places: &Places<'_, T>,
+    upstream: Pixels<'_, T>,
+    coordinates: Option<Slopes<'_, T>>,
+    source: Option<&mut [Quad<T>]>,
+) {
+    assert!(
+        coordinates.as_ref().is_none_or(|(source, _)| places.reach() <= source.len()) && source.as_ref().is_none_or(|source| places.reach() <= source.len())
+    );
+    if let (2, 1, Some(two_taps)) = (S, Z, T::two_taps::<LEVEL>()) {
+        // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the sources; and the loop is that of the level.
+        return unsafe { (two_taps.back_of_quads)(places, upstream, coordinates, source) };
+    }
+    if let Some((source, gradient)) = coordinates {
+        slopes::<T, S, Z, LEVEL>(places, source, upstream, gradient);
+    }
+    if let Some(source) = source {
+        scatter::<T, S, Z, LEVEL>(places, upstream, source);
+    }
+}
+
+/// Equation 7.
+#[inline(always)]
+fn slopes<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(
     places: &Places<'_, T>,
     source: &[Quad<T>],
     upstream: Pixels<'_, T>,
     gradient: &mut Rows<T>,
 ) {
     assert!(places.reach() <= source.len());
-    if let (2, 1, Some(two_taps)) = (S, Z, T::two_taps::<LEVEL>()) {
-        // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loops are those of the level.
-        return unsafe { (two_taps.slopes_of_quads)(places, source, upstream, gradient) };
-    }
     // An image needs no gradient to z.
     let axes = if is_image(S, Z) { 2 } else { 3 };
     for i in 0..upstream.count.div_ceil(WIDE).min(TILE / WIDE) {
@@ -194,13 +207,10 @@ unsafe fn slopes_of_four<T: Lanes, const FIRST: usize, const S: usize, const Z: 
     [to_x, to_y, to_z]
 }
 
+/// Equation 6.
 #[inline(always)]
-fn scatter_body<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: Pixels<'_, T>, source: &mut [Quad<T>]) {
+fn scatter<T: Lanes, const S: usize, const Z: usize, const LEVEL: usize>(places: &Places<'_, T>, upstream: Pixels<'_, T>, source: &mut [Quad<T>]) {
     assert!(places.reach() <= source.len());
-    if let (2, 1, Some(two_taps)) = (S, Z, T::two_taps::<LEVEL>()) {
-        // SAFETY: so many taps, of an image; none lies beyond `reach`, which is within the source; and the loops are those of the level.
-        return unsafe { (two_taps.scatter_quads)(places, upstream, source) };
-    }
     for i in 0..upstream.count.div_ceil(WIDE).min(TILE / WIDE) {
         let upstream = T::squares::<LEVEL>(&upstream.channels(i));
         // SAFETY: no tap lies beyond `reach`, which is within the source.
@@ -288,6 +298,8 @@ mod tests {
     use super::super::warp::zeros;
     use super::*;
 
+    type BackTaps = fn(&Places<'_, f32>, Pixels<'_, f32>, Option<Slopes<'_, f32>>, Option<&mut [Quad<f32>]>);
+
     #[test]
     fn the_loops_for_two_taps_give_the_bits_of_the_general_ones() -> Result<()> {
         let mut draws = Draws(5);
@@ -295,7 +307,8 @@ mod tests {
         for (channels, count) in (2..=4).flat_map(|channels| [1, 15, 16, 17, 100, TILE].map(|count| (channels, count))) {
             let call = Call::new(&sampler, &[1, channels, 9, 11], &[1, count])?;
             let packing = Packing::new(&call).unwrap();
-            let mut places = Places::<f32>::new(&sampler, &packing, &[11, 9]);
+            let mut memory = vec![0.0; Places::<f32>::room(&sampler, 2)];
+            let mut places = Places::new(&sampler, &packing, &[11, 9], &mut memory);
             let mut rows = zeros();
             rows[..2].iter_mut().flatten().zip(draws.numbers(2 * TILE)).for_each(|(row, x): (_, f32)| *row = 1.3 * x);
             places.place(&rows, count, true);
@@ -310,15 +323,17 @@ mod tests {
             read_taps::<f32, 0, 0>(&places, &source, &mut read_generally, stride, count);
             assert_eq!(read, read_generally, "{channels} channels, {count} pixels");
 
-            let (mut slopes, mut slopes_generally) = (zeros(), zeros());
-            slopes_of_taps::<f32, 2, 1>(&places, &source, upstream, &mut slopes);
-            slopes_of_taps::<f32, 0, 0>(&places, &source, upstream, &mut slopes_generally);
-            assert_eq!(slopes[..2], slopes_generally[..2], "{channels} channels, {count} pixels");
-
-            let (mut gathered, mut gathered_generally) = (source.clone(), source);
-            scatter_taps::<f32, 2, 1>(&places, upstream, &mut gathered);
-            scatter_taps::<f32, 0, 0>(&places, upstream, &mut gathered_generally);
-            assert_eq!(gathered, gathered_generally, "{channels} channels, {count} pixels");
+            // Both gradients, and each by itself.
+            for (to_coordinates, to_source) in [(true, true), (true, false), (false, true)] {
+                let back = |back: BackTaps| {
+                    let (mut slopes, mut gathered) = (zeros(), source.clone());
+                    back(&places, upstream, to_coordinates.then_some((&source, &mut slopes)), to_source.then_some(&mut gathered));
+                    (slopes, gathered)
+                };
+                let (special, general) = (back(back_taps::<f32, 2, 1>), back(back_taps::<f32, 0, 0>));
+                assert_eq!(special.0[..2], general.0[..2], "{channels} channels, {count} pixels, {to_coordinates} and {to_source}");
+                assert_eq!(special.1, general.1, "{channels} channels, {count} pixels, {to_coordinates} and {to_source}");
+            }
         }
         Ok(())
     }

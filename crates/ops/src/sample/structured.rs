@@ -17,6 +17,9 @@ use crate::fresh::Fresh;
 /// The pixels of a chunk of B: as many as the sums of [most rows](most_rows) take half the registers for. A tile is a number of chunks.
 const CHUNK: usize = 4 * WIDE;
 
+/// The chunks of a tile.
+const CHUNKS: usize = TILE / CHUNK;
+
 /// A row of B at a chunk of pixels, from a cache line's start on: no vector of it straddles two.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
@@ -73,8 +76,20 @@ impl<T: Lanes> Coordinates<T> for Structured<'_, T> {
         self.rows * self.terms
     }
 
-    fn pass_back(&self, pixels: Range<usize>, rows: &[Rows<T>], gradients: &mut [Rows<T>], sums: &mut [Sums<T>]) {
-        pass_back(self, pixels, rows, gradients, sums);
+    fn looks_back(&self) -> bool {
+        self.rows > self.dims
+    }
+
+    /// To the gradients to `M_theta B`, with zeros beyond the last pixel.
+    fn bring_back(&self, rows: &Rows<T>, gradient: &mut Rows<T>, pixels: usize) {
+        self.through_divisor(rows, gradient, pixels);
+        for row in &mut gradient[..self.rows] {
+            row[pixels..pixels.next_multiple_of(WIDE)].fill(T::zero());
+        }
+    }
+
+    fn pass_back(&self, pixels: Range<usize>, gradients: &[Rows<T>], sums: &mut [Sums<T>]) {
+        pass_back(self, pixels, gradients, sums);
     }
 
     fn store(&self, pixels: Range<usize>, gradient: &Rows<T>, gradients: &mut [T]) {
@@ -146,7 +161,7 @@ fn fill_rows<T: Lanes, const R: usize, const LEVEL: usize>(
     let (mut weights, mut places) = ([matrix; R], [(0, 0); R]);
     for r in 0..R {
         weights[r] = &matrix[r * warp.terms..(r + 1) * warp.terms];
-        places[r] = warp.sample_and_row(row + r);
+        places[r] = warp.tile_and_row(row + r, pixels);
     }
     for (chunk, basis) in warp.chunks(pixels).enumerate() {
         // All sums of a chunk beside each other, in registers: none waits for another.
@@ -158,32 +173,20 @@ fn fill_rows<T: Lanes, const R: usize, const LEVEL: usize>(
                 }
             }
         }
-        for (sums, &(sample, row)) in sums.iter().zip(&places) {
-            part_mut(&mut rows[sample][row], chunk).copy_from_slice(sums.as_flattened());
+        for (sums, &(first, row)) in sums.iter().zip(&places) {
+            part_mut(&mut rows[first + chunk / CHUNKS][row], chunk % CHUNKS).copy_from_slice(sums.as_flattened());
         }
     }
     R
 }
 
 widest! {
-    /// From gradients to coordinates to gradients to `M_theta B`, in place, and to M, added to `sums`; for some samples. `rows` is what [`fill`] left.
-    fn pass_back[T: Lanes;](warp: &Structured<'_, T>, pixels: Range<usize>, rows: &[Rows<T>], gradients: &mut [Rows<T>], sums: &mut [Sums<T>]) = pass_back_body
+    /// From gradients to `M_theta B` to those to M, added to `sums`; for some samples.
+    fn pass_back[T: Lanes;](warp: &Structured<'_, T>, pixels: Range<usize>, gradients: &[Rows<T>], sums: &mut [Sums<T>]) = pass_back_body
 }
 
 #[inline(always)]
-fn pass_back_body<T: Lanes, const LEVEL: usize>(
-    warp: &Structured<'_, T>,
-    pixels: Range<usize>,
-    rows: &[Rows<T>],
-    gradients: &mut [Rows<T>],
-    sums: &mut [Sums<T>],
-) {
-    for (rows, gradient) in rows.iter().zip(gradients.iter_mut()) {
-        warp.through_divisor(rows, gradient, pixels.len());
-        for row in gradient.iter_mut() {
-            row[pixels.len()..].fill(T::zero());
-        }
-    }
+fn pass_back_body<T: Lanes, const LEVEL: usize>(warp: &Structured<'_, T>, pixels: Range<usize>, gradients: &[Rows<T>], sums: &mut [Sums<T>]) {
     match warp.finite {
         true => pass_back_all::<T, true, LEVEL>(warp, &pixels, gradients, sums),
         false => pass_back_all::<T, false, LEVEL>(warp, &pixels, gradients, sums),
@@ -198,7 +201,7 @@ fn pass_back_all<T: Lanes, const FINITE: bool, const LEVEL: usize>(
     gradients: &[Rows<T>],
     sums: &mut [Sums<T>],
 ) {
-    let (count, mut row) = (gradients.len() * warp.rows, 0);
+    let (count, mut row) = (gradients.len() / pixels.len().div_ceil(TILE).max(1) * warp.rows, 0);
     while row < count {
         row += match count - row {
             4.. if most_rows::<T, LEVEL>() == 4 => pass_back_rows::<T, 4, FINITE, LEVEL>(warp, pixels, gradients, row, sums),
@@ -217,17 +220,16 @@ fn pass_back_rows<T: Lanes, const R: usize, const FINITE: bool, const LEVEL: usi
     row: usize,
     sums: &mut [Sums<T>],
 ) -> usize {
-    let mut of_rows = [&gradients[0][0]; R];
-    for (r, gradient) in of_rows.iter_mut().enumerate() {
-        let (sample, row) = warp.sample_and_row(row + r);
-        *gradient = &gradients[sample][row];
+    let mut places = [(0, 0); R];
+    for (r, place) in places.iter_mut().enumerate() {
+        *place = warp.tile_and_row(row + r, pixels);
     }
     let (sums, mut k) = (&mut sums[row * warp.terms..], 0);
     while k < warp.terms {
         k += match warp.terms - k {
-            4.. => pass_back_terms::<T, R, 4, FINITE, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
-            3 => pass_back_terms::<T, R, 3, FINITE, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
-            _ => pass_back_terms::<T, R, 1, FINITE, LEVEL>(warp, pixels, of_rows, k, &mut sums[k..]),
+            4.. => pass_back_terms::<T, R, 4, FINITE, LEVEL>(warp, pixels, (gradients, &places), k, &mut sums[k..]),
+            3 => pass_back_terms::<T, R, 3, FINITE, LEVEL>(warp, pixels, (gradients, &places), k, &mut sums[k..]),
+            _ => pass_back_terms::<T, R, 1, FINITE, LEVEL>(warp, pixels, (gradients, &places), k, &mut sums[k..]),
         };
     }
     R
@@ -238,7 +240,7 @@ fn pass_back_rows<T: Lanes, const R: usize, const FINITE: bool, const LEVEL: usi
 fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const FINITE: bool, const LEVEL: usize>(
     warp: &Structured<'_, T>,
     pixels: &Range<usize>,
-    gradients: [&[T; TILE]; R],
+    (gradients, places): (&[Rows<T>], &[(usize, usize); R]),
     k: usize,
     sums: &mut [Sums<T>],
 ) -> usize {
@@ -248,11 +250,15 @@ fn pass_back_terms<T: Lanes, const R: usize, const K: usize, const FINITE: bool,
     }
     for (chunk, basis) in warp.chunks(pixels).enumerate() {
         let basis: &[Chunk<T>; K] = basis[k..].first_chunk().expect("K rows are left");
+        let mut of_rows = [part(&gradients[0][0], 0); R];
+        for (of_row, &(first, row)) in of_rows.iter_mut().zip(places) {
+            *of_row = part(&gradients[first + chunk / CHUNKS][row], chunk % CHUNKS);
+        }
         // Of the last chunk, the vectors that hold pixels.
         for v in 0..(pixels.len() - chunk * CHUNK).div_ceil(WIDE).min(CHUNK / WIDE) {
             for (t, basis) in basis.iter().enumerate() {
-                for (held, gradient) in held.iter_mut().zip(&gradients) {
-                    let (gradient, basis) = (vector(part(gradient, chunk), v), vector(&basis.0, v));
+                for (held, gradient) in held.iter_mut().zip(of_rows) {
+                    let (gradient, basis) = (vector(gradient, v), vector(&basis.0, v));
                     match FINITE {
                         true => T::add_times::<LEVEL>(&mut held[t], gradient, basis),
                         false => T::add_product::<LEVEL>(&mut held[t], gradient, basis),
@@ -286,10 +292,10 @@ fn vector<T>(chunk: &[T; CHUNK], v: usize) -> &Wide<T> {
 }
 
 impl<T: Lanes> Structured<'_, T> {
-    /// B at the chunks of a tile: the K rows of each.
+    /// B at the chunks of a run of pixels: the K rows of each.
     #[inline(always)]
-    fn chunks(&self, tile: &Range<usize>) -> impl Iterator<Item = &[Chunk<T>]> {
-        self.basis[tile.start / CHUNK * self.terms..tile.end.div_ceil(CHUNK) * self.terms].chunks_exact(self.terms)
+    fn chunks(&self, pixels: &Range<usize>) -> impl Iterator<Item = &[Chunk<T>]> {
+        self.basis[pixels.start / CHUNK * self.terms..pixels.end.div_ceil(CHUNK) * self.terms].chunks_exact(self.terms)
     }
 
     /// M of some samples, each `R x K`.
@@ -299,10 +305,10 @@ impl<T: Lanes> Structured<'_, T> {
         &self.matrix[samples.start * length..samples.end * length]
     }
 
-    /// The sample, and the row of its M, that is row `row` of those of all samples.
+    /// Of row `row` of those of all samples: its sample's first tile of a run of pixels, among those of all samples, and the row of its M.
     #[inline(always)]
-    fn sample_and_row(&self, row: usize) -> (usize, usize) {
-        (row / self.rows, row % self.rows)
+    fn tile_and_row(&self, row: usize, pixels: &Range<usize>) -> (usize, usize) {
+        (row / self.rows * pixels.len().div_ceil(TILE), row % self.rows)
     }
 
     /// The gradients to M, `N x R x K`, and, where it is wanted, to B, `K x P`, after it.
@@ -330,7 +336,8 @@ impl<T: Lanes> Structured<'_, T> {
                     for pixels in tiles(&block, TILE) {
                         self.fill(n..n + 1, pixels.clone(), from_mut(rows));
                         coordinate_gradient(scratch, n, pixels.clone(), rows, gradient);
-                        pass_back(self, pixels.clone(), from_ref(rows), from_mut(gradient), sums);
+                        self.bring_back(rows, gradient, pixels.len());
+                        pass_back(self, pixels.clone(), from_ref(gradient), sums);
                         if let Some(sums) = &mut basis {
                             self.accumulate_basis(n, pixels, gradient, sums, &block);
                         }
@@ -432,12 +439,11 @@ fn in_chunks<T: Number>(basis: &[T], terms: usize, pixels: usize) -> (Vec<Chunk<
     /// The chunks of a task.
     const RUN: usize = 16;
     let runs = pixels.div_ceil(CHUNK).div_ceil(RUN);
-    let mut chunks = Fresh::new(pixels.div_ceil(CHUNK) * terms);
-    let parts = chunks.parts(std::iter::repeat_n(RUN * terms, runs)).into_par_iter().enumerate();
-    let finite = parts.map(|(run, part)| {
+    let chunks = Fresh::new(pixels.div_ceil(CHUNK) * terms, runs, [RUN * terms]);
+    let finite = (0..runs).into_par_iter().map(|run| {
         let mut finite = true;
         // SAFETY: every number of every chunk is written, and none read.
-        lay_out(basis, terms, pixels, run * RUN, unsafe { part.unset() }, &mut finite);
+        lay_out(basis, terms, pixels, run * RUN, unsafe { chunks.part(run).unset() }, &mut finite);
         finite
     });
     let finite = finite.reduce(|| true, |one, other| one & other);

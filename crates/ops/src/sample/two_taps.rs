@@ -4,17 +4,14 @@ use stn_core::Real;
 
 use super::arithmetic::Wide;
 use super::places::Places;
-use super::quads::{Pixels, Quad};
+use super::quads::{Pixels, Quad, Slopes};
 use super::warp::Rows;
 
 /// [`quads::read`](super::quads::read).
 type ReadQuads<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], &mut [T], usize, usize);
 
-/// [`quads::slopes`](super::quads::slopes).
-type SlopesOfQuads<T> = unsafe fn(&Places<'_, T>, &[Quad<T>], Pixels<'_, T>, &mut Rows<T>);
-
-/// [`quads::scatter`](super::quads::scatter).
-type ScatterQuads<T> = unsafe fn(&Places<'_, T>, Pixels<'_, T>, &mut [Quad<T>]);
+/// [`quads::back`](super::quads::back).
+type BackOfQuads<T> = unsafe fn(&Places<'_, T>, Pixels<'_, T>, Option<Slopes<'_, T>>, Option<&mut [Quad<T>]>);
 
 /// [`lanes::read`](super::lanes::read).
 type ReadLanes<T> = unsafe fn(&Places<'_, T>, &[Wide<T>], &mut [Wide<T>]);
@@ -32,8 +29,7 @@ type PlaceLinear<T> = unsafe fn(&mut Places<'_, T>, &Rows<T>, usize);
 #[derive(Clone, Copy)]
 pub(crate) struct TwoTaps<T: Real> {
     pub(super) read_quads: ReadQuads<T>,
-    pub(super) slopes_of_quads: SlopesOfQuads<T>,
-    pub(super) scatter_quads: ScatterQuads<T>,
+    pub(super) back_of_quads: BackOfQuads<T>,
     pub(super) read_lanes: ReadLanes<T>,
     pub(super) slopes_of_lanes: SlopesOfLanes<T>,
     pub(super) scatter_lanes: ScatterLanes<T>,
@@ -49,8 +45,7 @@ impl TwoTaps<f32> {
 
         Self {
             read_quads: quads::avx512::read,
-            slopes_of_quads: quads::avx512::slopes,
-            scatter_quads: quads::avx512::scatter,
+            back_of_quads: quads::avx512::back,
             read_lanes: lanes::avx512::read,
             slopes_of_lanes: lanes::avx512::slopes,
             scatter_lanes: lanes::avx512::scatter,

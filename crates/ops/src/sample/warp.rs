@@ -22,7 +22,7 @@ pub(super) type Sums<T> = Wide<T>;
 
 /// The coordinates at which a source is read.
 pub(super) trait Coordinates<T>: Sync {
-    /// Fills rows x, y (, z) with the normalised coordinates of a tile's pixels, for each of some samples.
+    /// Fills rows x, y (, z) with the normalised coordinates of a run of pixels, for each of some samples: the run's tiles of the first, of the next, and so on.
     fn fill(&self, samples: Range<usize>, pixels: Range<usize>, rows: &mut [Rows<T>]);
 
     /// The length of the gradients of one sample that [`pass_back`](Self::pass_back) and [`add_up`](Self::add_up) make.
@@ -31,9 +31,16 @@ pub(super) trait Coordinates<T>: Sync {
     /// How many [`Sums`] a task keeps for [`pass_back`](Self::pass_back), for each sample.
     fn sums_len(&self) -> usize;
 
-    /// Brings the gradients to a tile's coordinates in some samples back to what they come from: in each sample's sums, one after the other. `rows` is what
-    /// [`fill`](Self::fill) left.
-    fn pass_back(&self, pixels: Range<usize>, rows: &[Rows<T>], gradients: &mut [Rows<T>], sums: &mut [Sums<T>]);
+    /// Whether [`bring_back`](Self::bring_back) reads the coordinates.
+    fn looks_back(&self) -> bool;
+
+    /// Brings the gradients to the coordinates of a tile of so many pixels back to the rows that [`pass_back`](Self::pass_back) takes, in place. `rows` is what
+    /// [`fill`](Self::fill) left, where that [is read](Self::looks_back).
+    fn bring_back(&self, rows: &Rows<T>, gradient: &mut Rows<T>, pixels: usize);
+
+    /// Brings gradients, as [`bring_back`](Self::bring_back) left them, of a run of pixels in some samples back to what the coordinates come from: in each sample's sums,
+    /// one after the other.
+    fn pass_back(&self, pixels: Range<usize>, gradients: &[Rows<T>], sums: &mut [Sums<T>]);
 
     /// Stores what a sample's gradients hold of a tile, where [`pass_back`](Self::pass_back) adds nothing up.
     fn store(&self, pixels: Range<usize>, gradient: &Rows<T>, gradients: &mut [T]);
@@ -69,9 +76,9 @@ impl<T: Real> Grid<'_, T> {
 
 impl<T: Real> Coordinates<T> for Grid<'_, T> {
     fn fill(&self, samples: Range<usize>, pixels: Range<usize>, rows: &mut [Rows<T>]) {
-        for (n, rows) in samples.zip(rows) {
-            let first = n * self.pixels;
-            let points = &self.values[(first + pixels.start) * self.dims..(first + pixels.end) * self.dims];
+        let tiles = samples.flat_map(|n| tiles(&pixels, TILE).map(move |tile| (n * self.pixels, tile)));
+        for ((first, tile), rows) in tiles.zip(rows) {
+            let points = &self.values[(first + tile.start) * self.dims..(first + tile.end) * self.dims];
             for (i, point) in points.chunks_exact(self.dims).enumerate() {
                 for (row, &value) in rows.iter_mut().zip(point) {
                     row[i] = value;
@@ -88,7 +95,13 @@ impl<T: Real> Coordinates<T> for Grid<'_, T> {
         0
     }
 
-    fn pass_back(&self, _: Range<usize>, _: &[Rows<T>], _: &mut [Rows<T>], _: &mut [Sums<T>]) {}
+    fn looks_back(&self) -> bool {
+        false
+    }
+
+    fn bring_back(&self, _: &Rows<T>, _: &mut Rows<T>, _: usize) {}
+
+    fn pass_back(&self, _: Range<usize>, _: &[Rows<T>], _: &mut [Sums<T>]) {}
 
     fn store(&self, pixels: Range<usize>, gradient: &Rows<T>, gradients: &mut [T]) {
         Self::put(gradient, self.dims, &mut gradients[pixels.start * self.dims..pixels.end * self.dims]);

@@ -53,15 +53,23 @@ pub(in crate::sample) unsafe fn quarters(first: *const f32, [a, b, c, d]: [usize
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(in crate::sample) unsafe fn add_quads(corner: *mut f32, [a, b, c, d]: [usize; 4], values: __m512) {
-    let values = whole(values);
-    // SAFETY: as the caller promises.
+    let mut quads = Quads([0.0; WIDE]);
+    let from = quads.0.as_mut_ptr();
+    // SAFETY: as the caller promises. The second is no instruction at all, but says that memory may be read there: the compiler would otherwise take the vector apart in
+    // registers, on the one port that does so, while there is room on those that load.
     unsafe {
-        add_four(corner.add(a), _mm512_castps512_ps128(values));
-        add_four(corner.add(b), _mm512_extractf32x4_ps::<1>(values));
-        add_four(corner.add(c), _mm512_extractf32x4_ps::<2>(values));
-        add_four(corner.add(d), _mm512_extractf32x4_ps::<3>(values));
+        _mm512_store_ps(from, values);
+        asm!("/* {0} */", in(reg) from, options(nostack, preserves_flags));
+        add_four(corner.add(a), _mm_load_ps(from));
+        add_four(corner.add(b), _mm_load_ps(from.add(4)));
+        add_four(corner.add(c), _mm_load_ps(from.add(8)));
+        add_four(corner.add(d), _mm_load_ps(from.add(12)));
     }
 }
+
+/// A vector in memory.
+#[repr(align(64))]
+struct Quads([f32; WIDE]);
 
 /// The first of sixteen pixels, where so many are left.
 pub(in crate::sample) fn left(count: usize) -> __mmask16 {

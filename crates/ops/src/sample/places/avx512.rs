@@ -21,7 +21,8 @@ pub(crate) unsafe fn place_linear(places: &mut Places<'_, f32>, rows: &Rows<f32>
     let row = places.packing.axes[1].stride as i32;
     let (rows_of, origin) = (_mm512_set1_epi32(row), _mm512_set1_epi32(x.first + y.first * row));
     let [x_weights, y_weights, _] = &mut places.weights;
-    let ([left, right], [above, below]) = (x_weights.pair_mut(), y_weights.pair_mut());
+    let [left, right] = x_weights.first_chunk_mut().expect("a linear kernel has two taps");
+    let [above, below] = y_weights.first_chunk_mut().expect("a linear kernel has two taps");
     let (one, mut highest) = (_mm512_set1_ps(1.0), _mm512_setzero_si512());
     for start in (0..pixels.min(TILE)).step_by(WIDE) {
         let of = start..start + WIDE;

@@ -4,11 +4,11 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{Pixels, Quad};
+use super::{Pixels, Quad, Slopes};
 use crate::sample::arithmetic::WIDE;
-use crate::sample::arithmetic::avx512::{add_quads, fourths, left, quarters, squares_of};
+use crate::sample::arithmetic::avx512::{add_quads, fourths, left, squares_of, weighted, whole};
 use crate::sample::places::Places;
-use crate::sample::warp::{Rows, TILE};
+use crate::sample::warp::{Rows, TILE, zeros};
 
 /// [`read`](super::read).
 ///
@@ -24,8 +24,9 @@ pub(crate) unsafe fn read(places: &Places<'_, f32>, source: &[Quad<f32>], values
             let [x, x_right, y, y_below] = weights.at(start);
             macro_rules! four {
                 ($g:literal) => {{
-                    let [a, b, c, d] = square.taps::<$g>(start);
-                    weighted::<$g>(weighted::<$g>(a, b, x, x_right), weighted::<$g>(c, d, x, x_right), y, y_below)
+                    let (x, x_right, y, y_below) = (spread::<$g>(x), spread::<$g>(x_right), spread::<$g>(y), spread::<$g>(y_below));
+                    let [a, b, c, d] = square.taps(square.at::<$g>(start));
+                    weighted(weighted(a, b, x, x_right), weighted(c, d, x, x_right), y, y_below)
                 }};
             }
             let channels = squares_of([four!(0), four!(1), four!(2), four!(3)]);
@@ -34,30 +35,41 @@ pub(crate) unsafe fn read(places: &Places<'_, f32>, source: &[Quad<f32>], values
     }
 }
 
-/// [`slopes`](super::slopes).
+/// [`back`](super::back): equations 6 and 7 in one loop, for the one waits for what is read and the other for what is written.
 ///
 /// # Safety
 ///
-/// See [`read`].
+/// See [`read`]; the taps lie within the gradient to the source, too.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(crate) unsafe fn slopes(places: &Places<'_, f32>, source: &[Quad<f32>], upstream: Pixels<'_, f32>, gradient: &mut Rows<f32>) {
+pub(crate) unsafe fn back(places: &Places<'_, f32>, upstream: Pixels<'_, f32>, coordinates: Option<Slopes<'_, f32>>, gathered: Option<&mut [Quad<f32>]>) {
     // SAFETY: as the caller promises.
     unsafe {
-        match places.linear {
-            true => slopes_of::<true>(places, source, upstream, gradient),
-            false => slopes_of::<false>(places, source, upstream, gradient),
+        match (places.linear, coordinates, gathered) {
+            (true, Some((source, gradient)), Some(to)) => back_of::<true, true, true>(places, upstream, source, gradient, to),
+            (false, Some((source, gradient)), Some(to)) => back_of::<false, true, true>(places, upstream, source, gradient, to),
+            (true, Some((source, gradient)), None) => back_of::<true, true, false>(places, upstream, source, gradient, &mut []),
+            (false, Some((source, gradient)), None) => back_of::<false, true, false>(places, upstream, source, gradient, &mut []),
+            (_, None, Some(to)) => back_of::<true, false, true>(places, upstream, &[], &mut zeros(), to),
+            (_, None, None) => {}
         }
     }
 }
 
-/// [`slopes`], with its weights' own known to be -1 and 1, or not.
+/// [`back`], with the slopes of the weights known to be -1 and 1, or not; to the coordinates, and to what is gathered, or not.
 ///
 /// # Safety
 ///
-/// See [`read`].
+/// See [`back`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn slopes_of<const LINEAR: bool>(places: &Places<'_, f32>, source: &[Quad<f32>], upstream: Pixels<'_, f32>, gradient: &mut Rows<f32>) {
-    let (square, weights, slopes) = (Square::new(places, source.as_ptr()), Weights::of(places, false), Weights::of(places, true));
+unsafe fn back_of<const LINEAR: bool, const SLOPES: bool, const SCATTER: bool>(
+    places: &Places<'_, f32>,
+    upstream: Pixels<'_, f32>,
+    source: &[Quad<f32>],
+    gradient: &mut Rows<f32>,
+    gathered: &mut [Quad<f32>],
+) {
+    let (square, gathered) = (Square::new(places, source.as_ptr()), Square::new(places, gathered.as_mut_ptr()));
+    let (weights, slopes) = (Weights::of(places, false), Weights::of(places, true));
     for start in (0..upstream.count.min(TILE)).step_by(WIDE) {
         // SAFETY: a tile has so many pixels and more; as the caller promises.
         unsafe {
@@ -65,51 +77,37 @@ unsafe fn slopes_of<const LINEAR: bool>(places: &Places<'_, f32>, source: &[Quad
             let upstream = channels(&upstream, start);
             macro_rules! four {
                 ($g:literal) => {{
-                    let [a, b, c, d] = square.taps::<$g>(start);
-                    let (line, below) = (weighted::<$g>(a, b, x, x_right), weighted::<$g>(c, d, x, x_right));
-                    let (line_x, below_x, along_y) = match LINEAR {
-                        true => (_mm512_sub_ps(b, a), _mm512_sub_ps(d, c), _mm512_sub_ps(below, line)),
-                        false => (weighted::<$g>(a, b, sx, sx_right), weighted::<$g>(c, d, sx, sx_right), weighted::<$g>(line, below, sy, sy_below)),
-                    };
-                    let along_x = weighted::<$g>(line_x, below_x, y, y_below);
-                    (_mm512_mul_ps(along_x, upstream[$g]), _mm512_mul_ps(along_y, upstream[$g]))
+                    let (x, x_right, y, y_below) = (spread::<$g>(x), spread::<$g>(x_right), spread::<$g>(y), spread::<$g>(y_below));
+                    let at = square.at::<$g>(start);
+                    if SCATTER {
+                        let (line, below) = (_mm512_mul_ps(y, upstream[$g]), _mm512_mul_ps(y_below, upstream[$g]));
+                        gathered.add(at, [_mm512_mul_ps(x, line), _mm512_mul_ps(x_right, line), _mm512_mul_ps(x, below), _mm512_mul_ps(x_right, below)]);
+                    }
+                    if SLOPES {
+                        let [a, b, c, d] = square.taps(at);
+                        let (line, below) = (weighted(a, b, x, x_right), weighted(c, d, x, x_right));
+                        let (line_x, below_x, along_y) = match LINEAR {
+                            true => (_mm512_sub_ps(b, a), _mm512_sub_ps(d, c), _mm512_sub_ps(below, line)),
+                            false => {
+                                let (sx, sx_right) = (spread::<$g>(sx), spread::<$g>(sx_right));
+                                let along_y = weighted(line, below, spread::<$g>(sy), spread::<$g>(sy_below));
+                                (weighted(a, b, sx, sx_right), weighted(c, d, sx, sx_right), along_y)
+                            }
+                        };
+                        (_mm512_mul_ps(weighted(line_x, below_x, y, y_below), upstream[$g]), _mm512_mul_ps(along_y, upstream[$g]))
+                    } else {
+                        (upstream[$g], upstream[$g])
+                    }
                 }};
             }
             let ((x0, y0), (x1, y1), (x2, y2), (x3, y3)) = (four!(0), four!(1), four!(2), four!(3));
-            let (to_x, to_y) = (sum_of_quads([x0, x1, x2, x3]), sum_of_quads([y0, y1, y2, y3]));
-            let jacobian = |axis: usize| places.jacobian[axis][start..start + WIDE].as_ptr();
-            let (by_x, by_y) = (_mm512_loadu_ps(jacobian(0)), _mm512_loadu_ps(jacobian(1)));
-            _mm512_storeu_ps(gradient[0][start..start + WIDE].as_mut_ptr(), _mm512_mul_ps(to_x, by_x));
-            _mm512_storeu_ps(gradient[1][start..start + WIDE].as_mut_ptr(), _mm512_mul_ps(to_y, by_y));
-        }
-    }
-}
-
-/// [`scatter`](super::scatter).
-///
-/// # Safety
-///
-/// See [`read`].
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(crate) unsafe fn scatter(places: &Places<'_, f32>, upstream: Pixels<'_, f32>, source: &mut [Quad<f32>]) {
-    let (square, weights) = (Square::new(places, source.as_mut_ptr()), Weights::of(places, false));
-    for start in (0..upstream.count.min(TILE)).step_by(WIDE) {
-        // SAFETY: a tile has so many pixels and more; as the caller promises.
-        unsafe {
-            let [x, x_right, y, y_below] = weights.at(start);
-            let upstream = channels(&upstream, start);
-            macro_rules! four {
-                ($g:literal) => {
-                    let (line, below) = (_mm512_mul_ps(spread::<$g>(y), upstream[$g]), _mm512_mul_ps(spread::<$g>(y_below), upstream[$g]));
-                    let (x, x_right) = (spread::<$g>(x), spread::<$g>(x_right));
-                    let parts = [_mm512_mul_ps(x, line), _mm512_mul_ps(x_right, line), _mm512_mul_ps(x, below), _mm512_mul_ps(x_right, below)];
-                    square.add::<$g>(start, parts);
-                };
+            if SLOPES {
+                let (to_x, to_y) = (sum_of_quads([x0, x1, x2, x3]), sum_of_quads([y0, y1, y2, y3]));
+                let jacobian = |axis: usize| places.jacobian[axis][start..start + WIDE].as_ptr();
+                let (by_x, by_y) = (_mm512_loadu_ps(jacobian(0)), _mm512_loadu_ps(jacobian(1)));
+                _mm512_storeu_ps(gradient[0][start..start + WIDE].as_mut_ptr(), _mm512_mul_ps(to_x, by_x));
+                _mm512_storeu_ps(gradient[1][start..start + WIDE].as_mut_ptr(), _mm512_mul_ps(to_y, by_y));
             }
-            four!(0);
-            four!(1);
-            four!(2);
-            four!(3);
         }
     }
 }
@@ -134,28 +132,31 @@ impl<'a> Square<'a> {
         [4 * a, 4 * b, 4 * c, 4 * d]
     }
 
-    /// The four taps of every fourth pixel, counted from `start + G`.
+    /// The four taps of four pixels.
     ///
     /// # Safety
     ///
     /// They are the source's.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    unsafe fn taps<const G: usize>(&self, start: usize) -> [__m512; 4] {
-        let (at, [a, b, c, d]) = (self.at::<G>(start), self.corners);
+    unsafe fn taps(&self, at: [usize; 4]) -> [__m512; 4] {
+        let [above, _, below, _] = self.corners;
         // SAFETY: as the caller promises.
-        unsafe { [quarters(a, at), quarters(b, at), quarters(c, at), quarters(d, at)] }
+        unsafe {
+            let ([a, b], [c, d]) = (pairs(above, at), pairs(below, at));
+            [a, b, c, d]
+        }
     }
 
-    /// Adds to the four taps of every fourth pixel, counted from `start + G`.
+    /// Adds to the four taps of four pixels.
     ///
     /// # Safety
     ///
     /// They are the source's.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    unsafe fn add<const G: usize>(&self, start: usize, parts: [__m512; 4]) {
-        let (at, [a, b, c, d]) = (self.at::<G>(start), self.corners);
+    unsafe fn add(&self, at: [usize; 4], parts: [__m512; 4]) {
+        let [a, b, c, d] = self.corners;
         // SAFETY: as the caller promises.
         unsafe {
             add_quads(a, at, parts[0]);
@@ -204,12 +205,37 @@ unsafe fn channels(upstream: &Pixels<'_, f32>, start: usize) -> [__m512; 4] {
     unsafe { squares_of([_mm512_maskz_loadu_ps(a.1, a.0), _mm512_maskz_loadu_ps(b.1, b.0), _mm512_maskz_loadu_ps(c.1, c.0), _mm512_maskz_loadu_ps(d.1, d.0)]) }
 }
 
+/// The quads at four places so far behind a first one, and the ones after them.
+///
+/// # Safety
+///
+/// They are there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn pairs(first: *const f32, [a, b, c, d]: [usize; 4]) -> [__m512; 2] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        // Both quads of a pixel at once.
+        let pair = |a: usize, b: usize| {
+            let (a, b) = (_mm256_loadu_pd(first.add(a).cast()), _mm256_loadu_pd(first.add(b).cast()));
+            whole(_mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castpd256_pd512(a), b)))
+        };
+        let (ab, cd) = (pair(a, b), pair(c, d));
+        [_mm512_shuffle_f32x4::<0b10_00_10_00>(ab, cd), _mm512_shuffle_f32x4::<0b11_01_11_01>(ab, cd)]
+    }
+}
+
 /// The sum of the numbers of every quad, in halves, in the order of the pixels.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn sum_of_quads(quads: [__m512; 4]) -> __m512 {
-    let [a, b, c, d] = squares_of(quads);
-    _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d))
+fn sum_of_quads([a, b, c, d]: [__m512; 4]) -> __m512 {
+    // Of two vectors' quads the halves, added: the first and the third number, and beside it the second and the fourth.
+    let halves = |a: __m512, b: __m512| {
+        let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+        whole(_mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b))))
+    };
+    let (ab, cd) = (halves(a, b), halves(c, d));
+    _mm512_add_ps(_mm512_shuffle_ps::<0b10_00_10_00>(ab, cd), _mm512_shuffle_ps::<0b11_01_11_01>(ab, cd))
 }
 
 /// Stores sixteen pixels of the channels that there are, but for those beyond the last pixel.
@@ -242,11 +268,4 @@ fn spread<const G: usize>(values: __m512) -> __m512 {
         2 => _mm512_permute_ps::<0b10_10_10_10>(values),
         _ => _mm512_permute_ps::<0b11_11_11_11>(values),
     }
-}
-
-/// The sum of the quads `a` and `b` of four pixels with their weights, of which those of the four pixels stand at every place `G`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn weighted<const G: usize>(a: __m512, b: __m512, weight_a: __m512, weight_b: __m512) -> __m512 {
-    _mm512_fmadd_ps(spread::<G>(weight_b), b, _mm512_mul_ps(spread::<G>(weight_a), a))
 }
