@@ -27,7 +27,7 @@ impl Direct {
         let Geometry { samples, filters, .. } = self.geometry;
         let back = input_wanted.then(|| Back::new(self, saved.weight));
         let pitch = filters.next_multiple_of(lanes());
-        let pass = Pass { direct: self, saved, back: back.as_ref(), layout: Layout::new(self.sizes(), 1, lanes()), pitch };
+        let pass = Pass { direct: self, saved, back, layout: Layout::new(self.sizes(), 1, lanes()), pitch };
         let input = if input_wanted { elements("conv2d", &[samples, self.geometry.image()])? } else { 0 };
         let sums = (self.geometry.patch() + 1) * pitch;
         Ok(if !filters_wanted {
@@ -62,7 +62,8 @@ impl Back {
 struct Pass<'a> {
     direct: &'a Direct,
     saved: Saved<'a>,
-    back: Option<&'a Back>,
+    /// As large as the filters: given back as soon as all images have gone back to the input.
+    back: Option<Back>,
     /// How the input lies for the gradient to the filters.
     layout: Layout,
     /// Filters rounded up to whole vectors.
@@ -72,7 +73,7 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Images that go back to the input side by side.
     fn images(&self) -> usize {
-        self.back.map_or(1, |back| back.layout.images)
+        self.back.as_ref().map_or(1, |back| back.layout.images)
     }
 
     /// The gradient to the input alone.
@@ -86,7 +87,7 @@ impl Pass<'_> {
     }
 
     /// Groups of images are dealt to a number of parts that depends on the sizes only; each part sums its groups in order, and the parts are summed in order.
-    fn by_parts(&self, input: usize, sums: usize) -> Gradients {
+    fn by_parts(mut self, input: usize, sums: usize) -> Gradients {
         let Geometry { samples, filters, .. } = self.direct.geometry;
         let groups = samples.div_ceil(self.images());
         let part = groups.div_ceil(parts(sums)) * self.images();
@@ -94,6 +95,7 @@ impl Pass<'_> {
         let (mut totals, input) = filled_both((count * sums, sums), (input, part * self.direct.geometry.image()), |i, sums, input| {
             self.run(self.samples(i, part), input, Filters::Sums(sums));
         });
+        self.back = None;
         let (total, others) = totals.split_at_mut(sums);
         total.par_chunks_mut(BLOCK).enumerate().for_each(|(i, total)| {
             for part in others.chunks_exact(sums) {
@@ -106,12 +108,13 @@ impl Pass<'_> {
 
     /// All gradients are turned first; then every task goes over all images with a few channels of its own, in order. Nothing is summed twice, which serves many filters over
     /// small images.
-    fn by_channels(&self, input: usize) -> Gradients {
+    fn by_channels(mut self, input: usize) -> Gradients {
         let Geometry { samples, channels, filters, vertical, horizontal } = self.direct.geometry;
         let (group, turned) = (self.images(), self.direct.geometry.positions() * self.pitch);
         let (turned, input) = filled_both((samples * turned, group * turned), (input, group * self.direct.geometry.image()), |i, turned, input| {
             self.run(self.samples(i, group), input, Filters::Turned(turned));
         });
+        self.back = None;
         let (plane, image) = (vertical.input * horizontal.input, self.direct.geometry.image());
         let kernel = self.direct.sizes().kernel;
         let channel = kernel.0 * kernel.1 * self.pitch;
@@ -130,6 +133,7 @@ impl Pass<'_> {
         // The sum of every image, then these in order.
         let images: Vec<Vec<f32>> = turned.par_chunks(turned.len() / samples).map(|image| upstream::sum_rows(image, self.pitch)).collect();
         let bias = upstream::sum_rows(&images.concat(), self.pitch)[..filters].to_vec();
+        drop(turned);
         Gradients { input, weight: self.by_filters(&sums), bias }
     }
 
@@ -153,8 +157,8 @@ impl Pass<'_> {
             if sums { self.layout.len(channels) } else { 0 },
             count * positions,
             if sums { self.pitch * positions } else { 0 },
-            self.back.map_or(0, |back| back.layout.len(count)),
-            self.back.map_or(0, |back| back.panels.tallest() * back.layout.product()),
+            self.back.as_ref().map_or(0, |back| back.layout.len(count)),
+            self.back.as_ref().map_or(0, |back| back.panels.tallest() * back.layout.product()),
         ];
         with_scratch(lengths, |[source, upstream, turned, planes, product]| {
             // Padding stays zero from one image to the next.
@@ -171,7 +175,7 @@ impl Pass<'_> {
                     };
                     arch().dispatch(Image { pass: self, n, slot: n - first, source, upstream, turned, planes, filters });
                 }
-                if let Some(back) = self.back {
+                if let Some(back) = &self.back {
                     back.run(self.direct, planes, product, &mut input[(first - samples.start) * image..(last - samples.start) * image]);
                 }
             }
@@ -230,7 +234,7 @@ impl WithSimd for Image<'_, '_> {
         let Geometry { channels, filters: count, .. } = pass.direct.geometry;
         let (positions, image) = (pass.direct.geometry.positions(), pass.direct.geometry.image());
         Upstream { following: pass.direct.following, saved: pass.saved, geometry: pass.direct.geometry }.spread(n, upstream);
-        if let Some(back) = pass.back {
+        if let Some(back) = &pass.back {
             back.layout.place(upstream, slot, planes);
         }
         match filters {
