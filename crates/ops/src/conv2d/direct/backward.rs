@@ -13,7 +13,7 @@ use super::upstream::{self, Upstream};
 use super::{Direct, Following, Gradients, Saved, lanes};
 use crate::conv2d::patches::Geometry;
 use crate::cpu::{BLOCK, arch, elements, with_scratch};
-use crate::fresh::{filled, filled_both};
+use crate::fresh::{Fresh, filled, filled_both};
 use crate::transpose::{transpose, transpose_padded};
 
 /// Numbers in all parts together from which their memory counts.
@@ -86,24 +86,36 @@ impl Pass<'_> {
         chunk * size..self.direct.geometry.samples.min((chunk + 1) * size)
     }
 
-    /// Groups of images are dealt to a number of parts that depends on the sizes only; each part sums its groups in order, and the parts are summed in order.
+    /// Groups of images are dealt to a number of parts that depends on the sizes only; each part sums its groups in order, and the parts are summed in order. Where their memory
+    /// counts, only as many parts as keep the threads busy have sums at a time.
     fn by_parts(mut self, input: usize, sums: usize) -> Gradients {
         let Geometry { samples, filters, .. } = self.direct.geometry;
         let groups = samples.div_ceil(self.images());
         let part = groups.div_ceil(parts(sums)) * self.images();
         let count = samples.div_ceil(part);
-        let (mut totals, input) = filled_both((count * sums, sums), (input, part * self.direct.geometry.image()), |i, sums, input| {
-            self.run(self.samples(i, part), input, Filters::Sums(sums));
-        });
+        let at_once = if count * sums > LARGE { count.min(2 * rayon::current_num_threads()) } else { count };
+        let input = Fresh::new(input, count, [part * self.direct.geometry.image()]);
+        let (mut total, mut several) = (vec![0.0; sums], vec![0.0; at_once * sums]);
+        for first in (0..count).step_by(at_once) {
+            let several = &mut several[..at_once.min(count - first) * sums];
+            several.par_chunks_mut(sums).enumerate().for_each(|(i, sums)| {
+                sums.fill(0.0);
+                self.run(self.samples(first + i, part), input.part(first + i).zeroed(), Filters::Sums(sums));
+            });
+            total.par_chunks_mut(BLOCK).enumerate().for_each(|(block, total)| {
+                for (i, part) in several.chunks_exact(sums).enumerate() {
+                    let numbers = &part[block * BLOCK..][..total.len()];
+                    match first + i {
+                        0 => total.copy_from_slice(numbers),
+                        _ => total.iter_mut().zip(numbers).for_each(|(total, &number)| *total += number),
+                    }
+                }
+            });
+        }
+        drop(several);
         self.back = None;
-        let (total, others) = totals.split_at_mut(sums);
-        total.par_chunks_mut(BLOCK).enumerate().for_each(|(i, total)| {
-            for part in others.chunks_exact(sums) {
-                total.iter_mut().zip(&part[i * BLOCK..]).for_each(|(total, &number)| *total += number);
-            }
-        });
         let bias = total[sums - self.pitch..][..filters].to_vec();
-        Gradients { input, weight: self.by_filters(total), bias }
+        Gradients { input: input.finish(), weight: self.by_filters(&total), bias }
     }
 
     /// All gradients are turned first; then every task goes over all images with a few channels of its own, in order. Nothing is summed twice, which serves many filters over
