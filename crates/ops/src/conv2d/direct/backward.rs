@@ -13,7 +13,7 @@ use super::upstream::{self, Upstream};
 use super::{Direct, Following, Gradients, Saved, lanes};
 use crate::conv2d::patches::Geometry;
 use crate::cpu::{BLOCK, arch, elements, with_scratch};
-use crate::fresh::{Fresh, filled, filled_both};
+use crate::fresh::{Fresh, filled};
 use crate::transpose::{transpose, transpose_padded};
 
 /// Numbers in all parts together from which their memory counts.
@@ -122,10 +122,14 @@ impl Pass<'_> {
     /// small images.
     fn by_channels(mut self, input: usize) -> Gradients {
         let Geometry { samples, channels, filters, vertical, horizontal } = self.direct.geometry;
-        let (group, turned) = (self.images(), self.direct.geometry.positions() * self.pitch);
-        let (turned, input) = filled_both((samples * turned, group * turned), (input, group * self.direct.geometry.image()), |i, turned, input| {
-            self.run(self.samples(i, group), input, Filters::Turned(turned));
+        let (group, length) = (self.images(), self.direct.geometry.positions() * self.pitch);
+        let groups = samples.div_ceil(group);
+        // What stays is made first: what is given back before it would leave a hole.
+        let input = Fresh::new(input, groups, [group * self.direct.geometry.image()]);
+        let turned = filled(samples * length, group * length, |i, turned| {
+            self.run(self.samples(i, group), input.part(i).zeroed(), Filters::Turned(turned));
         });
+        let input = input.finish();
         self.back = None;
         let (plane, image) = (vertical.input * horizontal.input, self.direct.geometry.image());
         let kernel = self.direct.sizes().kernel;
@@ -137,13 +141,13 @@ impl Pass<'_> {
                 source.fill(0.0);
                 for n in 0..samples {
                     self.layout.place(&self.saved.input[n * image + task * several * plane..][..channels * plane], 0, source);
-                    let upstream = &turned[n * turned.len() / samples..][..turned.len() / samples];
+                    let upstream = &turned[n * length..][..length];
                     arch().dispatch(FilterSums { layout: &self.layout, kernel, channels, source, upstream, pitch: self.pitch, sums: &mut *sums });
                 }
             });
         });
         // The sum of every image, then these in order.
-        let images: Vec<Vec<f32>> = turned.par_chunks(turned.len() / samples).map(|image| upstream::sum_rows(image, self.pitch)).collect();
+        let images: Vec<Vec<f32>> = turned.par_chunks(length).map(|image| upstream::sum_rows(image, self.pitch)).collect();
         let bias = upstream::sum_rows(&images.concat(), self.pitch)[..filters].to_vec();
         drop(turned);
         Gradients { input, weight: self.by_filters(&sums), bias }
