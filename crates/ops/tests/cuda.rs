@@ -180,6 +180,30 @@ fn the_sampler_is_the_same() {
 }
 
 #[test]
+fn images_of_16_bits_are_sampled_with_the_same_rounding() {
+    let Some(card) = card() else { return };
+    let sampler = Sampler { kernel: Arc::new(Bilinear), boundary: Boundary::Zeros, align_corners: false };
+    let target = TargetGrid::new([9, 11], false).unwrap();
+    // A number next to the middle between two neighbours may go to either: one of its own last places.
+    for (dtype, last_place) in [(DType::BF16, 1.0 / 128.0), (DType::F16, 1.0 / 1024.0)] {
+        let input = numbers(&[3, 4, 13, 17], 18).to_dtype(dtype).unwrap();
+        let [matrix, basis] = warp(3, 2, 3, &target);
+        let given = [input, matrix, basis];
+        let operation = |x: &[Tensor]| sample_structured(&x[0], &x[1], &x[2], &target, &sampler);
+        let [on_card, here] = [&card, &Device::Cpu].map(|device| run(device, &given, &operation).unwrap());
+        let types = |results: &[Tensor]| results.iter().map(Tensor::dtype).collect::<Vec<_>>();
+        assert_eq!(types(&on_card), [dtype, dtype, DType::F32, DType::F32]);
+        assert_eq!(types(&here), types(&on_card));
+        compare("the gradients to M and B", &on_card[2..], &here[2..]);
+        for (found, expected) in on_card[..2].iter().zip(&here) {
+            for (found, expected) in flat(found).into_iter().zip(flat(expected)) {
+                assert!((found - expected).abs() <= last_place * expected.abs() + 1e-6, "{found} on the card and {expected} on the processor in {dtype:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn steps_of_the_optimisers_are_the_same() {
     let Some(card) = card() else { return };
     let adam = AdamUpdate { lr: 0.1, betas: (0.9, 0.999), epsilon: 1e-8, l2: 0.01, decay: 0.02, step: 3 };

@@ -8,6 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::sys::CUfunction_attribute_enum::C
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
 use candle_core::{CudaDevice, CudaStorage, DType, Error, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use half::{bf16, f16};
 
 use super::{Address, Argument, Card, Launch, Program, compiled};
 
@@ -45,7 +46,9 @@ impl OnCard {
             CudaStorageSlice::U32(slice) => self.first(slice),
             CudaStorageSlice::F32(slice) => self.first(slice),
             CudaStorageSlice::F64(slice) => self.first(slice),
-            _ => bail!("a tensor of {:?} on a graphics card; convert it to f32, f64, u32 or u8", storage.dtype()),
+            CudaStorageSlice::BF16(slice) => self.first(slice),
+            CudaStorageSlice::F16(slice) => self.first(slice),
+            _ => bail!("a tensor of {:?} on a graphics card; convert it to f32, f64, bf16, f16, u32 or u8", storage.dtype()),
         };
         Ok(Address(first.0 + (start * storage.dtype().size_in_bytes()) as u64))
     }
@@ -68,7 +71,9 @@ impl OnCard {
         let storage = match dtype {
             DType::F32 => self.unset::<f32>(shape)?,
             DType::F64 => self.unset::<f64>(shape)?,
-            other => bail!("a new tensor of {other:?} on a graphics card; expected f32 or f64"),
+            DType::BF16 => self.unset::<bf16>(shape)?,
+            DType::F16 => self.unset::<f16>(shape)?,
+            other => bail!("a new tensor of {other:?} on a graphics card; expected f32, f64, bf16 or f16"),
         };
         fill(self.place(&storage, &Layout::contiguous(shape.clone()))?)?;
         Ok((storage, shape.clone()))
@@ -146,11 +151,12 @@ pub(crate) fn no_room(bytes: usize, error: &Error) -> Error {
     Error::Msg(format!("no room for {bytes} bytes on the graphics card ({error}); use a smaller batch, or run fewer trials at once (--jobs)"))
 }
 
-/// Lends the places of contiguous tensors that lie on one card, for an operation that is none of candle's; what it writes, it writes in place.
+/// Lends the places of contiguous tensors that lie on one card, for an operation that is none of candle's; what it writes, it writes in place. All are of the first one's
+/// type; where that is bf16 or f16, others may be f32, which sums are in then.
 ///
 /// # Errors
 ///
-/// Where a tensor is not contiguous, or not on a card.
+/// Where a tensor is not contiguous, or not on a card, or of another type.
 pub(crate) fn with_places<const N: usize, R>(operation: &str, tensors: [&Tensor; N], work: impl FnOnce(&OnCard, [Address; N]) -> Result<R>) -> Result<R> {
     let guards = tensors.map(Tensor::storage_and_layout);
     let mut card = None;
@@ -158,7 +164,8 @@ pub(crate) fn with_places<const N: usize, R>(operation: &str, tensors: [&Tensor;
     for ((storage, layout), place) in guards.iter().zip(&mut places) {
         let Storage::Cuda(storage) = &**storage else { bail!("{operation}: some tensors are on a graphics card and others are not; move them to one device") };
         let card = card.get_or_insert_with(|| OnCard::of(storage));
-        if storage.dtype() != card.dtype || !storage.device.same_device(&card.device) {
+        let sums = matches!(card.dtype, DType::BF16 | DType::F16) && storage.dtype() == DType::F32;
+        if !(sums || storage.dtype() == card.dtype) || !storage.device.same_device(&card.device) {
             bail!("{operation}: tensors of {:?} and {:?}, on one card or several; convert them to one type, on one device", card.dtype, storage.dtype());
         }
         *place = card.place(storage, layout)?;

@@ -2,15 +2,15 @@
 
 use std::slice::from_mut;
 
-use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use stn_core::TargetGrid;
 
 use super::fused::{self, Fused};
 use super::plain::{self, Call};
 use super::structured::Structured;
 use super::warp::{Coordinates, Grid};
-use super::{Sampler, check_structured, grid_target, reads_on_processor};
-use crate::cpu::{Number, by_number, expect_numbers, numbers};
+use super::{Sampler, check_structured, expect_types, grid_target, is_wider_here, reads_on_processor};
+use crate::cpu::{Number, by_number, numbers};
 
 /// The gradients wanted of [`sample_structured_gradients`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +47,18 @@ pub fn sample_structured_gradients(
     wanted: Wanted,
 ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
     const NAME: &str = "sample_structured_gradients";
-    expect_numbers(NAME, &[("input", input), ("matrix", matrix), ("basis", basis), ("upstream", upstream)])?;
+    expect_types(NAME, &[("input", input), ("upstream", upstream)], &[("matrix", matrix), ("basis", basis)])?;
     check_structured(NAME, input, matrix, basis, target, sampler)?;
     check_upstream(NAME, input, target.size(), upstream)?;
     if reads_on_processor(input, sampler) {
         let [input_here, matrix, basis, upstream] = [input, matrix, basis, upstream].map(|tensor| tensor.to_device(&Device::Cpu));
         let gradients = sample_structured_gradients(&input_here?, &matrix?, &basis?, target, sampler, &upstream?, wanted)?;
         return Ok((back(gradients.0, input)?, back(gradients.1, input)?, back(gradients.2, input)?));
+    }
+    if is_wider_here(input) {
+        let (wide, upstream) = (input.to_dtype(DType::F32)?, upstream.to_dtype(DType::F32)?);
+        let (to_input, to_matrix, to_basis) = sample_structured_gradients(&wide, matrix, basis, target, sampler, &upstream, wanted)?;
+        return Ok((narrowed(to_input, input)?, to_matrix, to_basis));
     }
     #[cfg(feature = "cuda")]
     if input.device().is_cuda() {
@@ -84,13 +89,18 @@ pub fn sample_grid_gradients(
     wanted: GridWanted,
 ) -> Result<(Option<Tensor>, Option<Tensor>)> {
     const NAME: &str = "sample_grid_gradients";
-    expect_numbers(NAME, &[("input", input), ("grid", grid), ("upstream", upstream)])?;
+    expect_types(NAME, &[("input", input), ("upstream", upstream)], &[("grid", grid)])?;
     let target = grid_target(NAME, input, grid, sampler)?;
     check_upstream(NAME, input, target, upstream)?;
     if reads_on_processor(input, sampler) {
         let [input_here, grid, upstream] = [input, grid, upstream].map(|tensor| tensor.to_device(&Device::Cpu));
         let gradients = sample_grid_gradients(&input_here?, &grid?, sampler, &upstream?, wanted)?;
         return Ok((back(gradients.0, input)?, back(gradients.1, input)?));
+    }
+    if is_wider_here(input) {
+        let (wide, upstream) = (input.to_dtype(DType::F32)?, upstream.to_dtype(DType::F32)?);
+        let (to_input, to_grid) = sample_grid_gradients(&wide, grid, sampler, &upstream, wanted)?;
+        return Ok((narrowed(to_input, input)?, to_grid));
     }
     #[cfg(feature = "cuda")]
     if input.device().is_cuda() {
@@ -116,6 +126,11 @@ pub fn sample_grid_gradients(
 /// A gradient that was computed on the processor, on the device of the input.
 fn back(gradient: Option<Tensor>, input: &Tensor) -> Result<Option<Tensor>> {
     gradient.map(|gradient| gradient.to_device(input.device())).transpose()
+}
+
+/// A gradient in the type of the input.
+fn narrowed(gradient: Option<Tensor>, input: &Tensor) -> Result<Option<Tensor>> {
+    gradient.map(|gradient| gradient.to_dtype(input.dtype())).transpose()
 }
 
 /// The gradients to input, M and B; those that are not wanted are empty.

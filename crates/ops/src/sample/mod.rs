@@ -38,7 +38,7 @@ mod warp;
 
 use std::sync::Arc;
 
-use candle_core::{D, Device, Result, Tensor, bail};
+use candle_core::{D, DType, Device, Result, Tensor, bail};
 use stn_core::{Boundary, Sampling, TargetGrid};
 
 use crate::cpu::{elements, expect_numbers};
@@ -63,17 +63,23 @@ pub struct Sampler {
 /// divides the others, guarded near zero by [`HOMOGENEOUS_GUARD`](stn_core::transformation::HOMOGENEOUS_GUARD). Gradients flow to all three tensors, where they are
 /// tracked. A coordinate that is not finite reads zero under [`Boundary::Zeros`] and what [`Boundary::coordinate`] says elsewhere, and passes no gradient.
 ///
+/// An `input` in bf16 or f16 gives an output of its type, and so is its gradient; coordinates and sums are in f32 all the same, each rounded once, where it is stored.
+///
 /// On a graphics card a kernel without [`cuda_source`](stn_core::SamplingKernel::cuda_source) reads on the processor: the tensors go there and back.
 ///
 /// # Errors
 ///
-/// Where a shape or type does not fit: every tensor f32 or all f64, the same `align_corners` for the target and the sampler; or the output is too large for any memory.
+/// Where a shape or type does not fit: every tensor f32 or all f64, or `input` bf16 or f16 and the others f32; the same `align_corners` for the target and the sampler; or the
+/// output is too large for any memory.
 pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target: &TargetGrid, sampler: &Sampler) -> Result<Tensor> {
-    expect_numbers("sample_structured", &[("input", input), ("matrix", matrix), ("basis", basis)])?;
+    expect_types("sample_structured", &[("input", input)], &[("matrix", matrix), ("basis", basis)])?;
     check_structured("sample_structured", input, matrix, basis, target, sampler)?;
     if reads_on_processor(input, sampler) {
         let [input_here, matrix, basis] = [input, matrix, basis].map(|tensor| tensor.to_device(&Device::Cpu));
         return sample_structured(&input_here?, &matrix?, &basis?, target, sampler)?.to_device(input.device());
+    }
+    if is_wider_here(input) {
+        return sample_structured(&input.to_dtype(DType::F32)?, matrix, basis, target, sampler)?.to_dtype(input.dtype());
     }
     let op = op::SampleStructured { sampler: sampler.clone(), target: target.clone() };
     input.contiguous()?.apply_op3(&matrix.contiguous()?, &basis.contiguous()?, op)
@@ -87,10 +93,13 @@ pub fn sample_structured(input: &Tensor, matrix: &Tensor, basis: &Tensor, target
 ///
 /// Where a shape or type does not fit.
 pub fn sample_grid(input: &Tensor, grid: &Tensor, sampler: &Sampler) -> Result<Tensor> {
-    expect_numbers("sample_grid", &[("input", input), ("grid", grid)])?;
+    expect_types("sample_grid", &[("input", input)], &[("grid", grid)])?;
     grid_target("sample_grid", input, grid, sampler)?;
     if reads_on_processor(input, sampler) {
         return sample_grid(&input.to_device(&Device::Cpu)?, &grid.to_device(&Device::Cpu)?, sampler)?.to_device(input.device());
+    }
+    if is_wider_here(input) {
+        return sample_grid(&input.to_dtype(DType::F32)?, grid, sampler)?.to_dtype(input.dtype());
     }
     input.contiguous()?.apply_op2(&grid.contiguous()?, op::SampleGrid { sampler: sampler.clone() })
 }
@@ -105,6 +114,32 @@ pub fn structured_grid(matrix: &Tensor, basis: &Tensor, target: &TargetGrid) -> 
     check_structure("structured_grid", matrix, basis, target)?;
     elements("structured_grid", &[&[matrix.dim(0)?], target.size(), &[target.dims()]].concat())?;
     matrix.contiguous()?.apply_op2(&basis.contiguous()?, op::StructuredGrid { target: target.clone() })
+}
+
+/// Refuses images and what coordinates come from unless all are f32 or all f64, or the images bf16 or f16 beside f32.
+fn expect_types(op: &str, images: &[(&str, &Tensor)], coordinates: &[(&str, &Tensor)]) -> Result<()> {
+    let Some((name, image)) = images.first().filter(|(_, image)| is_half(image)) else { return expect_numbers(op, &[images, coordinates].concat()) };
+    for (other, tensor) in images {
+        if tensor.dtype() != image.dtype() {
+            bail!("{op}: {name} is {:?} and {other} is {:?}; convert one to the other's type", image.dtype(), tensor.dtype());
+        }
+    }
+    for (other, tensor) in coordinates {
+        if tensor.dtype() != DType::F32 {
+            bail!("{op}: {name} is {:?} and {other} is {:?}; with images in 16 bits convert {other} to f32", image.dtype(), tensor.dtype());
+        }
+    }
+    Ok(())
+}
+
+/// Whether images are stored in half as many bits as sums are made in.
+fn is_half(image: &Tensor) -> bool {
+    matches!(image.dtype(), DType::BF16 | DType::F16)
+}
+
+/// Whether the images are made f32 before they are read: the processor's loops know no shorter numbers.
+fn is_wider_here(image: &Tensor) -> bool {
+    is_half(image) && image.device().is_cpu()
 }
 
 /// Whether the input is on a graphics card and the kernel has no code for one.

@@ -1,6 +1,6 @@
 // The sampler, equation 3 of the paper, and its gradients, equations 6 and 7: see mod.rs.
 //
-// Before this stand warp.cuh; as constants, BOUNDARY, 0 for zeros, 1 for border, 2 for reflection; TAP_RULE, whether the boundary acts on every tap by itself; ALIGN_CORNERS;
+// Before this stand warp.cuh and pixel.cuh; as constants, BOUNDARY, 0 for zeros, 1 for border, 2 for reflection; TAP_RULE, whether the boundary acts on every tap by itself; ALIGN_CORNERS;
 // SUPPORT, the taps along an axis; and the sampling kernel's own text:
 //
 //     __device__ void weights(REAL x, int* first, REAL* weights)
@@ -145,7 +145,7 @@ __device__ inline int place_of(const Taps* taps, int i, int j, int k) {
 
 // Equation 3: a thread a target pixel of one sample, for `group` channels.
 KERNEL sample(
-    const REAL* input, const REAL* warp, const REAL* basis, REAL* output,
+    const PIXEL* input, const REAL* warp, const REAL* basis, PIXEL* output,
     i64 samples, int channels, int group, int width, int height, int depth, i64 pixels
 ) {
     Source source = {{width, height, depth}};
@@ -159,7 +159,7 @@ KERNEL sample(
         coordinates(warp, basis, n, p, pixels, at);
         taps_at(at, source, &taps, 0);
         for (int c = start; c < end; c++) {
-            const REAL* values = input + (n * channels + c) * plane;
+            const PIXEL* values = input + (n * channels + c) * plane;
             REAL sum = 0;
             for (int k = 0; k < TAPS_Z; k++) {
                 REAL sum_y = 0;
@@ -167,13 +167,13 @@ KERNEL sample(
                     REAL sum_x = 0;
                     for (int i = 0; i < SUPPORT; i++) {
                         int place = place_of(&taps, i, j, k);
-                        sum_x += taps.weight_x[i] * (place < 0 ? REAL(0) : values[place]);
+                        sum_x += taps.weight_x[i] * (place < 0 ? REAL(0) : value_of(values[place]));
                     }
                     sum_y += taps.weight_y[j] * sum_x;
                 }
                 sum += taps.weight_z[k] * sum_y;
             }
-            output[(n * channels + c) * pixels + p] = sum;
+            output[(n * channels + c) * pixels + p] = pixel_of(sum);
         }
     }
 }
@@ -206,11 +206,12 @@ __device__ inline Bits bits_of(REAL x) { return __double_as_longlong(fabs(x)); }
 __device__ inline REAL of_bits(Bits bits) { return __longlong_as_double(bits); }
 #endif
 
-// Equation 6 for one channel of `band` pixels of the source, added up by one thread in order: where a gradient is infinite or NaN, which no whole number is.
+// Equation 6 for one channel of `band` pixels of the source, added up by one thread in order: where a gradient is infinite or NaN, which no whole number is. `sums` may be
+// where whole numbers were added up.
 __device__ void scatter_in_order(
-    const REAL* warp, const REAL* basis, const REAL* upstream, REAL* to_band, Source source, i64 n, i64 pixels, int first, int band
+    const REAL* warp, const REAL* basis, const PIXEL* upstream, REAL* sums, Source source, i64 n, i64 pixels, int first, int band
 ) {
-    for (int i = 0; i < band; i++) to_band[i] = REAL(0);
+    for (int i = 0; i < band; i++) sums[i] = REAL(0);
     for (i64 p = 0; p < pixels; p++) {
         REAL at[COORDINATES];
         Taps taps;
@@ -220,14 +221,14 @@ __device__ void scatter_in_order(
             for (int j = 0; j < SUPPORT; j++)
                 for (int i = 0; i < SUPPORT; i++) {
                     int place = place_of(&taps, i, j, k) - first;
-                    if (place >= 0 && place < band) to_band[place] += upstream[p] * taps.weight_z[k] * taps.weight_y[j] * taps.weight_x[i];
+                    if (place >= 0 && place < band) sums[place] += value_of(upstream[p]) * taps.weight_z[k] * taps.weight_y[j] * taps.weight_x[i];
                 }
     }
 }
 
 // The gradients of one channel at one target pixel: to the source, in whole numbers, and to the coordinates in pixels.
 __device__ inline void one_channel(
-    const Taps* taps, const Slopes* slopes, const REAL* values, REAL gradient, REAL scale, u32* low, u32* high, int first, int band, REAL* to_at
+    const Taps* taps, const Slopes* slopes, const PIXEL* values, REAL gradient, REAL scale, u32* low, u32* high, int first, int band, REAL* to_at
 ) {
     REAL to_x = 0, to_y = 0, to_z = 0;
     for (int k = 0; k < TAPS_Z; k++) {
@@ -238,7 +239,7 @@ __device__ inline void one_channel(
                 int place = place_of(taps, i, j, k) - first;
                 if (place < 0 || place >= band) continue;
                 if (slopes) {
-                    REAL value = values[first + place];
+                    REAL value = value_of(values[first + place]);
                     line += taps->weight_x[i] * value;
                     line_x += slopes->x[i] * value;
                 }
@@ -271,7 +272,7 @@ __device__ inline void one_channel(
 // `to_input` or `to_rows` is null where it is not wanted. `to_rows` gets the part of these channels and this band in the gradients to the rows of M_theta B (to the
 // coordinates, for an explicit grid), parts x N x rows x P. `bits` is what is left of 62 bits after those that count the terms of a sum.
 KERNEL __launch_bounds__(2 * BLOCK) sample_gradients(
-    const REAL* input, const REAL* warp, const REAL* basis, const REAL* upstream, REAL* to_input, REAL* to_rows,
+    const PIXEL* input, const REAL* warp, const REAL* basis, const PIXEL* upstream, PIXEL* to_input, REAL* to_rows,
     i64 samples, int channels, int group, int width, int height, int depth, i64 pixels, int band_length, int bits
 ) {
     Source source = {{width, height, depth}};
@@ -293,11 +294,11 @@ KERNEL __launch_bounds__(2 * BLOCK) sample_gradients(
         __syncthreads();
 #ifdef LARGEST_WEIGHT
         for (int c = 0; c < count; c++) {
-            const REAL* gradient = upstream + (n * channels + start + c) * pixels;
+            const PIXEL* gradient = upstream + (n * channels + start + c) * pixels;
             REAL weight = REAL(1);
             for (int axis = 0; axis < DIMS; axis++) weight *= REAL(LARGEST_WEIGHT);
             Bits most = 0;
-            for (i64 p = threadIdx.x; p < pixels; p += blockDim.x) most = max(most, bits_of(gradient[p] * weight));
+            for (i64 p = threadIdx.x; p < pixels; p += blockDim.x) most = max(most, bits_of(value_of(gradient[p]) * weight));
             atomicMax(largest + c, most);
         }
 #else
@@ -310,7 +311,7 @@ KERNEL __launch_bounds__(2 * BLOCK) sample_gradients(
             for (int i = 0; i < SUPPORT; i++) x = max(x, bits_of(taps.weight_x[i])), y = max(y, bits_of(taps.weight_y[i]));
             for (int k = 0; k < TAPS_Z; k++) z = max(z, bits_of(taps.weight_z[k]));
             for (int c = 0; c < count; c++) {
-                atomicMax(largest + c, bits_of(upstream[(n * channels + start + c) * pixels + p] * of_bits(z) * of_bits(y) * of_bits(x)));
+                atomicMax(largest + c, bits_of(value_of(upstream[(n * channels + start + c) * pixels + p]) * of_bits(z) * of_bits(y) * of_bits(x)));
             }
         }
 #endif
@@ -325,12 +326,12 @@ KERNEL __launch_bounds__(2 * BLOCK) sample_gradients(
         taps_at(at, source, &taps, to_rows ? &slopes : 0);
         for (int axis = 0; axis < COORDINATES; axis++) to_at[axis] = 0;
         for (int c = 0; c < count; c++) {
-            i64 number = n * channels + start + c;
+            i64 image = n * channels + start + c;
             REAL most = to_input ? of_bits(largest[c]) : REAL(0), scale = 0;
             bool adds = to_input && is_finite(most) && most > REAL(0);
             if (adds) scale = ldexp(REAL(1), shift_of(most, bits));
             one_channel(
-                &taps, to_rows ? &slopes : 0, input + number * plane, upstream[number * pixels + p], scale,
+                &taps, to_rows ? &slopes : 0, input + image * plane, value_of(upstream[image * pixels + p]), scale,
                 adds ? low + c * band_length : 0, adds ? high + c * band_length : 0, first, band, to_at
             );
         }
@@ -354,14 +355,22 @@ KERNEL __launch_bounds__(2 * BLOCK) sample_gradients(
         __syncthreads();
         for (int c = 0; c < count; c++) {
             REAL most = of_bits(largest[c]);
-            REAL* to_band = to_input + (n * channels + start + c) * plane + first;
+            PIXEL* to_band = to_input + (n * channels + start + c) * plane + first;
             if (is_finite(most)) {
                 int shift = most > REAL(0) ? shift_of(most, bits) : 0;
                 for (int i = threadIdx.x; i < band; i += blockDim.x) {
-                    to_band[i] = ldexp((REAL)whole(low[c * band_length + i], high[c * band_length + i]), -shift);
+                    to_band[i] = pixel_of(ldexp((REAL)whole(low[c * band_length + i], high[c * band_length + i]), -shift));
                 }
             } else if (threadIdx.x == 0) {
-                scatter_in_order(warp, basis, upstream + (n * channels + start + c) * pixels, to_band, source, n, pixels, first, band);
+                const PIXEL* gradient = upstream + (n * channels + start + c) * pixels;
+#if STORED == 0
+                scatter_in_order(warp, basis, gradient, to_band, source, n, pixels, first, band);
+#else
+                // Half as long they hold no sum: it is made where the whole numbers' lower halves were.
+                float* sums = (float*)(low + c * band_length);
+                scatter_in_order(warp, basis, gradient, sums, source, n, pixels, first, band);
+                for (int i = 0; i < band; i++) to_band[i] = pixel_of(sums[i]);
+#endif
             }
         }
     }

@@ -192,3 +192,43 @@ fn an_output_that_no_memory_holds_is_an_error() -> Result<()> {
     assert!(message.contains("a tensor of shape [300, 16384, 16384, 2] has more than 2^36 = 68719476736 numbers"), "{message}");
     Ok(())
 }
+
+#[test]
+fn images_of_16_bits_are_sampled_in_32_and_rounded_once() -> Result<()> {
+    let target = TargetGrid::new([3, 5], false)?;
+    let wide = uniform("input", (2, 3, 4, 4), -1.0, 1.0).to_dtype(DType::F32)?;
+    let (matrix, basis) = (uniform("matrix", (2, 2, 3), -1.0, 1.0).to_dtype(DType::F32)?, basis(&target)?.to_dtype(DType::F32)?);
+    for dtype in [DType::BF16, DType::F16] {
+        let (image, m) = (Var::from_tensor(&wide.to_dtype(dtype)?)?, Var::from_tensor(&matrix)?);
+        let output = sample_structured(&image, &m, &basis, &target, &bilinear())?;
+        // The same numbers in f32 from the start.
+        let (image_32, m_32) = (Var::from_tensor(&wide.to_dtype(dtype)?.to_dtype(DType::F32)?)?, Var::from_tensor(&matrix)?);
+        let output_32 = sample_structured(&image_32, &m_32, &basis, &target, &bilinear())?;
+        // Of a plain sum, whose gradient is one in every type.
+        let gradients = |output: &Tensor, image: &Var, m: &Var| -> Result<[Tensor; 2]> {
+            let mut store = output.sum_all()?.backward()?;
+            Ok([image, m].map(|var| store.remove(var).unwrap()))
+        };
+        let [to_image, to_matrix] = gradients(&output, &image, &m)?;
+        let [to_image_32, to_matrix_32] = gradients(&output_32, &image_32, &m_32)?;
+        assert_eq!([output.dtype(), to_image.dtype(), to_matrix.dtype()], [dtype, dtype, DType::F32]);
+        assert_eq!(numbers(&output), numbers(&output_32.to_dtype(dtype)?));
+        assert_eq!(numbers(&to_image), numbers(&to_image_32.to_dtype(dtype)?));
+        assert_eq!(numbers(&to_matrix), numbers(&to_matrix_32));
+        let grid = structured_grid(&m, &basis, &target)?;
+        assert_eq!(numbers(&sample_grid(&image, &grid, &bilinear())?), numbers(&output));
+    }
+    Ok(())
+}
+
+#[test]
+fn beside_images_of_16_bits_coordinates_are_in_32() -> Result<()> {
+    let target = TargetGrid::new([2, 2], false)?;
+    let (image, matrix) = (zeros(&[1, 1, 4, 4]).to_dtype(DType::F16)?, zeros(&[1, 2, 3]));
+    let basis = basis(&target)?.to_dtype(DType::F32)?;
+    let error = sample_structured(&image, &matrix, &basis, &target, &bilinear()).unwrap_err().to_string();
+    assert!(error.contains("input is F16 and matrix is F64; with images in 16 bits convert matrix to f32"), "{error}");
+    let error = sample_grid(&image, &zeros(&[1, 2, 2, 2]).to_dtype(DType::F16)?, &bilinear()).unwrap_err().to_string();
+    assert!(error.contains("grid is F16; with images in 16 bits convert grid to f32"), "{error}");
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! The sampler's kernels, run on the processor, against the plain loops.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var, WithDType};
+use half::{bf16, f16};
 use stn_core::TargetGrid;
 
 use super::super::structured::Structured;
@@ -74,6 +75,127 @@ fn a_card_samples_as_the_plain_loops_do() {
         let single: Vec<_> = (0..12).map(|_| structured::<f32>(card, &mut draws, 2e-6)).collect();
         let double: Vec<_> = (0..4).map(|_| structured::<f64>(card, &mut draws, 1e-12)).collect();
         (single, double)
+    });
+}
+
+/// Output and gradients of a random call with images in 16 bits, on the card, and by the plain loops from the same numbers in f32; `rounding` is what storing leaves out.
+fn in_16_bits<S: WithDType + PartialEq>(card: &Emulated, draws: &mut Draws, rounding: f64) -> [Vec<S>; 2] {
+    let drawn = Drawn::new(draws);
+    let (call, axes) = (drawn.call(), drawn.target.len());
+    let shorter = |numbers: Vec<f32>| -> (Vec<S>, Vec<f32>) {
+        let numbers: Vec<S> = numbers.into_iter().map(|number| S::from_f64(number.into())).collect();
+        let wide = numbers.iter().map(|number| number.to_f64() as f32).collect();
+        (numbers, wide)
+    };
+    let (input, wide_input) = shorter(draws.numbers(call.samples * call.channels * call.plane_len()));
+    let (upstream, wide_upstream) = shorter(draws.numbers(call.samples * call.channels * call.pixels));
+    let (rows, terms) = (axes + draws.below(2), 1 + draws.below(6));
+    let (matrix, basis) = draws.warp::<f32>(call.samples, axes, (rows, terms), call.pixels);
+
+    let coordinates = Coordinates::Structured { matrix: card.given(&matrix), basis: card.given(&basis), rows, terms };
+    let on_card = OnCard::new(card, &call, coordinates, S::DTYPE).unwrap();
+    let (of_input, of_upstream, output) = (card.given(&input), card.given(&upstream), card.output::<S>(upstream.len()));
+    on_card.sample(of_input, output).unwrap();
+    let to = Gradients { input: card.output::<S>(input.len()), warp: card.output::<f32>(matrix.len()), basis: Address::NONE };
+    on_card.gradients(of_input, of_upstream, to).unwrap();
+
+    let warp = Structured::of_numbers(&matrix, (call.samples, rows, terms), &basis, &drawn.target);
+    let to_matrix = warp.gradients(
+        || call.taps(),
+        |taps, n, pixels, rows, gradient| plain::coordinate_gradient(&call, (&wide_input, &wide_upstream), taps, (n, pixels), rows, gradient),
+    );
+    let found = [card.numbers::<S>(output, upstream.len()), card.numbers::<S>(to.input, input.len())];
+    let [output, to_input] = found.each_ref().map(|numbers| numbers.iter().map(|number| number.to_f64() as f32).collect::<Vec<_>>());
+    close(&output, &plain::sample(&call, &wide_input, &warp), rounding, "output");
+    close(&to_input, &plain::input_gradient(&call, &wide_upstream, &warp), rounding, "to the input");
+    // Nothing of these is rounded to 16 bits.
+    close(&card.numbers::<f32>(to.warp, matrix.len()), &to_matrix, 4e-5, "to the matrix");
+    found
+}
+
+#[test]
+fn a_card_samples_images_of_16_bits_with_sums_of_32() {
+    Emulated::both(|card| {
+        let mut draws = Draws(13);
+        let brain: Vec<_> = (0..4).map(|_| in_16_bits::<bf16>(card, &mut draws, 1.0 / 256.0)).collect();
+        (brain, (0..4).map(|_| in_16_bits::<f16>(card, &mut draws, 1.0 / 2048.0)).collect::<Vec<_>>())
+    });
+}
+
+#[test]
+fn every_number_of_16_bits_is_read_and_stored_as_it_is() {
+    let sampler = Sampler {
+        kernel: std::sync::Arc::new(stn_sampler_integer::Integer::new(stn_sampler_integer::Ties::Even)),
+        boundary: Boundary::Border,
+        align_corners: false,
+    };
+    let drawn = Drawn { sampler, source: vec![256, 256], target: vec![256, 256], samples: 1, channels: 1 };
+    let centre = |i: usize| (2 * i + 1) as f32 / 256.0 - 1.0;
+    let grid: Vec<f32> = (0..1 << 16).flat_map(|i| [centre(i % 256), centre(i / 256)]).collect();
+    let input: Vec<u16> = (0..=u16::MAX).collect();
+    Emulated::both(|card| {
+        for (dtype, is_nan) in [(DType::BF16, (|bits| bf16::from_bits(bits).is_nan()) as fn(u16) -> bool), (DType::F16, |bits| f16::from_bits(bits).is_nan())] {
+            let call = drawn.call();
+            let output = card.given(&vec![0_u16; input.len()]);
+            OnCard::new(card, &call, Coordinates::Grid(card.given(&grid)), dtype).unwrap().sample(card.given(&input), output).unwrap();
+            // SAFETY: as many numbers as were given above.
+            let found = unsafe { std::slice::from_raw_parts(output.0 as *const u16, input.len()) };
+            for (&found, &bits) in found.iter().zip(&input) {
+                // Zero is zero with either sign, and one NaN as good as another.
+                assert!(found == bits || is_nan(found) && is_nan(bits) || (found | bits) & 0x7FFF == 0, "{bits:04x} became {found:04x} in {dtype:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn numbers_are_stored_in_16_bits_to_the_nearest() {
+    const ALL: &str = "KERNEL store_all(const float* from, PIXEL* to, i64 count) { EACH(i, count) to[i] = pixel_of(from[i]); }";
+    // Around the middle between neighbours, of either type, with every exponent.
+    let low = [0, 1, 0x0FFF, 0x1000, 0x1001, 0x1FFF, 0x2FFF, 0x3000, 0x3001, 0x7FFF, 0x8000, 0x8001, 0xFFFF];
+    let numbers: Vec<f32> = (0..1_u32 << 16).flat_map(|high| low.map(|low| f32::from_bits(high << 16 | low))).collect();
+    type Rounded = (usize, fn(f32) -> u16, fn(u16) -> bool);
+    let types: [Rounded; 2] = [
+        (1, |number| bf16::from_f32(number).to_bits(), |bits| bf16::from_bits(bits).is_nan()),
+        (2, |number| f16::from_f32(number).to_bits(), |bits| f16::from_bits(bits).is_nan()),
+    ];
+    Emulated::both(|card| {
+        for (stored, nearest, is_nan) in types {
+            let program =
+                Program::new("rounding", DType::F32, &[include_str!("../pixel.cuh"), ALL], &["store_all"]).unwrap().with_constants([("STORED", stored)]);
+            let to = card.given(&vec![0_u16; numbers.len()]);
+            card.launch(&program, &Launch::each("store_all", numbers.len()).with(card.given(&numbers)).with(to).with_length(numbers.len())).unwrap();
+            // SAFETY: as many numbers as were given above.
+            let found = unsafe { std::slice::from_raw_parts(to.0 as *const u16, numbers.len()) };
+            for (&found, &number) in found.iter().zip(&numbers) {
+                assert!(found == nearest(number) || number.is_nan() && is_nan(found), "{number:e} became {found:04x}, not {:04x}", nearest(number));
+            }
+        }
+    });
+}
+
+#[test]
+fn gradients_of_16_bits_that_are_not_finite_reach_the_same_pixels() {
+    let sampler = Sampler { kernel: std::sync::Arc::new(stn_sampler_bilinear::Bilinear), boundary: Boundary::Border, align_corners: false };
+    let drawn = Drawn { sampler, source: vec![3, 4], target: vec![2, 3], samples: 1, channels: 2 };
+    let mut draws = Draws(5);
+    let grid = draws.numbers::<f32>(12);
+    let mut upstream: Vec<_> = draws.numbers::<f32>(12).into_iter().map(bf16::from_f32).collect();
+    upstream[2] = bf16::INFINITY;
+    let wide: Vec<_> = upstream.iter().map(|number| number.to_f32()).collect();
+    let expected = plain::input_gradient(&drawn.call(), &wide, &warp::Grid::<f32>::new(&grid, &drawn.target));
+    Emulated::both(|card| {
+        let to_input = card.output::<bf16>(24);
+        let call = drawn.call();
+        let on_card = OnCard::new(card, &call, Coordinates::Grid(card.given(&grid)), DType::BF16).unwrap();
+        on_card
+            .gradients(card.given(&[bf16::ONE; 24]), card.given(&upstream), Gradients { input: to_input, warp: Address::NONE, basis: Address::NONE })
+            .unwrap();
+        let found: Vec<_> = card.numbers::<bf16>(to_input, 24).into_iter().map(bf16::to_f32).collect();
+        assert!(expected.iter().any(|number| number.is_infinite()));
+        for (found, expected) in found.into_iter().zip(&expected) {
+            assert!(found == *expected || found.is_nan() && expected.is_nan() || (found - expected).abs() <= expected.abs() / 256.0, "{found}, not {expected}");
+        }
     });
 }
 
