@@ -82,6 +82,9 @@ pub(crate) mod levels {
 /// Working memory starts at a whole vector: this many `f32`, 64 bytes.
 pub(crate) const ALIGNED: usize = 16;
 
+/// As many numbers of working memory as a thread keeps; what it takes to sample the largest images is given back.
+const KEPT: usize = 1 << 24;
+
 /// Lends `lengths[i]` numbers of working memory as slice `i`, each at the start of a vector. What they hold is left over from earlier.
 pub(crate) fn with_scratch<T: Number, const N: usize, R>(lengths: [usize; N], work: impl FnOnce([&mut [T]; N]) -> R) -> R {
     T::scratch().with_borrow_mut(|memory| {
@@ -96,7 +99,11 @@ pub(crate) fn with_scratch<T: Number, const N: usize, R>(lengths: [usize; N], wo
             rest = tail;
             &mut part[..length]
         });
-        work(parts)
+        let result = work(parts);
+        if memory.len() > KEPT {
+            *memory = Vec::new();
+        }
+        result
     })
 }
 
