@@ -1,4 +1,4 @@
-//! What a thread of the fused sampler works in: lent to it once, for all of its tasks. Nothing is asked of the allocator, for which the threads would wait for one another.
+//! What a thread of the fused sampler works in: lent to it once, for all of its tasks. Nothing large is asked of the allocator, at which the threads would wait for one another.
 
 use super::warp::{Rows, TILE};
 use crate::cpu::{Number, with_scratch};

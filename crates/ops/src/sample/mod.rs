@@ -6,7 +6,7 @@
 //! stored; or from an explicit grid. Both share everything else:
 //!
 //! - [`warp`]: where a tile's normalised coordinates come from, and the way back to M and B or to the grid;
-//! - [`fused`]: the tasks, each a group of channels of one sample, packed:
+//! - [`fused`]: the tasks, each a group of channels of one sample, packed, in what each thread keeps ([`memory`]):
 //!   - [`packed`]: the channels of a pixel side by side ([`transpose`]), and around the source what the boundary puts there, so that the loops test nothing;
 //!   - [`places`]: from coordinates to the packed pixels that are read and their weights, boundary and kernel applied, an axis at a time;
 //!   - [`lanes`], [`quads`] and [`single`]: the loops over pixels and taps for sixteen lanes, for four, and for one channel, in the words of [`arithmetic`];

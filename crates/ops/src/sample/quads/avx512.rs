@@ -8,7 +8,7 @@ use super::{Pixels, Quad, Slopes};
 use crate::sample::arithmetic::WIDE;
 use crate::sample::arithmetic::avx512::{add_quads, fourths, left, squares_of, weighted, whole};
 use crate::sample::places::Places;
-use crate::sample::warp::{Rows, TILE, zeros};
+use crate::sample::warp::TILE;
 
 /// [`read`](super::read).
 ///
@@ -44,13 +44,13 @@ pub(crate) unsafe fn read(places: &Places<'_, f32>, source: &[Quad<f32>], values
 pub(crate) unsafe fn back(places: &Places<'_, f32>, upstream: Pixels<'_, f32>, coordinates: Option<Slopes<'_, f32>>, gathered: Option<&mut [Quad<f32>]>) {
     // SAFETY: as the caller promises.
     unsafe {
-        match (places.linear, coordinates, gathered) {
-            (true, Some((source, gradient)), Some(to)) => back_of::<true, true, true>(places, upstream, source, gradient, to),
-            (false, Some((source, gradient)), Some(to)) => back_of::<false, true, true>(places, upstream, source, gradient, to),
-            (true, Some((source, gradient)), None) => back_of::<true, true, false>(places, upstream, source, gradient, &mut []),
-            (false, Some((source, gradient)), None) => back_of::<false, true, false>(places, upstream, source, gradient, &mut []),
-            (_, None, Some(to)) => back_of::<true, false, true>(places, upstream, &[], &mut zeros(), to),
-            (_, None, None) => {}
+        match (places.linear, coordinates.is_some(), gathered.is_some()) {
+            (true, true, true) => back_of::<true, true, true>(places, upstream, coordinates, gathered),
+            (false, true, true) => back_of::<false, true, true>(places, upstream, coordinates, gathered),
+            (true, true, false) => back_of::<true, true, false>(places, upstream, coordinates, gathered),
+            (false, true, false) => back_of::<false, true, false>(places, upstream, coordinates, gathered),
+            (_, false, true) => back_of::<true, false, true>(places, upstream, coordinates, gathered),
+            (_, false, false) => {}
         }
     }
 }
@@ -64,11 +64,12 @@ pub(crate) unsafe fn back(places: &Places<'_, f32>, upstream: Pixels<'_, f32>, c
 unsafe fn back_of<const LINEAR: bool, const SLOPES: bool, const SCATTER: bool>(
     places: &Places<'_, f32>,
     upstream: Pixels<'_, f32>,
-    source: &[Quad<f32>],
-    gradient: &mut Rows<f32>,
-    gathered: &mut [Quad<f32>],
+    coordinates: Option<Slopes<'_, f32>>,
+    gathered: Option<&mut [Quad<f32>]>,
 ) {
-    let (square, gathered) = (Square::new(places, source.as_ptr()), Square::new(places, gathered.as_mut_ptr()));
+    let (source, mut gradient) = coordinates.unzip();
+    let square = Square::new(places, source.unwrap_or_default().as_ptr());
+    let gathered = Square::new(places, gathered.unwrap_or_default().as_mut_ptr());
     let (weights, slopes) = (Weights::of(places, false), Weights::of(places, true));
     for start in (0..upstream.count.min(TILE)).step_by(WIDE) {
         // SAFETY: a tile has so many pixels and more; as the caller promises.
@@ -101,7 +102,7 @@ unsafe fn back_of<const LINEAR: bool, const SLOPES: bool, const SCATTER: bool>(
                 }};
             }
             let ((x0, y0), (x1, y1), (x2, y2), (x3, y3)) = (four!(0), four!(1), four!(2), four!(3));
-            if SLOPES {
+            if let Some(gradient) = gradient.as_mut().filter(|_| SLOPES) {
                 let (to_x, to_y) = (sum_of_quads([x0, x1, x2, x3]), sum_of_quads([y0, y1, y2, y3]));
                 let jacobian = |axis: usize| places.jacobian[axis][start..start + WIDE].as_ptr();
                 let (by_x, by_y) = (_mm512_loadu_ps(jacobian(0)), _mm512_loadu_ps(jacobian(1)));
