@@ -107,6 +107,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same, in words of the device's where it was full.
+    pub(crate) fn on(self, device: &candle_core::Device) -> Self {
+        let (place, cause) = match &self {
+            Self::Tensor(cause) | Self::Network(stn_nn::Error::Tensor(cause)) => (String::new(), cause),
+            Self::Network(stn_nn::Error::Layer { layer, source }) => (format!("layer `{layer}`: "), source),
+            _ => return self,
+        };
+        match stn_ops::full_card(cause, device) {
+            Some(words) => Self::Other(place + &words),
+            None => self,
+        }
+    }
+
     /// A [`File`](Self::File) error.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();

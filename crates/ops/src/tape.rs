@@ -1,5 +1,7 @@
 //! Candle's tape, entered with a gradient.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 
@@ -13,9 +15,6 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, W
 pub fn backward_from(output: &Tensor, upstream: &Tensor) -> Result<GradStore> {
     if output.dims() != upstream.dims() || output.dtype() != upstream.dtype() {
         bail!("a gradient {:?} {:?} to an output {:?} {:?}; expected the same", upstream.dims(), upstream.dtype(), output.dims(), output.dtype());
-    }
-    if !output.device().is_cpu() {
-        return (output * upstream)?.backward();
     }
     output.apply_op1(Given { gradient: upstream.clone() })?.backward()
 }
@@ -36,6 +35,14 @@ impl CustomOp1 for Given {
             DType::F64 => f64::to_cpu_storage(&[0.0]),
             other => bail!("a gradient of {other:?}; expected f32 or f64"),
         };
+        Ok((zero, ().into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, output: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        use candle_core::backend::BackendDevice;
+
+        let zero = output.device.zeros_impl(&().into(), self.gradient.dtype())?;
         Ok((zero, ().into()))
     }
 

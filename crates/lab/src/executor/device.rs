@@ -53,7 +53,7 @@ impl DeviceName {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(_) if !candle_core::utils::cuda_is_available() => Err(missing(WITHOUT_CUDA.into())),
-            Self::Cuda(number) => Device::new_cuda_with_stream(number).map_err(|error| {
+            Self::Cuda(number) => stn_ops::graphics_card(number).map_err(|error| {
                 // The first line: a backtrace may follow, which says nothing of the machine.
                 let words = error.to_string();
                 missing(format!("{}; does nvidia-smi name a card of that number?", words.lines().next().unwrap_or_default()))

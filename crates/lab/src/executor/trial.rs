@@ -151,7 +151,7 @@ impl TrialRun<'_> {
             return Err(Error::Cancelled);
         }
         metrics::write(&folder.join(METRICS), &measured.rows)?;
-        let trained = trained?;
+        let trained = trained.map_err(|error| error.on(&self.device.1))?;
         frame::write_frame(&folder.join(CONFUSION), trained.confusion.frame()?, frame::ARRAYS)?;
         frame::write_frame(&folder.join(THETAS), trained.thetas, frame::ARRAYS)?;
         frame::write_frame(&folder.join(WARPS), trained.warps, frame::ARRAYS)?;

@@ -21,8 +21,9 @@ use candle_core::{CudaDevice, CudaStorage, DType, Layout, Result, Shape, Storage
 use super::ConvBlockGradients;
 use super::patches::Geometry;
 use crate::cuda::Address;
-use crate::cuda::candle::{OnCard, no_room, unset_like, with_places};
+use crate::cuda::candle::{OnCard, unset_like, with_places};
 use crate::cuda::dense::{Planes, add_bias, bias_gradient};
+use crate::cuda::device::no_room;
 
 /// A number that cuDNN computes in.
 trait Number: CudnnDataType + CudaDType + DeviceRepr + WithDType {}
@@ -173,12 +174,12 @@ impl<T: Number> Convolution<T> {
 
     fn room(&self, bytes: usize) -> Result<CudaSlice<u8>> {
         // SAFETY: cuDNN reads nothing of its room that it did not write.
-        unsafe { self.device.alloc(bytes.max(1)) }.map_err(|error| no_room(bytes, &error))
+        unsafe { self.device.alloc(bytes.max(1)) }.map_err(|error| no_room(bytes, &self.device, error))
     }
 
     fn unset(&self, count: usize) -> Result<CudaSlice<T>> {
         // SAFETY: the callers have cuDNN write every number.
-        unsafe { self.device.alloc(count.max(1)) }.map_err(|error| no_room(count * size_of::<T>(), &error))
+        unsafe { self.device.alloc(count.max(1)) }.map_err(|error| no_room(count * size_of::<T>(), &self.device, error))
     }
 }
 

@@ -7,9 +7,10 @@ use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute_enum::CU_
 use candle_core::cuda_backend::cudarc::driver::sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
-use candle_core::{CudaDevice, CudaStorage, DType, Error, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use candle_core::{CudaDevice, CudaStorage, DType, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use half::{bf16, f16};
 
+use super::device::no_room;
 use super::{Address, Argument, Card, Launch, Program, compiled};
 
 /// The shared memory of a block that a kernel need not ask for, in bytes.
@@ -17,7 +18,7 @@ const SHARED_UNASKED: u32 = 48 * 1024;
 
 /// One of candle's cards, during one operation.
 ///
-/// All that it does goes to the one stream of its device ([`Device::new_cuda_with_stream`](candle_core::Device::new_cuda_with_stream)), in order: what an operation reads has been written, and memory that is given back is free only behind what
+/// All that it does goes to the one stream of its device ([`graphics_card`](super::graphics_card)), in order: what an operation reads has been written, and memory that is given back is free only behind what
 /// was launched before.
 pub(crate) struct OnCard {
     device: CudaDevice,
@@ -82,7 +83,7 @@ impl OnCard {
     fn unset<T: DeviceRepr + candle_core::cuda_backend::CudaDType>(&self, shape: &Shape) -> Result<CudaStorage> {
         let count = shape.elem_count().max(1);
         // SAFETY: `make` has every number written before the tensor is anyone's.
-        let slice = unsafe { self.device.alloc::<T>(count) }.map_err(|error| no_room(count * size_of::<T>(), &error))?;
+        let slice = unsafe { self.device.alloc::<T>(count) }.map_err(|error| no_room(count * size_of::<T>(), &self.device, error))?;
         Ok(CudaStorage::wrap_cuda_slice(slice, self.device.clone()))
     }
 
@@ -108,7 +109,7 @@ impl OnCard {
 impl Card for OnCard {
     fn room(&self, bytes: usize) -> Result<Address> {
         // SAFETY: room for an operation holds whatever it does until a kernel writes it.
-        let slice = unsafe { self.device.alloc::<u8>(bytes.max(1)) }.map_err(|error| no_room(bytes, &error))?;
+        let slice = unsafe { self.device.alloc::<u8>(bytes.max(1)) }.map_err(|error| no_room(bytes, &self.device, error))?;
         let address = self.first(&slice);
         self.rooms.borrow_mut().push(slice);
         Ok(address)
@@ -146,11 +147,6 @@ impl Card for OnCard {
     }
 }
 
-/// That the card has no room for so many bytes.
-pub(crate) fn no_room(bytes: usize, error: &Error) -> Error {
-    Error::Msg(format!("no room for {bytes} bytes on the graphics card ({error}); use a smaller batch, or run fewer trials at once (--jobs)"))
-}
-
 /// Lends the places of contiguous tensors that lie on one card, for an operation that is none of candle's; what it writes, it writes in place. All are of the first one's
 /// type; where that is bf16 or f16, others may be f32, which sums are in then.
 ///
@@ -184,5 +180,9 @@ pub(crate) fn with_places<const N: usize, R>(operation: &str, tensors: [&Tensor;
 pub(crate) fn unset_like(tensor: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
     let shape = shape.into();
     // SAFETY: the operations that ask for it have it written whole by the kernels that they launch next.
-    unsafe { Tensor::empty(&shape, tensor.dtype(), tensor.device()) }.map_err(|error| no_room(shape.elem_count() * tensor.dtype().size_in_bytes(), &error))
+    let unset = unsafe { Tensor::empty(&shape, tensor.dtype(), tensor.device()) };
+    unset.map_err(|error| match tensor.device() {
+        Device::Cuda(device) => no_room(shape.elem_count() * tensor.dtype().size_in_bytes(), device, error),
+        _ => error,
+    })
 }

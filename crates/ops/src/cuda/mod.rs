@@ -11,6 +11,8 @@ pub(crate) mod candle;
 #[cfg(feature = "cuda")]
 mod compiled;
 pub(crate) mod dense;
+#[cfg(feature = "cuda")]
+pub(crate) mod device;
 #[cfg(test)]
 pub(crate) mod emulated;
 pub(crate) mod pooling;

@@ -14,6 +14,8 @@ use crate::cpu::{Held, Number, by_number, elements, expect_numbers, numbers};
 use crate::cuda::candle::OnCard;
 #[cfg(feature = "cuda")]
 use crate::cuda::dense::{Planes, add_bias, bias_gradient};
+#[cfg(feature = "cuda")]
+use crate::cuda::device::no_room;
 use crate::matmul::{Matrix, Store, multiply};
 use crate::update::{accumulate, mutate};
 
@@ -342,7 +344,8 @@ impl Product {
         if rows * depth * columns == 0 {
             return Ok((left.device.zeros_impl(&shape, left.dtype())?, shape));
         }
-        Ok((left.matmul(right, (1, rows, columns, depth), &left_layout, &right_layout)?, shape))
+        let product = left.matmul(right, (1, rows, columns, depth), &left_layout, &right_layout);
+        Ok((product.map_err(|error| no_room(rows * columns * left.dtype().size_in_bytes(), &left.device, error))?, shape))
     }
 
     fn apply<T: Number>(&self, left: &[T], left_layout: &Layout, right: &[T], right_layout: &Layout, bias: Option<&[T]>) -> Result<(CpuStorage, Shape)> {
