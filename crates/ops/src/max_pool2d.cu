@@ -1,22 +1,5 @@
 // Max pooling: see max_pool2d.rs.
 
-// The pixel of the plane that gives a window its value: the first of equal ones, the last of several NaNs.
-__device__ inline i64 winner(const REAL* plane, Axis vertical, Axis horizontal, int y, int x) {
-    i64 best = -1;
-    REAL largest = -REAL(INFINITY);
-    for (int line = window_start(vertical, y); line < window_end(vertical, y); line++) {
-        for (int column = window_start(horizontal, x); column < window_end(horizontal, x); column++) {
-            i64 pixel = (i64)line * horizontal.input + column;
-            REAL value = plane[pixel];
-            if (best < 0 || value > largest || value != value) {
-                best = pixel;
-                largest = value;
-            }
-        }
-    }
-    return best;
-}
-
 KERNEL max_pool2d(const REAL* input, REAL* output, i64 planes, AXES) {
     TAKE_AXES;
     Index windows = (Index)vertical.output * horizontal.output;

@@ -90,7 +90,7 @@ pub(crate) struct Extent {
 }
 
 /// The windows along one axis: window `i` starts at `i * stride - padding` and is `kernel` long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Axis {
     pub input: usize,
     pub kernel: usize,

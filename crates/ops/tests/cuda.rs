@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use stn_core::{Boundary, Sampling, TargetGrid};
 use stn_ops::{
-    AdamUpdate, Gradient, LinearBlock, Moments, Pool2d, Projection, Rounding, Sampler, SgdUpdate, VolumeAxis, Window2d, avg_pool2d, batch_norm, conv2d,
-    cross_entropy, deinterleave, dropout, graphics_card, linear, max_pool2d, project, relu, sample_grid, sample_structured, softmax, structured_grid,
+    AdamUpdate, ConvBlock, Gradient, LinearBlock, Moments, Pool2d, Projection, Rounding, Sampler, SgdUpdate, VolumeAxis, Window2d, avg_pool2d, batch_norm,
+    conv2d, cross_entropy, deinterleave, dropout, graphics_card, linear, max_pool2d, project, relu, sample_grid, sample_structured, softmax, structured_grid,
 };
 use stn_sampler_bicubic::Bicubic;
 use stn_sampler_bilinear::Bilinear;
@@ -124,6 +124,24 @@ fn layers_are_the_same() {
     }
     let given = [numbers(&[6, 4, 9], 14), numbers(&[4], 15), numbers(&[4], 16)];
     check("batch_norm", &given, |x| batch_norm(&x[0], &x[1], &x[2], Moments::of(&x[0].detach())?, 1e-5));
+}
+
+#[test]
+fn blocks_of_convolutions_are_the_same() {
+    let Some(card) = card() else { return };
+    let run = |device: &Device, block: ConvBlock| -> Result<Vec<Tensor>> {
+        let on = |shape: &[usize], seed| numbers(shape, seed).to_device(device);
+        let (input, weight, bias) = (on(&[6, 3, 18, 15], 11)?, on(&[8, 3, 5, 4], 12)?, on(&[8], 13)?);
+        let outcome = block.forward(&input, &weight, &bias)?;
+        let gradients = block.backward(&input, &weight, &outcome, &on(outcome.output.dims(), 99)?, true)?;
+        let results = [Some(outcome.output), gradients.input, gradients.weight, gradients.bias];
+        results.iter().flatten().map(|tensor| tensor.to_device(&Device::Cpu)).collect()
+    };
+    let rounded_up = Pool2d { kernel: (3, 2), stride: (3, 2), padding: (0, 0), rounding: Rounding::Up };
+    for (rectified, pool) in [(false, None), (true, None), (true, Some(Pool2d::square(2))), (false, Some(rounded_up))] {
+        let block = ConvBlock { window: Window2d { stride: (1, 1), padding: (2, 1) }, rectified, pool };
+        compare(&format!("{block:?}"), &run(&card, block).unwrap(), &run(&Device::Cpu, block).unwrap());
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod block;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod direct;
+#[cfg(any(feature = "cuda", test))]
+mod following;
 mod patches;
 mod plain;
 
@@ -138,7 +140,8 @@ impl Conv2d {
         let gradient = gradient.contiguous()?;
         #[cfg(feature = "cuda")]
         if input.device().is_cuda() {
-            return cuda::gradients(self.0, [input, weight, &gradient], input_wanted, filters_wanted);
+            let [input, weight] = cuda::gradients(self.0, [input, weight, &gradient], [input_wanted, filters_wanted])?;
+            return Ok(ConvBlockGradients { input, weight, bias: filters_wanted.then(|| cuda::to_bias(self.0, &gradient)).transpose()? });
         }
         let (held_input, held_weight, held_gradient) = (Held::new("conv2d", input)?, Held::new("conv2d", weight)?, Held::new("conv2d", &gradient)?);
         let direct = Direct::new(self.0, Following::default()).filter(|_| input.dtype() == DType::F32);

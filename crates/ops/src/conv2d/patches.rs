@@ -4,7 +4,7 @@ use crate::cpu::Number;
 use crate::window::Axis;
 
 /// The sizes of a convolution.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Geometry {
     pub samples: usize,
     pub channels: usize,

@@ -32,6 +32,14 @@ impl OnCard {
         Self { device: storage.device.clone(), dtype: storage.dtype(), rooms: RefCell::default() }
     }
 
+    /// The card that holds a tensor.
+    pub(crate) fn with(tensor: &Tensor) -> Result<Self> {
+        match &*tensor.storage_and_layout().0 {
+            Storage::Cuda(storage) => Ok(Self::of(storage)),
+            _ => bail!("a tensor is not on a graphics card"),
+        }
+    }
+
     /// The number type of that tensor.
     pub(crate) fn dtype(&self) -> DType {
         self.dtype
@@ -61,6 +69,11 @@ impl OnCard {
             Storage::Cuda(storage) => self.place(storage, layout),
             _ => bail!("a tensor is not on a graphics card"),
         }
+    }
+
+    /// Where the numbers of a tensor lie, if there is one.
+    pub(crate) fn place_if(&self, tensor: Option<&Tensor>) -> Result<Address> {
+        tensor.map_or(Ok(Address::NONE), |tensor| self.place_of(tensor))
     }
 
     fn first<T>(&self, slice: &CudaSlice<T>) -> Address {
@@ -178,11 +191,20 @@ pub(crate) fn with_places<const N: usize, R>(operation: &str, tensors: [&Tensor;
 ///
 /// Where the card has no room.
 pub(crate) fn unset_like(tensor: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+    unset(tensor, tensor.dtype(), shape)
+}
+
+/// The same, of any number type.
+///
+/// # Errors
+///
+/// Where the card has no room.
+pub(crate) fn unset(tensor: &Tensor, dtype: DType, shape: impl Into<Shape>) -> Result<Tensor> {
     let shape = shape.into();
     // SAFETY: the operations that ask for it have it written whole by the kernels that they launch next.
-    let unset = unsafe { Tensor::empty(&shape, tensor.dtype(), tensor.device()) };
+    let unset = unsafe { Tensor::empty(&shape, dtype, tensor.device()) };
     unset.map_err(|error| match tensor.device() {
-        Device::Cuda(device) => no_room(shape.elem_count() * tensor.dtype().size_in_bytes(), device, error),
+        Device::Cuda(device) => no_room(shape.elem_count() * dtype.size_in_bytes(), device, error),
         _ => error,
     })
 }
