@@ -161,17 +161,36 @@ impl<'a> Held<'a> {
 
 /// Refuses tensors that are neither all f32 nor all f64, naming the operation and the tensor at fault.
 pub(crate) fn expect_numbers(operation: &str, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    expect_one_of(&[DType::F32, DType::F64], "f32 or f64", operation, tensors)
+}
+
+/// The same for operations on images, which may be stored in bf16 and f16.
+pub(crate) fn expect_pixels(operation: &str, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    expect_one_of(&[DType::F32, DType::F64, DType::BF16, DType::F16], "f32, f64, bf16 or f16", operation, tensors)
+}
+
+fn expect_one_of(types: &[DType], names: &str, operation: &str, tensors: &[(&str, &Tensor)]) -> Result<()> {
     let Some((first_name, first)) = tensors.first() else { return Ok(()) };
     for (name, tensor) in tensors {
         let dtype = tensor.dtype();
-        if !matches!(dtype, DType::F32 | DType::F64) {
-            bail!("{operation}: {name} is {dtype:?}; convert it to f32 or f64");
+        if !types.contains(&dtype) {
+            bail!("{operation}: {name} is {dtype:?}; convert it to {names}");
         }
         if dtype != first.dtype() {
             bail!("{operation}: {first_name} is {:?} and {name} is {dtype:?}; convert one to the other's type", first.dtype());
         }
     }
     Ok(())
+}
+
+/// Whether images are stored in half as many bits as sums are made in.
+pub(crate) fn is_half(image: &Tensor) -> bool {
+    matches!(image.dtype(), DType::BF16 | DType::F16)
+}
+
+/// Whether images are made f32 before they are read: the processor's loops know no shorter numbers.
+pub(crate) fn is_wider_here(image: &Tensor) -> bool {
+    is_half(image) && image.device().is_cpu()
 }
 
 /// The four sizes of `N C H W` images, or an error that says what was given instead.

@@ -32,17 +32,16 @@ pub fn dropout(x: &Tensor, rate: f32, channels: bool, rng: ChaCha8Rng) -> Result
     if rate == 0.0 {
         return Ok(x.clone());
     }
-    x.contiguous()?.apply_op1(Dropout { kept: draw(draws, rate, rng), scale: 1.0 / (1.0 - f64::from(rate)) })
+    x.contiguous()?.apply_op1(Dropout { rng, groups: draws, threshold: (f64::from(rate) * 4_294_967_296.0) as u64, scale: 1.0 / (1.0 - f64::from(rate)) })
 }
 
-/// Which are kept, each with probability `1 - rate`.
-fn draw(count: usize, rate: f32, mut rng: ChaCha8Rng) -> Vec<bool> {
-    let threshold = (f64::from(rate) * 4_294_967_296.0) as u64;
-    (0..count).map(|_| u64::from(rng.next_u32()) >= threshold).collect()
-}
-
+/// What is kept is drawn anew by every pass: nothing but the generator need be remembered.
 struct Dropout {
-    kept: Vec<bool>,
+    rng: ChaCha8Rng,
+    /// Neighbouring numbers that are kept or dropped together are a group.
+    groups: usize,
+    /// A group is kept where its draw, 32 bits, is not below this.
+    threshold: u64,
     scale: f64,
 }
 
@@ -59,9 +58,8 @@ impl CustomOp1 for Dropout {
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let card = OnCard::of(storage);
-        let kept: Vec<u8> = self.kept.iter().map(|&kept| kept.into()).collect();
-        let (x, kept) = (card.place(storage, layout)?, card.given(&kept)?);
-        card.make(card.dtype(), layout.shape(), |y| cuda::apply(&card, card.dtype(), self, [x, kept, y], layout.shape().elem_count()))
+        let x = card.place(storage, layout)?;
+        card.make(card.dtype(), layout.shape(), |y| cuda::apply(&card, card.dtype(), self, [x, y], layout.shape().elem_count()))
     }
 
     /// The same factors, on the gradient.
@@ -74,16 +72,23 @@ impl CustomOp1 for Dropout {
 }
 
 impl Dropout {
+    /// Which groups are kept.
+    fn draw(&self) -> Vec<bool> {
+        let mut rng = self.rng.clone();
+        (0..self.groups).map(|_| u64::from(rng.next_u32()) >= self.threshold).collect()
+    }
+
     fn apply<T: Number>(&self, x: &[T]) -> Vec<T> {
+        let kept = self.draw();
         let scale = T::of(self.scale);
         // A product, not a choice: NaN and infinity stay visible, as in other frameworks.
         let factor = |kept: bool| if kept { scale } else { T::zero() };
-        let group = x.len() / self.kept.len().max(1);
+        let group = x.len() / kept.len().max(1);
         let mut y = vec![T::zero(); x.len()];
         if group == 1 {
-            (&mut y, x, &self.kept).into_par_iter().with_min_len(crate::cpu::BLOCK).for_each(|(y, &x, &kept)| *y = x * factor(kept));
+            (&mut y, x, &kept).into_par_iter().with_min_len(crate::cpu::BLOCK).for_each(|(y, &x, &kept)| *y = x * factor(kept));
         } else if group > 1 {
-            (y.par_chunks_mut(group), x.par_chunks(group), &self.kept).into_par_iter().for_each(|(y, x, &kept)| {
+            (y.par_chunks_mut(group), x.par_chunks(group), &kept).into_par_iter().for_each(|(y, x, &kept)| {
                 for (y, &x) in y.iter_mut().zip(x) {
                     *y = x * factor(kept);
                 }
@@ -101,33 +106,43 @@ mod cuda {
     use super::Dropout;
     use crate::cuda::{Address, Card, Launch, Program};
 
-    /// From `x` to `y`, where `kept` says with a byte a group of numbers what is kept.
-    pub(super) fn apply(card: &impl Card, dtype: DType, dropout: &Dropout, [x, kept, y]: [Address; 3], count: usize) -> Result<()> {
-        let groups = dropout.kept.len();
-        let launch = Launch::each("dropout", count).with(x).with(kept).with(y).with_length(count / groups.max(1)).with_length(groups);
-        card.launch(&Program::new("dropout", dtype, &[include_str!("dropout.cu")], &["dropout"])?.for_count(count), &launch.with_real(dtype, dropout.scale))
+    /// From `x` to `y`: the card draws the same numbers.
+    pub(super) fn apply(card: &impl Card, dtype: DType, dropout: &Dropout, [x, y]: [Address; 2], count: usize) -> Result<()> {
+        let (groups, rng) = (dropout.groups, &dropout.rng);
+        let position = rng.get_word_pos();
+        let launch = Launch::each("dropout", count.div_ceil(16)).with(x).with(y).with_length(count).with_length(count / groups.max(1));
+        let launch = launch.with(dropout.threshold as i64).with_real(dtype, dropout.scale);
+        let launch = launch.with((position / 16) as i64).with((position % 16) as i32).with(rng.get_stream() as i64);
+        let seed = rng.get_seed();
+        let words = seed.chunks_exact(4).map(|word| word.iter().rev().fold(0_u32, |word, &byte| word << 8 | u32::from(byte)) as i32);
+        card.launch(&Program::new("dropout", dtype, &[include_str!("dropout.cu")], &["dropout"])?.for_count(count), &words.fold(launch, Launch::with))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device};
+    use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
     use crate::cuda::emulated::Emulated;
 
     #[test]
     fn a_card_drops_the_same() {
-        let x = Tensor::arange(1_f32, 25.0, &Device::Cpu).unwrap().reshape((2, 3, 4)).unwrap();
-        for kept in [vec![true, false, true, true, false, true], (0..24).map(|i| i % 5 > 1).collect()] {
-            let dropout = Dropout { kept, scale: 1.25 };
-            let bytes: Vec<u8> = dropout.kept.iter().map(|&kept| kept.into()).collect();
-            let expected = x.apply_op1_no_bwd(&dropout).unwrap();
-            Emulated::both(|card| {
-                let y = card.output::<f32>(24);
-                cuda::apply(card, DType::F32, &dropout, [card.tensor(&x), card.given(&bytes), y], 24).unwrap();
-                card.assert_same(y, &expected);
-            });
+        let x = Tensor::arange(1_f32, 2401.0, &Device::Cpu).unwrap().reshape((20, 30, 4)).unwrap();
+        let mut drawn_from = ChaCha8Rng::seed_from_u64(3);
+        drawn_from.set_stream(0x1234_5678_9ABC_DEF0);
+        (0..21).for_each(|_| _ = drawn_from.next_u32());
+        for rng in [ChaCha8Rng::seed_from_u64(7), drawn_from] {
+            for (groups, rate) in [(600, 0.25), (2400, 0.5), (2400, 0.999)] {
+                let dropout = Dropout { rng: rng.clone(), groups, threshold: (rate * 4_294_967_296.0) as u64, scale: 1.25 };
+                let expected = x.apply_op1_no_bwd(&dropout).unwrap();
+                Emulated::both(|card| {
+                    let y = card.output::<f32>(2400);
+                    cuda::apply(card, DType::F32, &dropout, [card.tensor(&x), y], 2400).unwrap();
+                    card.assert_same(y, &expected);
+                });
+            }
         }
     }
 }

@@ -2,11 +2,11 @@
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::Pool2d;
-use crate::cpu::{Number, by_number, elements, expect_images, expect_numbers, numbers, with_scratch};
+use crate::cpu::{Number, by_number, elements, expect_images, expect_pixels, is_wider_here, numbers, with_scratch};
 #[cfg(feature = "cuda")]
 use crate::cuda::candle::OnCard;
 use crate::window::Axis;
@@ -18,8 +18,11 @@ use crate::window::Axis;
 ///
 /// # Errors
 ///
-/// Where `input` is not `N C H W` of f32 or f64, or no window fits; the message says which size is at fault.
+/// Where `input` is not `N C H W` of f32, f64, bf16 or f16, or no window fits; the message says which size is at fault.
 pub fn max_pool2d(input: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    if is_wider_here(input) {
+        return max_pool2d(&input.to_dtype(DType::F32)?, pool)?.to_dtype(input.dtype());
+    }
     input.contiguous()?.apply_op1(MaxPool2d::of(input, pool)?)
 }
 
@@ -29,6 +32,10 @@ pub fn max_pool2d(input: &Tensor, pool: &Pool2d) -> Result<Tensor> {
 ///
 /// Where a shape or type does not fit.
 pub fn max_pool2d_gradient(input: &Tensor, output: &Tensor, upstream: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    if is_wider_here(input) {
+        let [wide, output, upstream] = [input, output, upstream].map(|tensor| tensor.to_dtype(DType::F32));
+        return max_pool2d_gradient(&wide?, &output?, &upstream?, pool)?.to_dtype(input.dtype());
+    }
     let op = MaxPool2d::of(input, pool)?;
     if output.dims() != op.shape() || upstream.dims() != op.shape() {
         bail!("max_pool2d gradient: the output is {:?} and the gradient to it {:?}; expected {:?}", output.dims(), upstream.dims(), op.shape());
@@ -109,7 +116,7 @@ impl CustomOp3 for MaxPool2dGradient {
 
 impl MaxPool2d {
     fn of(input: &Tensor, pool: &Pool2d) -> Result<Self> {
-        expect_numbers("max_pool2d", &[("input", input)])?;
+        expect_pixels("max_pool2d", &[("input", input)])?;
         let [samples, channels, height, width] = expect_images("max_pool2d", "input", input)?;
         let (vertical, horizontal) = pool.axes((height, width))?;
         Ok(Self { planes: [samples, channels], vertical, horizontal })
@@ -215,7 +222,7 @@ mod cuda {
 
     fn launch(card: &impl Card, dtype: DType, pool: &MaxPool2d, launch: Launch) -> Result<()> {
         let parts: &[&str] = &[include_str!("window.cuh"), include_str!("max_pool2d.cu")];
-        let program = Program::new("max_pool2d", dtype, parts, &["max_pool2d", "max_pool2d_gradient"])?;
+        let program = Program::of_pixels("max_pool2d", dtype, parts, &["max_pool2d", "max_pool2d_gradient"])?;
         pooling::launch(card, program, launch, pool.planes, [pool.vertical, pool.horizontal])
     }
 
@@ -259,6 +266,28 @@ mod tests {
                 cuda::backward(card, DType::F32, &op, [of_input, card.tensor(&upstream), to_input_on_card]).unwrap();
                 card.assert_same(on_card, &output);
                 card.assert_close(to_input_on_card, &to_input, 1e-6);
+            });
+        }
+    }
+
+    #[test]
+    fn images_of_16_bits_are_computed_with_in_32_and_rounded_once() {
+        let pool = Pool2d { kernel: (3, 2), stride: (2, 1), padding: (1, 1), rounding: Rounding::Up };
+        for dtype in [DType::BF16, DType::F16] {
+            // Numbers of few bits, as both types have them.
+            let input = (images(5, 6) / 8.0).unwrap().to_dtype(dtype).unwrap();
+            let (op, output) = (MaxPool2d::of(&input, &pool).unwrap(), max_pool2d(&input, &pool).unwrap());
+            let wide = max_pool2d(&input.to_dtype(DType::F32).unwrap(), &pool).unwrap();
+            assert_eq!((output.dtype(), output.dims()), (dtype, wide.dims()));
+            let (count, upstream) = (output.elem_count(), output.clone());
+            let to_input = max_pool2d_gradient(&input, &output, &upstream, &pool).unwrap();
+            Emulated::both(|card| {
+                let (of_input, of_upstream) = (card.tensor(&input), card.tensor(&upstream));
+                let (on_card, to_input_on_card) = (card.output_of(dtype, count), card.output_of(dtype, input.elem_count()));
+                cuda::forward(card, dtype, &op, [of_input, on_card]).unwrap();
+                cuda::backward(card, dtype, &op, [of_input, of_upstream, to_input_on_card]).unwrap();
+                card.assert_same(on_card, &wide.to_dtype(dtype).unwrap());
+                card.assert_same(to_input_on_card, &to_input);
             });
         }
     }

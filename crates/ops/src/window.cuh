@@ -18,13 +18,13 @@ __device__ inline int last_window(Axis axis, int pixel) { return min((pixel + ax
     Axis vertical = {input_y, kernel_y, stride_y, padding_y, output_y}, horizontal = {input_x, kernel_x, stride_x, padding_x, output_x}
 
 // The pixel of the plane that gives a window its value: the first of equal ones, the last of several NaNs.
-__device__ inline i64 winner(const REAL* plane, Axis vertical, Axis horizontal, int y, int x) {
+__device__ inline i64 winner(const PIXEL* plane, Axis vertical, Axis horizontal, int y, int x) {
     i64 best = -1;
     REAL largest = -REAL(INFINITY);
     for (int line = window_start(vertical, y); line < window_end(vertical, y); line++) {
         for (int column = window_start(horizontal, x); column < window_end(horizontal, x); column++) {
             i64 pixel = (i64)line * horizontal.input + column;
-            REAL value = plane[pixel];
+            REAL value = value_of(plane[pixel]);
             if (best < 0 || value > largest || value != value) {
                 best = pixel;
                 largest = value;

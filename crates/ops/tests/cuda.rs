@@ -197,27 +197,47 @@ fn the_sampler_is_the_same() {
     }
 }
 
-#[test]
-fn images_of_16_bits_are_sampled_with_the_same_rounding() {
+/// An operation on images of 16 bits: results of 16 bits are the same but for their last place, and for `share` of the last place of the largest;
+/// those of 32 bits as they are otherwise.
+fn check_short(what: &str, given: &[Tensor], share: f64, operation: impl Fn(&[Tensor]) -> Result<Tensor>) {
     let Some(card) = card() else { return };
+    let [on_card, here] = [&card, &Device::Cpu].map(|device| run(device, given, &operation).unwrap());
+    assert_eq!(on_card.len(), here.len(), "{what}: as many gradients");
+    for (number, (found, expected)) in on_card.iter().zip(&here).enumerate() {
+        assert_eq!(found.dtype(), expected.dtype(), "{what}, result {number}");
+        let last_place = match found.dtype() {
+            DType::BF16 => 1.0 / 128.0,
+            DType::F16 => 1.0 / 1024.0,
+            _ => {
+                compare(what, std::slice::from_ref(found), std::slice::from_ref(expected));
+                continue;
+            }
+        };
+        let (found, expected) = (flat(found), flat(expected));
+        let largest = expected.iter().fold(0.0_f64, |largest, number| largest.max(number.abs()));
+        for (found, expected) in found.iter().zip(&expected) {
+            let allowed = last_place * (expected.abs() + share * largest) + 1e-6 * largest;
+            assert!((found - expected).abs() <= allowed, "{what}, result {number}: {found} on the card and {expected} on the processor");
+        }
+    }
+}
+
+#[test]
+fn images_of_16_bits_are_the_same_but_for_their_last_places() {
     let sampler = Sampler { kernel: Arc::new(Bilinear), boundary: Boundary::Zeros, align_corners: false };
     let target = TargetGrid::new([9, 11], false).unwrap();
-    // A number next to the middle between two neighbours may go to either: one of its own last places.
-    for (dtype, last_place) in [(DType::BF16, 1.0 / 128.0), (DType::F16, 1.0 / 1024.0)] {
-        let input = numbers(&[3, 4, 13, 17], 18).to_dtype(dtype).unwrap();
+    for dtype in [DType::BF16, DType::F16] {
+        let short = |shape: &[usize], seed| numbers(shape, seed).to_dtype(dtype).unwrap();
+        let images = short(&[3, 4, 13, 17], 18);
         let [matrix, basis] = warp(3, 2, 3, &target);
-        let given = [input, matrix, basis];
-        let operation = |x: &[Tensor]| sample_structured(&x[0], &x[1], &x[2], &target, &sampler);
-        let [on_card, here] = [&card, &Device::Cpu].map(|device| run(device, &given, &operation).unwrap());
-        let types = |results: &[Tensor]| results.iter().map(Tensor::dtype).collect::<Vec<_>>();
-        assert_eq!(types(&on_card), [dtype, dtype, DType::F32, DType::F32]);
-        assert_eq!(types(&here), types(&on_card));
-        compare("the gradients to M and B", &on_card[2..], &here[2..]);
-        for (found, expected) in on_card[..2].iter().zip(&here) {
-            for (found, expected) in flat(found).into_iter().zip(flat(expected)) {
-                assert!((found - expected).abs() <= last_place * expected.abs() + 1e-6, "{found} on the card and {expected} on the processor in {dtype:?}");
-            }
-        }
+        // A number next to the middle between two neighbours may go to either.
+        check_short("sample_structured", &[images.clone(), matrix, basis], 0.0, |x| sample_structured(&x[0], &x[1], &x[2], &target, &sampler));
+        check_short("max_pool2d", std::slice::from_ref(&images), 0.0, |x| max_pool2d(&x[0], &Pool2d::square(2)));
+        check_short("avg_pool2d", std::slice::from_ref(&images), 0.0, |x| avg_pool2d(&x[0], &Pool2d::square(3)));
+        check_short("conv2d", &[images.clone(), short(&[8, 4, 5, 4], 12)], 0.0, |x| conv2d(&x[0], &x[1], None, Window2d::default()));
+        // The bias is added to what was already rounded.
+        let given = [images, short(&[8, 4, 5, 4], 12), short(&[8], 13)];
+        check_short("conv2d with a bias", &given, 1.0, |x| conv2d(&x[0], &x[1], Some(&x[2]), Window2d::default()));
     }
 }
 

@@ -109,6 +109,7 @@ mod tests {
             let output = if pool.is_some() { card.output::<f32>(count) } else { sums };
             following.forward(card, DType::F32, [sums, bias], [output, winners]).unwrap();
             card.assert_same(output, &expected.output);
+            assert_eq!(following.passes_gradients(), !rectified && pool.is_none());
             let (upstream, to_sums, to_bias) = (card.tensor(&upstream), card.output::<f32>(pixels), card.output::<f32>(3));
             following.backward(card, DType::F32, [output, winners, upstream], to_sums).unwrap();
             card.assert_same(to_sums, gradients.input.as_ref().unwrap());

@@ -17,7 +17,7 @@ mod plain;
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 
-use crate::cpu::{Held, Number, by_number, elements, expect_images, expect_numbers, numbers};
+use crate::cpu::{Held, Number, by_number, elements, expect_images, expect_pixels, is_wider_here, numbers};
 use crate::window::{Window2d, conv2d_axes};
 pub use block::{ConvBlock, ConvBlockGradients, ConvBlockOutput};
 use direct::{Direct, Following, Saved};
@@ -29,8 +29,13 @@ use patches::Geometry;
 ///
 /// # Errors
 ///
-/// Where a shape or type does not fit, or no window does; the message says which size is at fault.
+/// Where a shape or type does not fit (all f32, f64, bf16 or f16), or no window does; the message says which size is at fault.
 pub fn conv2d(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Window2d) -> Result<Tensor> {
+    if is_wider_here(input) {
+        geometry(input, weight, bias, window)?;
+        let wide = |tensor: &Tensor| tensor.to_dtype(DType::F32);
+        return conv2d(&wide(input)?, &wide(weight)?, bias.map(wide).transpose()?.as_ref(), window)?.to_dtype(input.dtype());
+    }
     let op = Conv2d(geometry(input, weight, bias, window)?);
     let (input, weight) = (input.contiguous()?, weight.contiguous()?);
     match bias {
@@ -41,7 +46,7 @@ pub fn conv2d(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Wi
 
 /// The sizes of a convolution, or what does not fit.
 fn geometry(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Window2d) -> Result<Geometry> {
-    expect_numbers("conv2d", &[("input", input), ("weight", weight)])?;
+    expect_pixels("conv2d", &[("input", input), ("weight", weight)])?;
     let [samples, channels, height, width] = expect_images("conv2d", "input", input)?;
     let [filters, expected, kernel_height, kernel_width] = expect_images("conv2d", "weight", weight)?;
     if channels != expected {
@@ -49,7 +54,7 @@ fn geometry(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Wind
     }
     let (vertical, horizontal) = conv2d_axes((height, width), (kernel_height, kernel_width), &window)?;
     if let Some(bias) = bias {
-        expect_numbers("conv2d", &[("input", input), ("bias", bias)])?;
+        expect_pixels("conv2d", &[("input", input), ("bias", bias)])?;
         if bias.dims() != [filters] {
             bail!("conv2d: bias has shape {:?}; expected [{filters}], one number a filter", bias.dims());
         }

@@ -13,7 +13,7 @@ pub(crate) struct Planes {
 }
 
 fn program(dtype: DType) -> Result<Program> {
-    Program::new("dense", dtype, &[include_str!("../dense.cu")], &["add_bias", "bias_gradient"])
+    Program::of_pixels("dense", dtype, &[include_str!("../dense.cu")], &["add_bias", "bias_gradient"])
 }
 
 /// Adds a number a channel to `y`, in place.

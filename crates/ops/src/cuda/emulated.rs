@@ -9,7 +9,8 @@ use std::fmt::Debug;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use candle_core::{Result, Tensor, WithDType, bail};
+use candle_core::{DType, Result, Tensor, WithDType, bail};
+use half::{bf16, f16};
 use libloading::Library;
 
 use super::{Address, Argument, Card, Launch, Program};
@@ -48,6 +49,11 @@ impl Emulated {
         address
     }
 
+    /// Memory for a tensor that a kernel is to write, of so many numbers of a type.
+    pub(crate) fn output_of(&self, dtype: DType, count: usize) -> Address {
+        self.memory(count * dtype.size_in_bytes())
+    }
+
     /// Memory for numbers that a kernel is to write; NaN, or as large as can be, until it does.
     pub(crate) fn output<T: WithDType>(&self, count: usize) -> Address {
         self.memory(count * size_of::<T>())
@@ -62,8 +68,13 @@ impl Emulated {
     /// Fails where the numbers that a kernel wrote are not a tensor's, to the bit; one NaN is as good as another.
     pub(crate) fn assert_same(&self, address: Address, expected: &Tensor) {
         let bits = |numbers: Vec<f32>| -> Vec<u32> { numbers.into_iter().map(|number| if number.is_nan() { f32::NAN } else { number }.to_bits()).collect() };
-        let expected = expected.flatten_all().and_then(|tensor| tensor.to_vec1::<f32>()).unwrap();
-        assert_eq!(bits(self.numbers(address, expected.len())), bits(expected));
+        let found = match expected.dtype() {
+            DType::BF16 => self.numbers::<bf16>(address, expected.elem_count()).into_iter().map(bf16::to_f32).collect(),
+            DType::F16 => self.numbers::<f16>(address, expected.elem_count()).into_iter().map(f16::to_f32).collect(),
+            _ => self.numbers::<f32>(address, expected.elem_count()),
+        };
+        let expected = expected.to_dtype(DType::F32).and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>()).unwrap();
+        assert_eq!(bits(found), bits(expected));
     }
 
     /// Fails where a number that a kernel wrote is further from a tensor's than `tolerance` of the largest.
@@ -75,9 +86,14 @@ impl Emulated {
         }
     }
 
-    /// A tensor of f32 in the card's memory.
+    /// A tensor of f32, bf16 or f16 in the card's memory.
     pub(crate) fn tensor(&self, tensor: &Tensor) -> Address {
-        self.given(&tensor.flatten_all().and_then(|tensor| tensor.to_vec1::<f32>()).unwrap())
+        let tensor = tensor.flatten_all().unwrap();
+        match tensor.dtype() {
+            DType::BF16 => self.given(&tensor.to_vec1::<bf16>().unwrap()),
+            DType::F16 => self.given(&tensor.to_vec1::<f16>().unwrap()),
+            _ => self.given(&tensor.to_vec1::<f32>().unwrap()),
+        }
     }
 
     fn memory(&self, bytes: usize) -> Address {

@@ -10,7 +10,8 @@ use candle_core::{DType, Result, bail};
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     name: &'static str,
-    dtype: DType,
+    /// What images are stored in; bf16 and f16 are computed with in f32.
+    stored: DType,
     constants: Vec<(&'static str, usize)>,
     plugin: Cow<'static, str>,
     parts: &'static [&'static str],
@@ -27,8 +28,20 @@ impl Program {
     /// Where the type is another.
     pub(crate) fn new(name: &'static str, dtype: DType, parts: &'static [&'static str], kernels: &'static [&'static str]) -> Result<Self> {
         match dtype {
-            DType::F32 | DType::F64 => Ok(Self { name, dtype, constants: Vec::new(), plugin: Cow::Borrowed(""), parts, kernels }),
+            DType::F32 | DType::F64 => Self::of_pixels(name, dtype, parts, kernels),
             other => bail!("{name}: a graphics card computes in f32 or f64 here, not in {other:?}; convert the tensors first"),
+        }
+    }
+
+    /// A program whose text takes images, as `PIXEL`, in bf16 and f16 as well: it computes with them in f32.
+    ///
+    /// # Errors
+    ///
+    /// Where the type is yet another.
+    pub(crate) fn of_pixels(name: &'static str, stored: DType, parts: &'static [&'static str], kernels: &'static [&'static str]) -> Result<Self> {
+        match stored {
+            DType::F32 | DType::F64 | DType::BF16 | DType::F16 => Ok(Self { name, stored, constants: Vec::new(), plugin: Cow::Borrowed(""), parts, kernels }),
+            other => bail!("{name}: a graphics card takes images in f32, f64, bf16 or f16, not in {other:?}; convert the tensors first"),
         }
     }
 
@@ -51,18 +64,23 @@ impl Program {
 
     /// The type it computes in.
     pub(crate) fn dtype(&self) -> DType {
-        self.dtype
+        if self.stored == DType::F64 { DType::F64 } else { DType::F32 }
     }
 
     /// The whole text.
     pub(crate) fn text(&self) -> String {
-        let single = self.dtype == DType::F32;
-        let mut text = format!("#define REAL {}\n#define SINGLE {}\n", if single { "float" } else { "double" }, u8::from(single));
+        let (real, single, stored) = match self.stored {
+            DType::F64 => ("double", 0, 0),
+            DType::BF16 => ("float", 1, 1),
+            DType::F16 => ("float", 1, 2),
+            _ => ("float", 1, 0),
+        };
+        let mut text = format!("#define REAL {real}\n#define SINGLE {single}\n#define STORED {stored}\n");
         for (name, value) in &self.constants {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "#define {name} {value}");
         }
-        for part in [include_str!("device.cuh"), &self.plugin].iter().chain(self.parts) {
+        for part in [include_str!("device.cuh"), include_str!("pixel.cuh"), &self.plugin].iter().chain(self.parts) {
             text.push_str(part);
             text.push('\n');
         }
@@ -70,7 +88,7 @@ impl Program {
     }
 
     fn key(&self) -> (&str, DType, &[(&str, usize)], &str) {
-        (self.name, self.dtype, &self.constants, &self.plugin)
+        (self.name, self.stored, &self.constants, &self.plugin)
     }
 }
 
@@ -99,6 +117,7 @@ mod tests {
         for other in [
             Program::new("b", DType::F32, &["part"], &[]).unwrap(),
             Program::new("a", DType::F64, &["part"], &[]).unwrap(),
+            Program::of_pixels("a", DType::BF16, &["part"], &[]).unwrap(),
             program.clone().with_constants([("ROWS", 2)]),
             program.clone().for_count(1 << 31),
             program.clone().with_plugin("text".into()),
@@ -118,5 +137,6 @@ mod tests {
     #[test]
     fn another_number_type_is_an_error() {
         assert!(Program::new("relu", DType::BF16, &[], &[]).unwrap_err().to_string().contains("f32 or f64"));
+        assert!(Program::of_pixels("max_pool2d", DType::U8, &[], &[]).unwrap_err().to_string().contains("bf16 or f16"));
     }
 }

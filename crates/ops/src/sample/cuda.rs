@@ -1,4 +1,4 @@
-//! The sampler on a graphics card: `warp.cuh`, `grid.cu`, `pixel.cuh`, `sample.cu`.
+//! The sampler on a graphics card: `warp.cuh`, `grid.cu`, `sample.cu`.
 
 #[cfg(feature = "cuda")]
 use candle_core::Tensor;
@@ -180,14 +180,8 @@ impl<'a, C: Card> OnCard<'a, C> {
             ("TAP_RULE", usize::from(kernel.boundary_rule() == BoundaryRule::Tap)),
             ("ALIGN_CORNERS", usize::from(*align_corners)),
         ];
-        let (real, stored) = match dtype {
-            DType::BF16 => (DType::F32, 1),
-            DType::F16 => (DType::F32, 2),
-            real => (real, 0),
-        };
-        let warp = Warp::new(card, coordinates, real, call.samples, (call.source.len(), call.pixels))?;
-        let text_of_ours = &[include_str!("warp.cuh"), include_str!("pixel.cuh"), include_str!("sample.cu")];
-        let program = Program::new("sample", real, text_of_ours, &["sample", "sample_gradients"])?.with_constants([("STORED", stored)]);
+        let program = Program::of_pixels("sample", dtype, &[include_str!("warp.cuh"), include_str!("sample.cu")], &["sample", "sample_gradients"])?;
+        let warp = Warp::new(card, coordinates, program.dtype(), call.samples, (call.source.len(), call.pixels))?;
         let program = program.with_constants(coordinates.constants(warp.dims)).with_constants(constants).with_plugin(guard() + &text);
         let program = program.for_count(call.samples * call.channels * call.pixels);
         Ok(Self { call, warp, program })

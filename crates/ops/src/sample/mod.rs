@@ -41,7 +41,7 @@ use std::sync::Arc;
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 use stn_core::{Boundary, Sampling, TargetGrid};
 
-use crate::cpu::{elements, expect_numbers};
+use crate::cpu::{elements, expect_numbers, is_half, is_wider_here};
 
 pub(crate) use arithmetic::Lanes;
 pub use gradient::{GridWanted, Wanted, sample_grid_gradients, sample_structured_gradients};
@@ -130,16 +130,6 @@ fn expect_types(op: &str, images: &[(&str, &Tensor)], coordinates: &[(&str, &Ten
         }
     }
     Ok(())
-}
-
-/// Whether images are stored in half as many bits as sums are made in.
-fn is_half(image: &Tensor) -> bool {
-    matches!(image.dtype(), DType::BF16 | DType::F16)
-}
-
-/// Whether the images are made f32 before they are read: the processor's loops know no shorter numbers.
-fn is_wider_here(image: &Tensor) -> bool {
-    is_half(image) && image.device().is_cpu()
 }
 
 /// Whether the input is on a graphics card and the kernel has no code for one.

@@ -1,6 +1,6 @@
 // The sampler, equation 3 of the paper, and its gradients, equations 6 and 7: see mod.rs.
 //
-// Before this stand warp.cuh and pixel.cuh; as constants, BOUNDARY, 0 for zeros, 1 for border, 2 for reflection; TAP_RULE, whether the boundary acts on every tap by itself; ALIGN_CORNERS;
+// Before this stands warp.cuh; as constants, BOUNDARY, 0 for zeros, 1 for border, 2 for reflection; TAP_RULE, whether the boundary acts on every tap by itself; ALIGN_CORNERS;
 // SUPPORT, the taps along an axis; and the sampling kernel's own text:
 //
 //     __device__ void weights(REAL x, int* first, REAL* weights)

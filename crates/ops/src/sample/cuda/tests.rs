@@ -154,15 +154,14 @@ fn numbers_are_stored_in_16_bits_to_the_nearest() {
     // Around the middle between neighbours, of either type, with every exponent.
     let low = [0, 1, 0x0FFF, 0x1000, 0x1001, 0x1FFF, 0x2FFF, 0x3000, 0x3001, 0x7FFF, 0x8000, 0x8001, 0xFFFF];
     let numbers: Vec<f32> = (0..1_u32 << 16).flat_map(|high| low.map(|low| f32::from_bits(high << 16 | low))).collect();
-    type Rounded = (usize, fn(f32) -> u16, fn(u16) -> bool);
+    type Rounded = (DType, fn(f32) -> u16, fn(u16) -> bool);
     let types: [Rounded; 2] = [
-        (1, |number| bf16::from_f32(number).to_bits(), |bits| bf16::from_bits(bits).is_nan()),
-        (2, |number| f16::from_f32(number).to_bits(), |bits| f16::from_bits(bits).is_nan()),
+        (DType::BF16, |number| bf16::from_f32(number).to_bits(), |bits| bf16::from_bits(bits).is_nan()),
+        (DType::F16, |number| f16::from_f32(number).to_bits(), |bits| f16::from_bits(bits).is_nan()),
     ];
     Emulated::both(|card| {
         for (stored, nearest, is_nan) in types {
-            let program =
-                Program::new("rounding", DType::F32, &[include_str!("../pixel.cuh"), ALL], &["store_all"]).unwrap().with_constants([("STORED", stored)]);
+            let program = Program::of_pixels("rounding", stored, &[ALL], &["store_all"]).unwrap();
             let to = card.given(&vec![0_u16; numbers.len()]);
             card.launch(&program, &Launch::each("store_all", numbers.len()).with(card.given(&numbers)).with(to).with_length(numbers.len())).unwrap();
             // SAFETY: as many numbers as were given above.

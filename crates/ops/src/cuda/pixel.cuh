@@ -1,6 +1,6 @@
 // The type that images and their gradients are stored in: REAL, or half as long as float and computed with as float.
 //
-// Before this stands, as a constant, STORED: 0 for REAL, 1 for bf16, 2 for f16.
+// Before this stands STORED: 0 for REAL, 1 for bf16, 2 for f16.
 
 #if STORED == 0
 typedef REAL PIXEL;
