@@ -196,8 +196,8 @@ def main():
     if unknown:
         parser.error(f"unknown peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
     listed = subprocess.run([options.stn, "bench", "--list"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
-    # No peer runs a sweep or makes a report; a card does steps and samplers.
-    kinds = ("step.", "sample.") if on_card else ("step.", "sample.", "limit.")
+    # No peer runs a sweep or makes a report; what is large is for cards, unless it is asked for.
+    kinds = ("step.", "sample.", "limit.") + (("large.",) if on_card or options.works else ())
     listed = [work for work in listed if work.startswith(kinds)]
     chosen = [work for work in listed if not options.works or any(work.startswith(prefix) for prefix in options.works)]
     if not chosen:

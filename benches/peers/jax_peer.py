@@ -208,11 +208,11 @@ def svhn(transformers, draw):
 
 
 NETWORKS = {
-    "tutorial": tutorial,
-    "st_cnn_affine": st_cnn_affine,
-    "st_fcn_tps": st_fcn_tps,
-    "svhn_multi": partial(svhn, True),
-    "svhn_cnn": partial(svhn, False),
+    "step.tutorial": tutorial,
+    "step.st_cnn_affine": st_cnn_affine,
+    "step.st_fcn_tps": st_fcn_tps,
+    "step.svhn_multi": partial(svhn, True),
+    "step.svhn_cnn": partial(svhn, False),
 }
 
 
@@ -276,10 +276,9 @@ def rehearse():
 
 
 def build():
-    kind, _, name = WORK.partition(".")
-    if kind == "step" and name in NETWORKS:
-        return build_step(name)
-    if kind == "sample" and works.sample(WORK):
+    if WORK in NETWORKS:
+        return build_step(WORK)
+    if works.sample(WORK):
         return build_sample(works.sample(WORK))
     raise peer.Unsupported("no such work")
 

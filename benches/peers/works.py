@@ -14,14 +14,17 @@ MOMENTUM = 0.9
 
 # Name: images N x C x H x W, classes of each classifier, classifiers side by side, parameters.
 STEPS = {
-    "tutorial": ((64, 1, 28, 28), 10, 1, 27_360),
-    "st_cnn_affine": ((256, 1, 42, 42), 10, 1, 277_544),
-    "st_fcn_tps": ((256, 1, 28, 28), 10, 1, 297_610),
-    "svhn_multi": ((32, 3, 64, 64), 11, 5, 37_937_903),
-    "svhn_cnn": ((32, 3, 64, 64), 11, 5, 32_820_951),
+    "step.tutorial": ((64, 1, 28, 28), 10, 1, 27_360),
+    "step.st_cnn_affine": ((256, 1, 42, 42), 10, 1, 277_544),
+    "step.st_fcn_tps": ((256, 1, 28, 28), 10, 1, 297_610),
+    "step.svhn_multi": ((32, 3, 64, 64), 11, 5, 37_937_903),
+    "step.svhn_cnn": ((32, 3, 64, 64), 11, 5, 32_820_951),
+    "large.tutorial": ((1024, 1, 28, 28), 10, 1, 27_360),
+    "large.svhn_multi": ((128, 3, 64, 64), 11, 5, 37_937_903),
+    "large.svhn_multi_128px": ((128, 3, 128, 128), 11, 5, 81_584_879),
 }
 
-SAMPLE = re.compile(r"sample\.(?P<kernel>\w+)\.(?P<shape>\d+x\d+x\d+x\d+)(\.(?P<warp>tps|projective))?(\.(?P<to_theta>to_theta))?")
+SAMPLE = re.compile(r"(large\.)?sample\.(?P<kernel>\w+)\.(?P<shape>\d+x\d+x\d+x\d+)(\.(?P<warp>tps|projective))?(\.(?P<to_theta>to_theta))?")
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Sample:
 
 
 def sample(work):
-    """The sampler that a name `sample. ...` means, or None."""
+    """The sampler that a name `sample. ...` or `large.sample. ...` means, or None."""
     found = SAMPLE.fullmatch(work)
     if not found:
         return None

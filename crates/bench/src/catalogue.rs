@@ -4,7 +4,7 @@ use candle_core::Device;
 use stn_core::Registry;
 use stn_core::parameters::nearest;
 
-use crate::limit::{Gemm, MemoryCopy};
+use crate::limit::{CardCopy, Gemm, MemoryCopy};
 use crate::report::{Reporting, Sweep};
 use crate::sample::{SampleWork, Warp};
 use crate::step::{NETWORKS, TimedNetwork, Training};
@@ -13,6 +13,9 @@ use crate::{Amount, Error, Job, Result};
 
 /// The sources that are sampled, N x C x H x W: digits, photographs, feature maps, large photographs.
 const SHAPES: [[usize; 4]; 4] = [[256, 1, 28, 28], [64, 3, 64, 64], [64, 32, 32, 32], [64, 3, 128, 128]];
+
+/// Sources that keep a graphics card busy: feature maps, photographs.
+const LARGE_SHAPES: [[usize; 4]; 2] = [[64, 64, 128, 128], [256, 3, 224, 224]];
 
 /// Something that can be timed.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +52,7 @@ impl Work {
     }
 
     pub(crate) fn build<'a>(&self, registry: &'a Registry, device: &Device) -> Result<Box<dyn Job + 'a>> {
-        if !matches!(self.kind, Kind::Step(_) | Kind::Sample(_)) {
+        if matches!(self.kind, Kind::Trials(_) | Kind::Report(_)) {
             on_processor(&self.name, device.is_cpu())?;
         }
         Ok(match &self.kind {
@@ -57,8 +60,9 @@ impl Work {
             Kind::Sample(work) => Box::new(work.build(&self.name, registry, device)?),
             Kind::Trials(order) => Box::new(Trials::new(*order, registry)?),
             Kind::Report(sweep) => Box::new(Reporting::new(*sweep, registry)?),
-            Kind::Gemm => Box::new(Gemm::new()?),
-            Kind::MemoryCopy => Box::new(MemoryCopy::new()),
+            Kind::Gemm => Box::new(Gemm::new(device)?),
+            Kind::MemoryCopy if device.is_cpu() => Box::new(MemoryCopy::new()),
+            Kind::MemoryCopy => Box::new(CardCopy::new(device)?),
         })
     }
 }
@@ -70,7 +74,7 @@ pub(crate) fn on_processor(name: &str, is_cpu: bool) -> Result<()> {
 
 /// Every work, in the order in which they are listed.
 pub fn works() -> Vec<Work> {
-    let steps = NETWORKS.iter().map(|network| Work { name: format!("step.{}", network.name), kind: Kind::Step(network) });
+    let steps = NETWORKS.iter().map(|network| Work { name: network.name.into(), kind: Kind::Step(network) });
     let limits = [("limit.gemm", Kind::Gemm), ("limit.memory", Kind::MemoryCopy)].map(|(name, kind)| Work { name: name.into(), kind });
     let trials = [Order::OneAfterAnother, Order::SideBySide].map(|order| Work { name: order.name().into(), kind: Kind::Trials(order) });
     let reports = [Sweep::Seeds, Sweep::Draws].map(|sweep| Work { name: sweep.name().into(), kind: Kind::Report(sweep) });
@@ -82,12 +86,12 @@ fn samples() -> impl Iterator<Item = Work> {
     // The integer kernel passes no gradient to theta.
     let to_theta = ["bilinear", "bicubic"].map(|kernel| (kernel, Warp::Affine, false));
     let other_warps = [Warp::Tps, Warp::Projective].map(|warp| ("bilinear", warp, true));
-    plain.into_iter().chain(to_theta).chain(other_warps).flat_map(|(kernel, warp, to_input)| {
-        SHAPES.into_iter().map(move |shape| {
-            let work = SampleWork { kernel, shape, warp, to_input };
-            Work { name: work.name(), kind: Kind::Sample(work) }
-        })
-    })
+    let large = [("bilinear", Warp::Affine), ("bicubic", Warp::Affine), ("bilinear", Warp::Tps)];
+    let large = large.into_iter().flat_map(|(kernel, warp)| LARGE_SHAPES.map(|shape| SampleWork { kernel, shape, warp, to_input: true }));
+    let small = plain.into_iter().chain(to_theta).chain(other_warps);
+    let small = small.flat_map(|(kernel, warp, to_input)| SHAPES.map(|shape| SampleWork { kernel, shape, warp, to_input }));
+    let named = |prefix| move |work: SampleWork| Work { name: format!("{prefix}{}", work.name()), kind: Kind::Sample(work) };
+    small.map(named("")).chain(large.map(named("large.")))
 }
 
 /// The work of this name, or else every work whose name begins with it: `step`, `sample.bilinear`.
@@ -130,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_prefix_means_every_work_that_begins_so() {
-        assert_eq!(names("step").len(), NETWORKS.len());
+        assert_eq!(names("large").len(), 9);
         assert_eq!(names("step.svhn"), ["step.svhn_multi", "step.svhn_cnn"]);
     }
 

@@ -1,6 +1,6 @@
 //! `limit.gemm` and `limit.memory`: what the machine does at best, to hold the other works against.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::{Amount, Job, Result};
@@ -15,10 +15,10 @@ impl Gemm {
     const SIDE: usize = 2048;
     pub(crate) const AMOUNT: Amount = Amount::Flop(2.0 * (Self::SIDE * Self::SIDE * Self::SIDE) as f64);
 
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(device: &Device) -> Result<Self> {
         let matrix = |factor: f32| {
             let values = (0..Self::SIDE * Self::SIDE).map(|i| factor * (i % 97) as f32).collect();
-            Tensor::from_vec(values, (Self::SIDE, Self::SIDE), &Device::Cpu)
+            Tensor::from_vec(values, (Self::SIDE, Self::SIDE), device)
         };
         Ok(Self { a: matrix(1e-2)?, b: matrix(-1e-2)? })
     }
@@ -53,6 +53,24 @@ impl MemoryCopy {
 impl Job for MemoryCopy {
     fn run(&mut self) -> Result<()> {
         self.to.par_chunks_mut(Self::BLOCK).zip(self.from.par_chunks(Self::BLOCK)).for_each(|(to, from)| to.copy_from_slice(from));
+        Ok(())
+    }
+}
+
+/// The same within the memory of a graphics card.
+pub(crate) struct CardCopy {
+    from: Tensor,
+}
+
+impl CardCopy {
+    pub(crate) fn new(device: &Device) -> Result<Self> {
+        Ok(Self { from: Tensor::ones(MemoryCopy::BYTES / size_of::<f32>(), DType::F32, device)? })
+    }
+}
+
+impl Job for CardCopy {
+    fn run(&mut self) -> Result<()> {
+        self.from.copy()?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! `step.NETWORK`: a whole training step.
+//! `step.NETWORK`: a whole training step; `large.NETWORK`: one on more or larger images, as many as keep a graphics card busy.
 //!
 //! Forward in training mode, mean cross-entropy, backward, and SGD with momentum 0.9, on one fixed batch of uniform random images with random labels. The networks are
 //! layer lists, as users write them, in the folder `networks`; they are drawn as PyTorch draws them, with every transformer at the identity.
@@ -18,7 +18,7 @@ const OPTIMIZER: &str = "sgd = { kind = \"sgd\", momentum = 0.9 }";
 /// A network and what it is trained on.
 #[derive(Debug, PartialEq)]
 pub(crate) struct TimedNetwork {
-    /// The name behind `step.`.
+    /// The work's name.
     pub(crate) name: &'static str,
     /// The layer list.
     text: &'static str,
@@ -31,12 +31,15 @@ pub(crate) struct TimedNetwork {
 }
 
 /// The networks of the benchmark.
-pub(crate) static NETWORKS: [TimedNetwork; 5] = [
-    TimedNetwork { name: "tutorial", text: include_str!("../networks/tutorial.toml"), images: [64, 1, 28, 28], classes: 10, heads: 1 },
-    TimedNetwork { name: "st_cnn_affine", text: include_str!("../networks/st_cnn_affine.toml"), images: [256, 1, 42, 42], classes: 10, heads: 1 },
-    TimedNetwork { name: "st_fcn_tps", text: include_str!("../networks/st_fcn_tps.toml"), images: [256, 1, 28, 28], classes: 10, heads: 1 },
-    TimedNetwork { name: "svhn_multi", text: include_str!("../networks/svhn_multi.toml"), images: [32, 3, 64, 64], classes: 11, heads: 5 },
-    TimedNetwork { name: "svhn_cnn", text: include_str!("../networks/svhn_cnn.toml"), images: [32, 3, 64, 64], classes: 11, heads: 5 },
+pub(crate) static NETWORKS: [TimedNetwork; 8] = [
+    TimedNetwork { name: "step.tutorial", text: include_str!("../networks/tutorial.toml"), images: [64, 1, 28, 28], classes: 10, heads: 1 },
+    TimedNetwork { name: "step.st_cnn_affine", text: include_str!("../networks/st_cnn_affine.toml"), images: [256, 1, 42, 42], classes: 10, heads: 1 },
+    TimedNetwork { name: "step.st_fcn_tps", text: include_str!("../networks/st_fcn_tps.toml"), images: [256, 1, 28, 28], classes: 10, heads: 1 },
+    TimedNetwork { name: "step.svhn_multi", text: include_str!("../networks/svhn_multi.toml"), images: [32, 3, 64, 64], classes: 11, heads: 5 },
+    TimedNetwork { name: "step.svhn_cnn", text: include_str!("../networks/svhn_cnn.toml"), images: [32, 3, 64, 64], classes: 11, heads: 5 },
+    TimedNetwork { name: "large.tutorial", text: include_str!("../networks/tutorial.toml"), images: [1024, 1, 28, 28], classes: 10, heads: 1 },
+    TimedNetwork { name: "large.svhn_multi", text: include_str!("../networks/svhn_multi.toml"), images: [128, 3, 64, 64], classes: 11, heads: 5 },
+    TimedNetwork { name: "large.svhn_multi_128px", text: include_str!("../networks/svhn_multi.toml"), images: [128, 3, 128, 128], classes: 11, heads: 5 },
 ];
 
 /// The network of a rehearsal: the same as the Python peers'.
@@ -142,7 +145,7 @@ mod tests {
     use super::*;
 
     fn timed(name: &str) -> &'static TimedNetwork {
-        NETWORKS.iter().find(|network| network.name == name).unwrap()
+        NETWORKS.iter().find(|network| network.name == format!("step.{name}")).unwrap()
     }
 
     #[test]
@@ -150,7 +153,17 @@ mod tests {
         let registry = stn_plugins::standard().unwrap();
         let counts: Vec<_> = NETWORKS.iter().map(|network| (network.name, network.plan(&registry).unwrap().parameters())).collect();
         // Those of benches/peers, counted there by the frameworks.
-        assert_eq!(counts, [("tutorial", 27_360), ("st_cnn_affine", 277_544), ("st_fcn_tps", 297_610), ("svhn_multi", 37_937_903), ("svhn_cnn", 32_820_951)]);
+        let expected = [
+            ("step.tutorial", 27_360),
+            ("step.st_cnn_affine", 277_544),
+            ("step.st_fcn_tps", 297_610),
+            ("step.svhn_multi", 37_937_903),
+            ("step.svhn_cnn", 32_820_951),
+            ("large.tutorial", 27_360),
+            ("large.svhn_multi", 37_937_903),
+            ("large.svhn_multi_128px", 81_584_879),
+        ];
+        assert_eq!(counts, expected);
     }
 
     #[test]
