@@ -21,7 +21,7 @@ pack() {
     tests=$(crates/ops/cuda/build.sh -p stn-ops --test cuda --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
     strip -o "$to/cuda-tests" "$tests"
     cp -r benches/peers/*.py "$to/benches/"
-    cp "$here/check.sh" "$to/"
+    cp experiments/quickstart.toml experiments/mnist_table1.toml "$here/curves.py" "$here/check.sh" "$to/"
     # The results of an earlier run are nobody else's.
     tar -C "$(dirname "$to")" --exclude="$(basename "$to")/results" -cJf "$to.tar.xz" "$(basename "$to")"
     du -sh "$to" "$to.tar.xz"
@@ -36,17 +36,58 @@ find_libraries() {
     export LD_LIBRARY_PATH
 }
 
-failed=0
-part() { # part NAME COMMAND...: its output is kept; what fails does not keep the others from running
-    local name=$1 start=$SECONDS
-    shift
-    local code=0
-    "$@" >"$out/$name.txt" 2>&1 || code=$?
+part() { # part NAME SECONDS COMMAND...: its output is kept; what fails does not keep the others from running
+    local name=$1 limit=$2 start=$SECONDS code=0
+    shift 2
+    timeout "$limit" "$@" >"$out/$name.txt" 2>&1 || code=$?
     case $code in
         0) echo "$name: passed ($((SECONDS - start)) s)" ;;
-        124) echo "$name: NOT FINISHED in its time ($((SECONDS - start)) s), see $out/$name.txt"; failed=1 ;;
-        *) echo "$name: FAILED ($((SECONDS - start)) s), see $out/$name.txt"; failed=1 ;;
+        124) echo "$name: NOT FINISHED in its time ($((SECONDS - start)) s), see $out/$name.txt" ;;
+        *) echo "$name: FAILED ($((SECONDS - start)) s), see $out/$name.txt" ;;
     esac
+    [ $code = 0 ] || : >"$out/$name.failed"
+}
+
+# A short sweep of three networks.
+sweep() { # sweep OUT ARGUMENT...
+    ./stn run quickstart.toml --out "$@" 'sweep.grid.model=["cnn", "st_cnn_affine", "st_cnn_tps"]'
+}
+
+same_curves() {
+    rm -rf "$out/on_cpu" "$out/on_card"
+    for to in "on_cpu cpu" "on_card cuda:0"; do
+        sweep "$out/${to% *}" --device "${to#* }" sweep.seeds=1 train.steps=60 train.log_every=5 dataset.test_limit=500
+    done
+    python3 curves.py "$out/on_cpu" "$out/on_card"
+}
+
+# A batch whose first layer no card has room for, 181 GB: the trial says how much it wanted, and the next one runs.
+full_card() {
+    rm -rf "$out/full"
+    local words
+    words=$(./stn run quickstart.toml --out "$out/full" --device cuda:0 --memory 1TiB sweep.seeds=1 train.steps=2 dataset.test_limit=20 'sweep.grid.train.batch=[32768, 4]' \
+        'models.wide.layers=[{ conv = [2048, 3] }, "relu", { fc = "classes" }]' 'sweep.grid.model=["wide"]' 2>&1) && { echo "$words"; return 1; }
+    echo "$words"
+    grep -q "no room for [0-9]* bytes on the graphics card" <<<"$words" && grep -q "test error .* after 2 steps" <<<"$words"
+}
+
+# The same 24 trials, so many at once on the one card.
+trials_per_hour() {
+    local jobs start
+    for jobs in 1 4 8; do
+        rm -rf "$out/jobs"
+        start=$(date +%s%N)
+        sweep "$out/jobs" --device cuda:0 --jobs $jobs sweep.seeds=8 train.steps=200 dataset.test_limit=500 >/dev/null
+        echo "--jobs $jobs: $((24 * 3600 * 1000000000 / ($(date +%s%N) - start))) trials of 200 steps an hour"
+    done
+}
+
+# Every model of Table 1 for a few steps, and what the whole schedule would take at that pace.
+table1() {
+    rm -rf "$out/table1"
+    local schedule=(mnist_table1.toml --out "$out/table1" --device cuda:0 'dataset.source="embedded"' dataset.test_limit=500)
+    ./stn run "${schedule[@]}" --jobs 4 sweep.seeds=1 train.steps=500 >/dev/null
+    ./stn run "${schedule[@]}" --dry-run | tail -n 1
 }
 
 run() {
@@ -55,6 +96,7 @@ run() {
     out=${2:-$dir/results}
     mkdir -p "$out"
     out=$(cd "$out" && pwd)
+    rm -f "$out"/*.failed
     cd "$dir"
     find_libraries
     nvidia-smi >"$out/card.txt" 2>&1 || { echo "there is no card here: nvidia-smi says nothing" >&2; exit 1; }
@@ -62,24 +104,36 @@ run() {
     local missing
     missing=$(ldd ./stn | sed -n 's/^\s*\(\S*\) => not found$/\1/p' | paste -sd' ')
     [ -z "$missing" ] || { echo "these libraries of CUDA 13 are not found: $missing; name their folders in LD_LIBRARY_PATH" >&2; exit 1; }
-    export STN_CACHE=$out/cache STN_NEEDS_CARD=1
+    export STN_CACHE=$out/cache STN_NEEDS_CARD=1 out
+    export -f sweep same_curves full_card trials_per_hour table1
 
-    # Twice: the second time finds every kernel on disk.
-    part same_numbers ./cuda-tests --test-threads=1
-    part from_disk ./cuda-tests --test-threads=1
+    # Side by side what takes no time. The first run fills the cache of kernels, the second finds every one there.
+    part same_numbers 60 ./cuda-tests --test-threads=1
+    part from_disk 60 ./cuda-tests --test-threads=1 &
+    part same_curves 110 bash -ec same_curves &
     if command -v compute-sanitizer >/dev/null; then
-        part memcheck timeout 120 compute-sanitizer --tool memcheck --error-exitcode 1 ./cuda-tests --test-threads=1
+        part memcheck 110 compute-sanitizer --tool memcheck --error-exitcode 1 ./cuda-tests --test-threads=1 &
         # Races are those of shared memory, which the sampler's gradients use; the other kernels share sums alone.
-        part racecheck timeout 120 compute-sanitizer --tool racecheck --error-exitcode 1 ./cuda-tests --test-threads=1 sampler layers
+        part racecheck 110 compute-sanitizer --tool racecheck --error-exitcode 1 ./cuda-tests --test-threads=1 sampler layers &
     else
         echo "compute-sanitizer is not installed: memory and races are not checked"
     fi
+    wait
+    part full_card 30 bash -ec full_card
+    # One after another what takes time.
+    local compare=(python3 benches/compare.py --stn ./stn --device cuda:0 --rounds 3 --seconds 0.1 --quiet)
     if python3 -c "import numpy, torch" 2>/dev/null; then
-        part timing timeout 240 python3 benches/compare.py --stn ./stn --device cuda:0 --rounds 3 --seconds 0.2 --quiet --json "$out/timing.json" step sample.bilinear
+        part timing 160 "${compare[@]}" --json "$out/timing.json" --peers torch step.tutorial large step.st_cnn limit.memory sample.bilinear
+        part timing_compiled 120 "${compare[@]}" --json "$out/timing_compiled.json" --peers compile,graphs step.tutorial large.tutorial step.st_cnn large.svhn_multi
     else
-        part timing timeout 240 ./stn bench --device cuda:0 step sample.bilinear
+        part timing 160 ./stn bench --device cuda:0 step large limit.memory sample.bilinear
     fi
-    exit $failed
+    part trials_per_hour 50 bash -ec trials_per_hour
+    part table1 60 bash -ec table1
+    grep -h "trials of 200 steps" "$out/trials_per_hour.txt" || true
+    sed -n 's/^96 trials: 96 to do; /Table 1 in full: /p' "$out/table1.txt"
+    compgen -G "$out/*.failed" >/dev/null && exit 1
+    exit 0
 }
 
 case "${1:-}" in

@@ -199,7 +199,8 @@ def main():
     # No peer runs a sweep or makes a report; what is large is for cards, unless it is asked for.
     kinds = ("step.", "sample.", "limit.") + (("large.",) if on_card or options.works else ())
     listed = [work for work in listed if work.startswith(kinds)]
-    chosen = [work for work in listed if not options.works or any(work.startswith(prefix) for prefix in options.works)]
+    # In the order asked for: what comes last may be cut off by a limit.
+    chosen = list(dict.fromkeys(work for prefix in options.works or [""] for work in listed if work.startswith(prefix)))
     if not chosen:
         parser.error(f"no work begins with {' or '.join(options.works)}")
     about, results, start = machine(options), {}, time.monotonic()

@@ -57,7 +57,7 @@ pub(crate) struct Run {
     /// The devices to compute on: cpu, cuda:0 or several, such as cuda:0,cuda:1, which the jobs take in turn.
     #[arg(long = "device", value_name = "LIST", value_delimiter = ',', default_value = "cpu")]
     pub(crate) devices: Vec<DeviceName>,
-    /// Memory that the trials may take together, such as 8GiB. What is free unless given.
+    /// Memory that the trials may take together on a device, such as 8GiB. What is free there unless given.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) memory: Option<u64>,
     /// Run this trial only; may be given several times.

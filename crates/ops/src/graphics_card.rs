@@ -16,6 +16,16 @@ pub fn graphics_card(number: usize) -> Result<Device> {
     candle_core::bail!("no graphics card {number}: this program was built without the feature `cuda`")
 }
 
+/// The memory that is free on a graphics card, in bytes. `None` for other devices, and where the driver does not say.
+pub fn free_memory(device: &Device) -> Option<u64> {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(device) = device {
+        return crate::cuda::device::free(device);
+    }
+    let _ = device;
+    None
+}
+
 /// What an operation's error means where its cause was a full graphics card: how much memory is free, and what to do. `None` for all other errors, and for those that
 /// say so themselves.
 pub fn full_card(error: &Error, device: &Device) -> Option<String> {

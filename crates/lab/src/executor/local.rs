@@ -21,15 +21,16 @@ pub(crate) fn run(experiment: &Experiment, options: &RunOptions, registry: &Regi
     let store = if options.task { Store::new(&options.out, experiment) } else { Store::create(&options.out, experiment)? };
     let threads = if options.threads == 0 { std::thread::available_parallelism().map_or(1, Into::into) } else { options.threads };
     let devices = device::open(&options.devices)?;
+    let budgets = devices.iter().map(|(name, device)| (*name, Budget::new(options.memory, device))).collect();
     let prepared = pool(threads)?.install(|| prepare(experiment, &store, options.only.as_deref(), registry))?;
     let waiting = prepared.iter().filter(|prepared| matches!(prepared, Prepared::Waiting { .. })).count();
     let jobs = options.jobs.clamp(1, waiting.max(1)).min(threads);
     let devices = device::for_jobs(devices, jobs, DeviceName::open)?;
     let places = devices.into_iter().enumerate().map(|(job, device)| Place::new(job, jobs, threads, device)).collect::<Result<Vec<_>>>()?;
     let summary = Mutex::new(RunSummary { dir: store.dir().to_owned(), ..RunSummary::default() });
-    let (budget, pruner) = (Budget::new(options.memory), Pruner::new(experiment, store.dir()));
+    let pruner = Pruner::new(experiment, store.dir());
     let (next, held, waits) = (AtomicUsize::new(0), Waiting::default(), AtomicBool::new(false));
-    let queue = Queue { experiment, options, store: &store, prepared: &prepared, next, held, waits, budget, pruner, observer, summary };
+    let queue = Queue { experiment, options, store: &store, prepared: &prepared, next, held, waits, budgets, pruner, observer, summary };
     queue.learn();
     std::thread::scope(|scope| {
         for place in &places {
@@ -69,7 +70,8 @@ struct Queue<'a> {
     held: Waiting,
     /// Whether it was told that the run waits.
     waits: AtomicBool,
-    budget: Budget,
+    /// The memory of each device.
+    budgets: Vec<(DeviceName, Budget)>,
     pruner: Option<Pruner>,
     observer: &'a dyn Observer,
     summary: Mutex<RunSummary>,
@@ -108,12 +110,13 @@ impl Queue<'_> {
     /// Runs a trial, again where it fails and the file says so; `waited` for where somebody else was at work at it.
     fn trial(&self, trial: &Trial, index: usize, place: &Place, waited: bool) {
         let Some(Prepared::Waiting { dataset, plan, objective }) = self.prepared.get(index) else { return };
+        let Some((_, budget)) = self.budgets.iter().find(|(name, _)| *name == place.device.0) else { return };
         let bytes = need(trial, plan, objective);
-        let Some(_held) = self.budget.hold(bytes, &self.options.cancel) else {
+        let Some(_held) = budget.hold(bytes, &self.options.cancel) else {
             if self.options.cancel.load(Ordering::Relaxed) {
                 return self.summarise(|summary| summary.cancelled = true);
             }
-            let reason = self.budget.refusal(bytes);
+            let reason = budget.refusal(bytes);
             return self.failed(trial, index, &reason, "not run");
         };
         // As it is now, and not as it was when this run began: somebody else may have brought it to its end.

@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use candle_core::Device;
 use stn_nn::Plan;
 
 use crate::trainer::Objective;
@@ -45,10 +46,10 @@ fn outputs(plan: &Plan, batch: usize) -> u64 {
     plan.outputs() as u64 * batch as u64
 }
 
-/// The memory that trials may take together.
+/// The memory that trials may take together on a device.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// `None` where the system does not say how much there is.
+    /// `None` where system or card does not say how much there is.
     limit: Option<u64>,
     used: Mutex<u64>,
     freed: Condvar,
@@ -62,8 +63,9 @@ pub(crate) struct Held<'a> {
 }
 
 impl Budget {
-    /// So many bytes, or what is free now.
-    pub fn new(limit: Option<u64>) -> Self {
+    /// So many bytes, or what is free on the device now.
+    pub fn new(limit: Option<u64>, device: &Device) -> Self {
+        let free = || if device.is_cpu() { free() } else { stn_ops::free_memory(device) };
         Self { limit: limit.or_else(free), used: Mutex::default(), freed: Condvar::new() }
     }
 
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_given_back() {
-        let budget = Budget::new(Some(10));
+        let budget = Budget::new(Some(10), &Device::Cpu);
         let cancel = AtomicBool::new(false);
         let first = budget.hold(6, &cancel).unwrap();
         std::thread::scope(|scope| {
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_never_fits_is_refused_with_the_figures() {
-        let budget = Budget::new(Some(1 << 30));
+        let budget = Budget::new(Some(1 << 30), &Device::Cpu);
         assert!(budget.hold(3 << 30, &AtomicBool::new(false)).is_none());
         let words = budget.refusal(3 << 30);
         assert!(budget.refusal(70 << 20).contains("70.0 MiB"));
@@ -144,7 +146,7 @@ mod tests {
 
     #[test]
     fn one_that_waits_hears_of_the_end() {
-        let budget = Budget::new(Some(10));
+        let budget = Budget::new(Some(10), &Device::Cpu);
         let cancel = AtomicBool::new(true);
         let _first = budget.hold(6, &cancel).unwrap();
         assert!(budget.hold(6, &cancel).is_none());

@@ -123,8 +123,12 @@ impl TrialRun<'_> {
         facts.labels = Some(self.dataset.heads() as i64);
         facts.parameters = Some(self.plan.parameters() as i64);
         facts.width = self.plan.width().map(|width| width as i64);
-        // One thread prepares batches while the others compute; two where there are many.
-        let workers = if self.threads > 4 { 2 } else { 1 };
+        // One thread prepares batches while the others compute; two where there are many. Where a graphics card computes, the others have nothing else to do.
+        let workers = match self.device.0 {
+            DeviceName::Cpu if self.threads > 4 => 2,
+            DeviceName::Cpu => 1,
+            DeviceName::Cuda(_) => self.threads.clamp(1, 4),
+        };
         let stop = Stop { cancel: &self.options.cancel, lost: lease.lost() };
         let observer = Reporting { lease, observer: self.observer };
         let trainer = Trainer {

@@ -59,6 +59,11 @@ fn of_all(device: &CudaDevice) -> String {
     }
 }
 
+/// The memory that is free, in bytes.
+pub(crate) fn free(device: &CudaDevice) -> Option<u64> {
+    device.cuda_stream().context().mem_get_info().ok().map(|(free, _)| free as u64)
+}
+
 fn is_full(error: &Error) -> bool {
     match error {
         Error::WithBacktrace { inner, .. } | Error::Context { inner, .. } => is_full(inner),
