@@ -123,8 +123,9 @@ run() {
     # One after another what takes time.
     local compare=(python3 benches/compare.py --stn ./stn --device cuda:0 --rounds 3 --seconds 0.1 --quiet)
     if python3 -c "import numpy, torch" 2>/dev/null; then
-        part timing 160 "${compare[@]}" --json "$out/timing.json" --peers torch step.tutorial large step.st_cnn limit.memory sample.bilinear
-        part timing_compiled 120 "${compare[@]}" --json "$out/timing_compiled.json" --peers compile,graphs step.tutorial large.tutorial step.st_cnn large.svhn_multi
+        part timing 130 "${compare[@]}" --json "$out/timing.json" --peers torch step.tutorial large step.st_cnn limit.memory sample.bilinear
+        part timing_tf32 60 "${compare[@]}" --tf32 --json "$out/timing_tf32.json" --peers torch large.svhn_multi_128px large.svhn_multi step.st_cnn
+        part timing_compiled 100 "${compare[@]}" --json "$out/timing_compiled.json" --peers compile,graphs step.tutorial large.tutorial step.st_cnn large.svhn_multi
     else
         part timing 160 ./stn bench --device cuda:0 step large limit.memory sample.bilinear
     fi

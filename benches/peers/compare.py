@@ -36,6 +36,7 @@ class Peer:
 
     def __init__(self, name, work, options):
         words = [word.format(work=work, threads=options.threads, rust=options.rust, device=options.device) for word in PEERS[name]]
+        words += ["--tf32"] * (options.tf32 and name in ON_A_CARD)
         environment = dict(os.environ, RAYON_NUM_THREADS=str(options.threads), OMP_NUM_THREADS=str(options.threads))
         self.name = name
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE if options.quiet else None, text=True, env=environment)
@@ -65,7 +66,7 @@ class Ours:
     name = "ours"
 
     def __init__(self, work, options):
-        self.words = [options.stn, "bench", work, "--json", "--threads", str(options.threads), "--device", options.device]
+        self.words = [options.stn, "bench", work, "--json", "--threads", str(options.threads), "--device", options.device, *["--tf32"] * options.tf32]
 
     def run(self, reps):
         done = subprocess.run([*self.words, "--reps", str(reps)], check=True, stdout=subprocess.PIPE, text=True)
@@ -184,6 +185,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="how long each side is timed in a round")
     parser.add_argument("--device", default="cpu", help="what computes: cpu, or cuda:0, for the peers and the works that can")
+    parser.add_argument("--tf32", action="store_true", help="let convolutions on a card multiply TensorFloat-32, on every side; whole f32 unless given")
     parser.add_argument("--peers", help="which, separated by commas; all that can unless given")
     parser.add_argument("--json", help="where every sample goes")
     parser.add_argument("--quiet", action="store_true", help="drop what peers write to standard error")
@@ -213,7 +215,7 @@ def main():
     shares = overhead(options) if {"step.svhn_multi", "step.svhn_cnn"} <= results.keys() else {}
     if options.json:
         Path(options.json).write_text(json.dumps({"machine": about, "works": results, "overhead": shares}, indent=1))
-    print(f"{about['processor']}, {about['device']}, {about['threads']} threads, {options.rounds} rounds\n")
+    print(f"{about['processor']}, {about['device']}, {about['threads']} threads, {options.rounds} rounds{', TensorFloat-32' if options.tf32 else ''}\n")
     print("\n".join(tables(results, options.peers)))
     if shares:
         print("\nST-CNN Multi / CNN, the step with four transformers over the step without, median of rounds in turns:\n")

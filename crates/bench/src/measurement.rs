@@ -27,6 +27,8 @@ pub struct Settings {
     pub threads: usize,
     /// What computes. Of a graphics card a run's time is that until the card is done.
     pub device: DeviceName,
+    /// Whether convolutions of f32 on a graphics card may multiply TensorFloat-32.
+    pub tensor_float: bool,
 }
 
 /// How long a work takes and what memory it needs.
@@ -86,7 +88,7 @@ impl Amount {
 pub fn measure(work: &Work, settings: Settings, registry: &Registry) -> Result<Measurement> {
     let threads = settings.threads;
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| Error::Threads { threads, source })?;
-    pool.install(|| {
+    let measured = || {
         let device = settings.device.open()?;
         step::rehearse(registry, &device)?;
         let before = memory::resident();
@@ -102,7 +104,8 @@ pub fn measure(work: &Work, settings: Settings, registry: &Registry) -> Result<M
         let peak_bytes = memory::peak().zip(before).map_or(0, |(peak, before)| peak.saturating_sub(before));
         times.sort_by(f64::total_cmp);
         Ok(Measurement { work: work.name().into(), median_ms: quantile(&times, 0.5), p10_ms: quantile(&times, 0.1), peak_bytes })
-    })
+    };
+    pool.install(|| stn_ops::with_tensor_float(settings.tensor_float, measured))
 }
 
 /// Does a work until `enough` says so of the number of runs; the time of each, in milliseconds.

@@ -256,6 +256,9 @@ pub(crate) struct Bench {
     /// What computes steps and samplers: cpu, or cuda:0.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceName,
+    /// Let convolutions on a graphics card multiply TensorFloat-32, as `train.precision = "tf32"` does.
+    #[arg(long)]
+    pub(crate) tf32: bool,
     /// Print a line of JSON for each: work, median_ms, p10_ms, peak_bytes.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,6 +1,29 @@
 //! Graphics cards as devices, with the feature `cuda` and without it.
 
+use std::cell::Cell;
+
 use candle_core::{Device, Error, Result};
+
+thread_local!(static TENSOR_FLOAT: Cell<bool> = const { Cell::new(false) });
+
+/// Does some work in which convolutions of f32 on graphics cards may multiply the first ten bits of the fraction alone (TensorFloat-32), or may not, as it is elsewhere. It is
+/// those that this thread asks for.
+pub fn with_tensor_float<R>(allowed: bool, work: impl FnOnce() -> R) -> R {
+    struct Restored(bool);
+    impl Drop for Restored {
+        fn drop(&mut self) {
+            TENSOR_FLOAT.set(self.0);
+        }
+    }
+    let _restored = Restored(TENSOR_FLOAT.replace(allowed));
+    work()
+}
+
+/// Whether they may.
+#[cfg(any(feature = "cuda", test))]
+pub(crate) fn tensor_float() -> bool {
+    TENSOR_FLOAT.get()
+}
 
 /// The graphics card of a number, counted from 0, with a stream of work of its own: two calls give two ways to the same card, whose work may go on side by side.
 ///
@@ -35,4 +58,17 @@ pub fn full_card(error: &Error, device: &Device) -> Option<String> {
     }
     let _ = (error, device);
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_products_are_allowed_within_the_work_alone() {
+        let within = with_tensor_float(true, || (tensor_float(), with_tensor_float(false, tensor_float), tensor_float()));
+        assert_eq!((within, tensor_float()), ((true, false, true), false));
+        let panicked = std::panic::catch_unwind(|| with_tensor_float(true, || panic!("at work")));
+        assert!(panicked.is_err() && !tensor_float());
+    }
 }

@@ -32,7 +32,7 @@ pub use cross_entropy::cross_entropy;
 pub use deinterleave::deinterleave;
 pub use dropout::dropout;
 pub use gradient::Gradient;
-pub use graphics_card::{free_memory, full_card, graphics_card};
+pub use graphics_card::{free_memory, full_card, graphics_card, with_tensor_float};
 pub use linear::{LinearBlock, LinearGradient, linear};
 pub use max_pool2d::{max_pool2d, max_pool2d_gradient};
 pub use project::{Projection, VolumeAxis, project, project_gradient};

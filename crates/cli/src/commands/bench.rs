@@ -52,12 +52,20 @@ fn one(work: &Work, among_others: bool, arguments: &Bench, registry: &Registry) 
     if !arguments.json {
         tell(work.name());
     }
-    let settings = Settings { reps: arguments.reps.map(|reps| reps as usize), threads: arguments.threads.map_or(0, usize::from), device: arguments.device };
+    let settings = Settings {
+        reps: arguments.reps.map(|reps| reps as usize),
+        threads: arguments.threads.map_or(0, usize::from),
+        device: arguments.device,
+        tensor_float: arguments.tf32,
+    };
     if !among_others {
         return stn_bench::measure(work, settings, registry).map_err(Failure::message);
     }
     let mut command = Command::new(std::env::current_exe().map_err(Failure::message)?);
     command.args(["bench", work.name(), "--json", "--device", &arguments.device.to_string()]).stderr(Stdio::inherit());
+    if arguments.tf32 {
+        command.arg("--tf32");
+    }
     if let Some(reps) = arguments.reps {
         command.args(["--reps", &reps.to_string()]);
     }

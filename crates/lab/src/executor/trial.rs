@@ -13,7 +13,7 @@ use crate::spec::sections::WithoutCuda;
 use crate::store::{CONFUSION, FACTS, LOG, Lease, METRICS, Store, THETAS, WARPS, WEIGHTS, WORST, checkpoint, facts, files, frame, metrics, weights};
 use crate::trainer::{Evaluation, Keeper, Measured, Objective, Stop, Trainer};
 use crate::trial_log::TrialLog;
-use crate::{Error, Experiment, Observer, Result, Trial, machine};
+use crate::{Error, Experiment, Observer, Precision, Result, Trial, machine};
 
 /// A trial about to run.
 pub(crate) struct TrialRun<'a> {
@@ -144,7 +144,8 @@ impl TrialRun<'_> {
         };
         let mut keeper = Keeper::new(folder, &trial.id, &provenance.sha256, self.experiment.checkpoint_every());
         let mut measured = Measured::default();
-        let trained = trainer.train(&mut keeper, &mut measured);
+        let tensor_float = self.trial.config.train.precision == Precision::Tf32;
+        let trained = stn_ops::with_tensor_float(tensor_float, || trainer.train(&mut keeper, &mut measured));
         facts.steps = measured.steps as i64;
         facts.step_ms = measured.timing.step_ms();
         facts.data_wait_ms = measured.timing.data_wait_ms();

@@ -23,22 +23,21 @@ use half::{bf16, f16};
 
 use crate::conv2d::patches::Geometry;
 use crate::cuda::device::no_room;
+use crate::graphics_card::tensor_float;
 
 /// A number that cuDNN takes, and the one that it adds up in.
 pub(super) trait Number: CudnnDataType + CudaDType + DeviceRepr + WithDType {
     type Sum: CudnnDataType + 'static;
-    /// Numbers of 32 and 64 bits as they are; those of 16 bits by tensor cores, which round none of their products.
-    const MATH: MathType;
+    /// What is multiplied: numbers as they are. Those of 16 bits are, on tensor cores too.
+    const MATH: MathType = CUDNN_FMA_MATH;
 }
 
 impl Number for f32 {
     type Sum = f32;
-    const MATH: MathType = CUDNN_FMA_MATH;
 }
 
 impl Number for f64 {
     type Sum = f64;
-    const MATH: MathType = CUDNN_FMA_MATH;
 }
 
 impl Number for bf16 {
@@ -131,9 +130,9 @@ const KEPT: usize = 1 << 10;
 impl<T: Number> Convolution<T> {
     /// A convolution of these sizes: this thread's, for cuDNN is not to go from thread to thread.
     pub(super) fn of(geometry: Geometry, device: &CudaDevice) -> Result<Rc<Self>> {
-        type Known = HashMap<(DeviceId, Geometry, candle_core::DType), Rc<dyn Any>>;
+        type Known = HashMap<(DeviceId, Geometry, candle_core::DType, bool), Rc<dyn Any>>;
         thread_local!(static KNOWN: RefCell<Known> = RefCell::default());
-        let key = (device.id(), geometry, <T as WithDType>::DTYPE);
+        let key = (device.id(), geometry, <T as WithDType>::DTYPE, tensor_float());
         if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).cloned()).and_then(|known| known.downcast().ok()) {
             return Ok(known);
         }
@@ -158,7 +157,7 @@ impl<T: Number> Convolution<T> {
         let [padding_y, padding_x, stride_y, stride_x] = sizes([vertical.padding, horizontal.padding, vertical.stride, horizontal.stride])?;
         let cudnn = handle(device)?;
         let mut convolution = cudnn.create_conv2d::<T::Sum>([padding_y, padding_x], [stride_y, stride_x], [1, 1], CUDNN_CROSS_CORRELATION)?;
-        convolution.set_math_type(T::MATH)?;
+        convolution.set_math_type(if tensor_float() { CUDNN_DEFAULT_MATH } else { T::MATH })?;
         use {Forward::*, ToFilters::*, ToInput::*};
         Ok(Self {
             convolution,
