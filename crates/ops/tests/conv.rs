@@ -139,7 +139,7 @@ fn errors_say_what_does_not_fit() {
     let double = zeros([1, 1, 2, 2]).to_dtype(DType::F64).unwrap();
     assert_eq!(message(conv2d(&image, &double, None, window)), "conv2d: input is F32 and weight is F64; convert one to the other's type");
     let integers = zeros([1, 1, 6, 9]).to_dtype(DType::U32).unwrap();
-    assert_eq!(message(conv2d(&integers, &zeros([1, 1, 2, 2]), None, window)), "conv2d: input is U32; convert it to f32 or f64");
+    assert_eq!(message(conv2d(&integers, &zeros([1, 1, 2, 2]), None, window)), "conv2d: input is U32; convert it to f32, f64, bf16 or f16");
 }
 
 /// The definition, written as plainly as it can be.
