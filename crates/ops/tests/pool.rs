@@ -142,7 +142,7 @@ fn errors_say_what_does_not_fit() {
             "pooling width: padding 2 is more than half the window of 3; lessen the padding or widen the window"
         );
         assert!(message(op(&input.squeeze(0).unwrap(), &square(2))).ends_with("has shape [1, 3, 5]; expected four axes"));
-        assert!(message(op(&input.to_dtype(DType::U8).unwrap(), &square(2))).ends_with("input is U8; convert it to f32 or f64"));
+        assert!(message(op(&input.to_dtype(DType::U8).unwrap(), &square(2))).ends_with("input is U8; convert it to f32, f64, bf16 or f16"));
     }
 }
 
