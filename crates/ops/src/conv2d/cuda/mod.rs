@@ -15,26 +15,17 @@ use crate::cuda::dense::{Planes, add_bias, bias_gradient};
 use cudnn::{Convolution, Gradient, Held};
 use half::{bf16, f16};
 
-/// The same with the type of a tensor's numbers as `$T`.
+/// Some work with the type of a tensor's numbers as `$T`.
 macro_rules! by_number {
     ($dtype:expr, $T:ident => $work:expr) => {
+        by_number!($dtype, $T => $work, [F32 f32, F64 f64, BF16 bf16, F16 f16])
+    };
+    ($dtype:expr, $T:ident => $work:expr, [$($name:ident $type:ty),*]) => {
         match $dtype {
-            DType::F32 => {
-                type $T = f32;
+            $(DType::$name => {
+                type $T = $type;
                 $work
-            }
-            DType::F64 => {
-                type $T = f64;
-                $work
-            }
-            DType::BF16 => {
-                type $T = bf16;
-                $work
-            }
-            DType::F16 => {
-                type $T = f16;
-                $work
-            }
+            })*
             other => bail!("conv2d takes f32, f64, bf16 or f16 on a graphics card, not {other:?}"),
         }
     };
