@@ -134,6 +134,7 @@ mod tests {
 
     #[test]
     fn a_prefix_means_every_work_that_begins_so() {
+        assert_eq!(names("step").len(), 5);
         assert_eq!(names("large").len(), 9);
         assert_eq!(names("step.svhn"), ["step.svhn_multi", "step.svhn_cnn"]);
     }

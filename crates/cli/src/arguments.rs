@@ -253,7 +253,7 @@ pub(crate) struct Bench {
     /// Threads for the arithmetic. All cores unless given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) threads: Option<u16>,
-    /// What computes steps and samplers: cpu, or cuda:0.
+    /// What computes steps, samplers and the limits: cpu, or cuda:0.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceName,
     /// Let convolutions on a graphics card multiply TensorFloat-32, as `train.precision = "tf32"` does.

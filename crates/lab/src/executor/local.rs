@@ -21,16 +21,18 @@ pub(crate) fn run(experiment: &Experiment, options: &RunOptions, registry: &Regi
     let store = if options.task { Store::new(&options.out, experiment) } else { Store::create(&options.out, experiment)? };
     let threads = if options.threads == 0 { std::thread::available_parallelism().map_or(1, Into::into) } else { options.threads };
     let devices = device::open(&options.devices)?;
-    let budgets = devices.iter().map(|(name, device)| (*name, Budget::new(options.memory, device))).collect();
+    let budgets: Vec<Budget> = devices.iter().map(|(_, device)| Budget::new(options.memory, device)).collect();
     let prepared = pool(threads)?.install(|| prepare(experiment, &store, options.only.as_deref(), registry))?;
     let waiting = prepared.iter().filter(|prepared| matches!(prepared, Prepared::Waiting { .. })).count();
     let jobs = options.jobs.clamp(1, waiting.max(1)).min(threads);
     let devices = device::for_jobs(devices, jobs, DeviceName::open)?;
-    let places = devices.into_iter().enumerate().map(|(job, device)| Place::new(job, jobs, threads, device)).collect::<Result<Vec<_>>>()?;
+    // As jobs take the devices in turn.
+    let places = devices.into_iter().zip(budgets.iter().cycle()).enumerate();
+    let places = places.map(|(job, (device, budget))| Place::new(job, jobs, threads, device, budget)).collect::<Result<Vec<_>>>()?;
     let summary = Mutex::new(RunSummary { dir: store.dir().to_owned(), ..RunSummary::default() });
     let pruner = Pruner::new(experiment, store.dir());
     let (next, held, waits) = (AtomicUsize::new(0), Waiting::default(), AtomicBool::new(false));
-    let queue = Queue { experiment, options, store: &store, prepared: &prepared, next, held, waits, budgets, pruner, observer, summary };
+    let queue = Queue { experiment, options, store: &store, prepared: &prepared, next, held, waits, pruner, observer, summary };
     queue.learn();
     std::thread::scope(|scope| {
         for place in &places {
@@ -48,15 +50,16 @@ fn pool(threads: usize) -> Result<ThreadPool> {
     ThreadPoolBuilder::new().num_threads(threads).build().map_err(|source| Error::Threads { threads, source })
 }
 
-/// What one job of several computes with: its share of the threads, and a device.
-struct Place {
+/// What one job of several computes with: its share of the threads, and a device with its memory.
+struct Place<'a> {
     pool: ThreadPool,
     device: (DeviceName, Device),
+    budget: &'a Budget,
 }
 
-impl Place {
-    fn new(job: usize, jobs: usize, threads: usize, device: (DeviceName, Device)) -> Result<Self> {
-        Ok(Self { pool: pool(threads / jobs + usize::from(job < threads % jobs))?, device })
+impl<'a> Place<'a> {
+    fn new(job: usize, jobs: usize, threads: usize, device: (DeviceName, Device), budget: &'a Budget) -> Result<Self> {
+        Ok(Self { pool: pool(threads / jobs + usize::from(job < threads % jobs))?, device, budget })
     }
 }
 
@@ -70,8 +73,6 @@ struct Queue<'a> {
     held: Waiting,
     /// Whether it was told that the run waits.
     waits: AtomicBool,
-    /// The memory of each device.
-    budgets: Vec<(DeviceName, Budget)>,
     pruner: Option<Pruner>,
     observer: &'a dyn Observer,
     summary: Mutex<RunSummary>,
@@ -110,13 +111,12 @@ impl Queue<'_> {
     /// Runs a trial, again where it fails and the file says so; `waited` for where somebody else was at work at it.
     fn trial(&self, trial: &Trial, index: usize, place: &Place, waited: bool) {
         let Some(Prepared::Waiting { dataset, plan, objective }) = self.prepared.get(index) else { return };
-        let Some((_, budget)) = self.budgets.iter().find(|(name, _)| *name == place.device.0) else { return };
         let bytes = need(trial, plan, objective);
-        let Some(_held) = budget.hold(bytes, &self.options.cancel) else {
+        let Some(_held) = place.budget.hold(bytes, &self.options.cancel) else {
             if self.options.cancel.load(Ordering::Relaxed) {
                 return self.summarise(|summary| summary.cancelled = true);
             }
-            let reason = budget.refusal(bytes);
+            let reason = place.budget.refusal(bytes);
             return self.failed(trial, index, &reason, "not run");
         };
         // As it is now, and not as it was when this run began: somebody else may have brought it to its end.
@@ -237,7 +237,8 @@ mod tests {
     fn jobs_share_the_threads_and_take_the_devices_in_turn() {
         let devices = [(DeviceName::Cuda(0), Device::Cpu), (DeviceName::Cuda(1), Device::Cpu)];
         let devices = device::for_jobs(devices.into(), 3, |_| Ok(Device::Cpu)).unwrap();
-        let places: Vec<_> = devices.into_iter().enumerate().map(|(job, device)| Place::new(job, 3, 4, device).unwrap()).collect();
+        let budget = Budget::new(Some(1), &Device::Cpu);
+        let places: Vec<_> = devices.into_iter().enumerate().map(|(job, device)| Place::new(job, 3, 4, device, &budget).unwrap()).collect();
         let shares: Vec<_> = places.iter().map(|place| (place.pool.current_num_threads(), place.device.0)).collect();
         assert_eq!(shares, [(2, DeviceName::Cuda(0)), (1, DeviceName::Cuda(1)), (1, DeviceName::Cuda(0))]);
     }

@@ -18,7 +18,7 @@ const SHARED_UNASKED: u32 = 48 * 1024;
 
 /// One of candle's cards, during one operation.
 ///
-/// All that it does goes to the one stream of its device ([`graphics_card`](super::graphics_card)), in order: what an operation reads has been written, and memory that is given back is free only behind what
+/// All that it does goes to the one stream of its device ([`graphics_card`](fn@crate::graphics_card)), in order: what an operation reads has been written, and memory that is given back is free only behind what
 /// was launched before.
 pub(crate) struct OnCard {
     device: CudaDevice,
